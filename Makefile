@@ -1,0 +1,44 @@
+# Every target sets up .venv by itself where it is missing; plain python3 (3.11 or newer) is enough.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test check fix bench lock clean
+help:
+	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
+	@echo "make test    the whole test suite"
+	@echo "make check   types, lint, format"
+	@echo "make fix     let the linter mend what it can"
+	@echo "make bench   throughput against the bare loop and what it is made of"
+	@echo "make lock    resolve requirements.lock again"
+
+setup: $(READY)
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 >= 3.11 is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)
+	@$(VENV)/bin/python scripts/demo.py
+
+test: $(READY)
+	@scripts/test
+
+check: $(READY)
+	@scripts/check
+
+fix: $(READY)
+	@scripts/fix
+
+bench: $(READY)
+	@$(VENV)/bin/python scripts/bench.py
+
+lock: $(READY)
+	@scripts/lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

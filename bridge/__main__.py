@@ -1,0 +1,22 @@
+"""The command's entry. Signals are minded before anything is imported that takes time."""
+
+import signal
+import sys
+from types import FrameType
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Nothing has begun, so there is nothing to save."""
+    sys.exit(0)
+
+
+def main() -> None:
+    """The command `listrak-bridge`."""
+    signal.signal(signal.SIGTERM, _leave)
+    from bridge.cli import start
+
+    start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The command line: what there is to call, and how errors and exit codes reach a person."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import click
+
+from bridge import NAME, VERSION
+from bridge.errors import BridgeError
+from bridge.settings import DECLARATIONS, Settings, load, unknown
+from bridge.supervisor import cause
+from bridge.telemetry import configure_logging, log
+
+USAGE, FAULT = 64, 75
+
+EPILOG = """\b
+Settings come from the environment; `listrak-bridge settings` lists them.
+Exit codes: 0 done, 64 usage, 78 configuration, 65 damaged or newer state file,
+75 temporary failure (nothing is lost, run it again), 73 state file in use or not writable.
+"""
+
+
+@click.group(
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(VERSION, prog_name=NAME)
+def cli() -> None:
+    """Brings every email event and list subscription of a Listrak account into Twilio Segment.
+
+    \b
+    A first run:
+      listrak-bridge lists         what the account has, and which profile fields
+      listrak-bridge check         credentials, lists, state file, clock
+      listrak-bridge preview       what would be sent; sends and stores nothing
+      listrak-bridge run           the service itself
+    No account at hand? `listrak-bridge sandbox` emulates both servers.
+    """
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="Catch up with everything that exists now, then end.")
+def run(once: bool) -> None:
+    """Run the service, until SIGTERM or SIGINT; a stop lets what was read arrive.
+
+    With --once: find everything that is new, deliver it, save that, and end with 0. If something
+    could not be read or delivered it ends with 75; nothing is lost, the next run goes on.
+    """
+    from bridge import service
+
+    settings = _settings()
+    _complete(lambda: service.run(settings, once=once))
+
+
+@cli.command()
+def check() -> None:
+    """Check credentials, scopes, lists, profile fields, state file and clock.
+
+    Says as well what can't be checked: Segment answers a wrong write key like a right one.
+    """
+    from bridge.commands.check import check_all
+
+    settings = _settings()
+    sys.exit(_complete(lambda: check_all(settings)))
+
+
+@cli.command()
+def lists() -> None:
+    """Show the account's lists and their profile fields, as LISTRAK_LISTS takes them."""
+    from bridge.commands.lists import show_lists
+
+    names = frozenset(
+        name for name in DECLARATIONS if name.startswith(("listrak_", "log_", "poll_concurrency"))
+    )
+    settings = _settings(only=names)
+    _complete(lambda: show_lists(settings))
+
+
+@cli.command()
+@click.option("--limit", type=click.IntRange(0), help="Print so many events at most; count all.")
+def preview(limit: int | None) -> None:
+    """Print what `run --once` would send now, a JSON event a line; send and store nothing."""
+    from bridge.commands.preview import show_preview
+
+    settings = _settings()
+    _complete(lambda: show_preview(settings, limit))
+
+
+@cli.group("dead-letters")
+def dead_letters() -> None:
+    """Look into events that can't be sent, each kept with the reason."""
+
+
+@dead_letters.command("list")
+def list_dead_letters() -> None:
+    """List the dead letters; works beside a running service."""
+    from bridge.commands.dead_letters import show_dead_letters
+
+    settings = _settings(only=frozenset({"state", "log_level", "log_format"}))
+    _complete(lambda: show_dead_letters(settings.state))
+
+
+@cli.command()
+def settings() -> None:
+    """List the environment variables: name, default, meaning."""
+    from bridge.commands.settings import show_settings
+
+    show_settings()
+
+
+def start() -> None:
+    """Runs the command line and ends the process with the exit code of the contract."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 0
+    except click.exceptions.Exit as leave:
+        code = leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except BridgeError as error:
+        click.echo(f"listrak-bridge: {error}", err=True)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _settings(only: frozenset[str] | None = None) -> Any:
+    """The settings, with logging set up by them."""
+    loaded: Settings = load(only=only)
+    secrets = [
+        getattr(loaded, name)
+        for name, declared in DECLARATIONS.items()
+        if declared.secret and hasattr(loaded, name)
+    ]
+    configure_logging(level=loaded.log_level, style=loaded.log_format, secrets=secrets)
+    for variable in unknown():
+        log.warning("setting.unknown", variable=variable)
+    return loaded
+
+
+def _complete(work: Callable[[], Awaitable[Any]]) -> Any:
+    """Runs a coroutine to its end; an error that isn't ours is logged whole and ends with 75."""
+    try:
+        return anyio.run(work)
+    except (BridgeError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        found = cause(error)
+        if isinstance(found, BridgeError):
+            raise found from None
+        log.exception("bridge.fault", exc_info=found)
+        raise click.exceptions.Exit(FAULT) from None

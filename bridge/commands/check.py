@@ -1,0 +1,168 @@
+"""`check`: everything that can be known before the first run, and what can't."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
+from bridge.flow.source import SourceList, resolve
+from bridge.http import Http
+from bridge.listrak import wire
+from bridge.listrak.client import CONTACTS, FIELD_GROUPS, MESSAGES, Listrak
+from bridge.service import PATIENCE_AT_START, listrak_client
+from bridge.settings import Settings
+from bridge.state.store import open_store
+from bridge.telemetry import Metrics
+
+MOST_CLOCK_OFFSET = 60.0
+"""Seconds two clocks may differ before it is worth a word; queries overlap by far more."""
+
+WAL_BUG_UP_TO = (3, 51, 2)
+WAL_BUG_MENDED = {(3, 50, 7), (3, 44, 6)}
+"""SQLite versions with a rare bug that needs two writing connections; the bridge has one."""
+
+Finding = tuple[str, str, str]
+
+
+async def check_all(settings: Settings) -> int:
+    """Prints what was found; returns the exit code, the gravest of all."""
+    report = _Report()
+    await report.note("state file", lambda: _state(settings))
+    report.add("SQLite", "ok", _sqlite())
+    metrics = Metrics()
+    async with listrak_client(settings, metrics) as patient:
+        listrak = patient.with_patience(PATIENCE_AT_START)
+        sources = await report.note("Listrak credentials", lambda: _credentials(listrak))
+        if sources is not None:
+            found = await report.note("lists", lambda: _lists(listrak, settings, report))
+            await _scopes(listrak, found or [], report)
+        report.add("clock", *_clock(listrak.clock_offset))
+    await report.note("Segment", lambda: _segment(settings))
+    report.add(
+        "Segment write key",
+        "unknown",
+        "can't be checked: Segment answers 200 to a wrong one as well. Look for the first events "
+        "in the source's Debugger",
+    )
+    report.show()
+    return report.exit_code
+
+
+class _Report:
+    def __init__(self) -> None:
+        self._table = Table("what", "", "finding", show_lines=False)
+        self.exit_code = 0
+
+    def add(self, what: str, state: str, finding: str) -> None:
+        colour = {"ok": "green", "failed": "red"}.get(state, "yellow")
+        self._table.add_row(what, f"[{colour}]{state}[/]", finding)
+
+    async def note(
+        self, what: str, check: Callable[[], Awaitable[tuple[str, list[SourceList] | None]]]
+    ) -> list[SourceList] | None:
+        """Runs a check and notes what it says; None where it failed."""
+        try:
+            finding, found = await check()
+        except BridgeError as error:
+            self.failed(what, error)
+            return None
+        self.add(what, "ok", finding)
+        return found if found is not None else []
+
+    def failed(self, what: str, error: BridgeError) -> None:
+        self.add(what, "failed", str(error))
+        code = 78 if isinstance(error, CredentialsError) else error.exit_code
+        # What must be configured comes before what may pass by itself.
+        self.exit_code = code if self.exit_code in (0, 75) else self.exit_code
+
+    def show(self) -> None:
+        Console().print(self._table)
+
+
+async def _state(settings: Settings) -> tuple[str, None]:
+    if not settings.state.exists():
+        folder = settings.state.absolute().parent
+        if not folder.is_dir():
+            raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
+        return f"{settings.state} will be made at the first start", None
+    async with open_store(settings.state, read_only=True) as store:
+        counters = await store.counters()
+    return f"{settings.state}: {counters.get('delivered', 0)} events delivered so far", None
+
+
+def _sqlite() -> str:
+    version = sqlite3.sqlite_version_info
+    affected = version <= WAL_BUG_UP_TO and version not in WAL_BUG_MENDED
+    note = "; has the rare WAL reset bug, which a single writer like this one doesn't meet"
+    return sqlite3.sqlite_version + (note if affected else "")
+
+
+async def _credentials(listrak: Listrak) -> tuple[str, None]:
+    lists = await listrak.lists()
+    return f"accepted; {len(lists)} lists to be seen", None
+
+
+async def _lists(
+    listrak: Listrak, settings: Settings, report: _Report
+) -> tuple[str, list[SourceList]]:
+    sources = await resolve(listrak, settings.lists)
+    shown = [
+        f"{source.list_id} ({source.name})"
+        + (f", userId from field {source.field_id}" if source.field_id else ", no userId")
+        for source in sources
+    ]
+    return "\n".join(shown), sources
+
+
+async def _scopes(listrak: Listrak, sources: list[SourceList], report: _Report) -> None:
+    """Tries one route of each scope; a missing scope is refused like bad credentials."""
+    if not sources:
+        return
+    path = f"List/{sources[0].list_id}"
+    messages: list[wire.Message] = []
+
+    async def contact() -> tuple[str, None]:
+        await listrak.page(f"{path}/Contact", CONTACTS, "contacts", wire.START, count=1)
+        return "may be read", None
+
+    async def message() -> tuple[str, None]:
+        page = await listrak.page(f"{path}/Message", MESSAGES, "messages", wire.START, count=1)
+        messages.extend(page.rows)
+        return "may be read", None
+
+    async def segmentation() -> tuple[str, None]:
+        await listrak.get(f"{path}/SegmentationFieldGroup", FIELD_GROUPS, "profile field groups")
+        return "may be read", None
+
+    async def report_scope() -> tuple[str, None]:
+        if not messages:
+            return "no message yet to try it on", None
+        await listrak.summary(f"{path}/Message/{messages[0].message_id}")
+        return "may be read", None
+
+    for scope, attempt in (
+        ("Contact", contact),
+        ("Message", message),
+        ("Segmentation", segmentation),
+        ("Report", report_scope),
+    ):
+        await report.note(f"scope {scope}", attempt)
+
+
+def _clock(offset: float | None) -> tuple[str, str]:
+    if offset is None:
+        return "unknown", "Listrak's answers carry no date"
+    if abs(offset) > MOST_CLOCK_OFFSET:
+        return "warning", f"this machine's clock differs by {offset:+.0f} s from Listrak's"
+    return "ok", "agrees with Listrak's"
+
+
+async def _segment(settings: Settings) -> tuple[str, None]:
+    """Whether the address answers HTTP at all; nothing is sent."""
+    async with Http(connections=1, timeout=10) as http:
+        answer = await http.request("GET", f"{settings.segment_api_url}/batch", headers={})
+    if answer.status in (301, 302, 307, 308):
+        raise ConfigurationError("SEGMENT_API_URL", f"answers with a redirect ({answer.status})")
+    return f"{settings.segment_api_url} answers", None

@@ -1,0 +1,67 @@
+"""Errors, named for the caller's next move; the message is written for the person who runs this."""
+
+
+class BridgeError(Exception):
+    """Anything the bridge raises on purpose. `exit_code` is what the command line ends with."""
+
+    exit_code = 75
+
+
+class UsageError(BridgeError):
+    """The command line itself is off: say so and stop."""
+
+    exit_code = 64
+
+
+class ConfigurationError(BridgeError):
+    """A setting is missing or wrong, or the account lacks what it names: stop, don't retry."""
+
+    exit_code = 78
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+
+
+class StateError(BridgeError):
+    """The state file can't be used for now (locked, not writable, no such folder): stop."""
+
+    exit_code = 73
+
+
+class StateDamagedError(BridgeError):
+    """The state file isn't one of ours, is damaged or was written by a newer version: stop."""
+
+    exit_code = 65
+
+
+class TemporaryError(BridgeError):
+    """May pass by itself: wait and try again; `retry_after` seconds, if the server said so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CredentialsError(TemporaryError):
+    """A server refuses who we are: pause, say so, and ask again slowly. Nothing is lost."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}", retry_after=None)
+        self.setting = setting
+
+
+class RefusedError(BridgeError):
+    """A server says that the request itself is wrong: repeating it as it is won't help."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class MissingError(RefusedError):
+    """The resource doesn't exist, or no longer does: go on without it."""
+
+
+class CursorError(RefusedError):
+    """A page cursor isn't accepted any more: start that scan again."""

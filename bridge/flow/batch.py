@@ -1,0 +1,63 @@
+"""How a batch fills: pure decisions about events and limits."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from bridge.flow.page import Parcel
+from bridge.segment import wire
+
+
+@dataclass(eq=False)
+class Batch:
+    """Events of some parcels; `shares` says how many of each, in order."""
+
+    events: list[bytes] = field(default_factory=list)
+    shares: list[tuple[Parcel, int]] = field(default_factory=list)
+    event_bytes: int = 0
+
+    def owners(self) -> list[Parcel]:
+        """The parcel of each event."""
+        return [parcel for parcel, count in self.shares for _ in range(count)]
+
+
+class Batcher:
+    """Fills batches up to a number of events and of bytes; an event is never split or reordered."""
+
+    def __init__(self, *, most_events: int, most_bytes: int) -> None:
+        self._most_events = most_events
+        self._most_bytes = most_bytes
+        self._batch = Batch()
+
+    def __bool__(self) -> bool:
+        return bool(self._batch.events)
+
+    def add(self, parcel: Parcel) -> list[Batch]:
+        """Takes a parcel's events in; returns the batches that are full."""
+        full: list[Batch] = []
+        # Each event with the comma before it; ends[n] is the size of the first n + 1.
+        ends = list(accumulate(len(event) + 1 for event in parcel.events))
+        start = 0
+        while start < len(parcel.events):
+            batch = self._batch
+            used = ends[start - 1] if start else 0
+            room = self._most_bytes - wire.size(len(batch.events), batch.event_bytes)
+            stop = min(
+                bisect_right(ends, used + room),
+                start + self._most_events - len(batch.events),
+            )
+            if stop <= start:
+                full.append(self.take())
+                continue
+            batch.events += parcel.events[start:stop]
+            batch.shares.append((parcel, stop - start))
+            batch.event_bytes += ends[stop - 1] - used - (stop - start)
+            start = stop
+        if len(self._batch.events) == self._most_events:
+            full.append(self.take())
+        return full
+
+    def take(self) -> Batch:
+        """The batch as it is; a new one begins."""
+        batch, self._batch = self._batch, Batch()
+        return batch

@@ -1,0 +1,118 @@
+"""A look: one reading of a message from its first activity row to its last click."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, Generic, TypeVar
+
+import anyio
+
+from bridge.listrak import times
+from bridge.listrak.times import Instant
+from bridge.segment import events
+from bridge.state.keys import KnownKeys
+from bridge.state.records import Message, Position, Total
+
+Item = TypeVar("Item")
+
+MOST_OPEN_PAGES: Final = 64
+"""Pages of one look that may be on their way at once: what a stuck page can hold back."""
+
+NO_DATE: Final = 2**30
+"""Bucket of rows without a send date: never dropped while the message is tracked."""
+
+
+class Prefix(Generic[Item]):
+    """Closes what was opened in the order of opening: a later one that closes first waits."""
+
+    def __init__(self) -> None:
+        self._opened = 0
+        self._closed = 0
+        self._waiting: dict[int, Item] = {}
+
+    @property
+    def open(self) -> int:
+        """How many are opened and not closed for good."""
+        return self._opened - self._closed
+
+    def enter(self) -> int:
+        """Opens the next; returns its number."""
+        self._opened += 1
+        return self._opened - 1
+
+    def close(self, number: int, item: Item) -> list[Item]:
+        """Closes one; returns what is closed for good by that, in order."""
+        self._waiting[number] = item
+        ready: list[Item] = []
+        while self._closed in self._waiting:
+            ready.append(self._waiting.pop(self._closed))
+            self._closed += 1
+        return ready
+
+
+@dataclass(eq=False)
+class Look:
+    """A look that has begun. `known` and `totals` grow as its pages are mapped.
+
+    `previous` is the start of the previous complete look ("" if there was none), `horizon` the
+    start horizon; rows of buckets below `floor` are no longer tracked.
+    """
+
+    message: Message
+    started_at: float
+    position: Position
+    known: KnownKeys
+    totals: dict[int, Total]
+    previous: Instant
+    horizon: Instant
+    floor: int
+    pages: Prefix[object] = field(default_factory=Prefix)
+    found: bool = False
+    completed: anyio.Event = field(default_factory=anyio.Event)
+    moved: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        message = self.message
+        self._identity = f"{message.list_id}\x1f{message.kind}\x1f{message.message_id}"
+        self._buckets: dict[str, int] = {}
+
+    def identity(self, event: str) -> str:
+        """The head of the identity of all events of that name of this message."""
+        return events.identity(event, self._identity, "")
+
+    def bucket(self, day: str) -> int:
+        """The bucket of a row by its send (or click) date: what can be forgotten together."""
+        return 0 if self.message.kind == "broadcast" else bucket_of(day[:10], self._buckets)
+
+    def best_known(self, activity: Instant, sent: Instant) -> Instant:
+        """The earliest instant that fits what was seen, for what has no date of its own.
+
+        The later of the first activity and the previous complete look.
+        """
+        return max(activity, self.previous) or sent or self.message.sent_at or self.horizon
+
+    async def room(self) -> None:
+        """Waits until another page may be opened."""
+        while self.pages.open >= MOST_OPEN_PAGES:
+            self.moved = anyio.Event()
+            await self.moved.wait()
+
+
+def bucket_of(day: str, remembered: dict[str, int]) -> int:
+    """The week of a day as YYYY-MM-DD; NO_DATE for what isn't one."""
+    try:
+        return remembered[day]
+    except KeyError:
+        try:
+            found = date.fromisoformat(day).toordinal() // 7
+        except ValueError:
+            found = NO_DATE
+        remembered[day] = found
+        return found
+
+
+def floor_of(message: Message, oldest: float) -> int:
+    """The lowest bucket still tracked, given the oldest send of interest (seconds since 1970)."""
+    if message.kind == "broadcast":
+        return 0
+    # A day earlier: buckets are weeks of naive local dates.
+    return bucket_of(times.from_seconds(oldest - 86400)[:10], {})

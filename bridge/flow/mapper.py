@@ -1,0 +1,257 @@
+"""Turns pages into parcels: compares, encodes, and writes down what can't be made again."""
+
+import gzip
+import time
+from collections import Counter
+from functools import partial
+
+import anyio
+import msgspec
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from isal import igzip
+
+from bridge.flow.ledger import Ledger, Work
+from bridge.flow.look import Look
+from bridge.flow.page import (
+    ActivityPage,
+    ClickPage,
+    ContactPage,
+    HeldPage,
+    LastPage,
+    Mapped,
+    OutboxPage,
+    Page,
+    Parcel,
+    Tally,
+    name_of,
+)
+from bridge.flow.rules.activity import ActivityRules
+from bridge.flow.rules.contacts import ContactRules
+from bridge.segment import events
+from bridge.state.keys import sorted_keys
+from bridge.state.store import Store
+from bridge.telemetry import Metrics, log
+
+
+class Mapper:
+    """One page after the other, in the order they come."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        activity: ActivityRules,
+        contacts: ContactRules,
+        metrics: Metrics,
+    ) -> None:
+        self._ledger = ledger
+        self._activity = activity
+        self._contacts = contacts
+        self._metrics = metrics
+
+    async def run(
+        self, pages: ObjectReceiveStream[Page], parcels: ObjectSendStream[Parcel]
+    ) -> None:
+        """Maps until there are no more pages, then closes the way to the sender."""
+        async with pages, parcels:
+            async for page in pages:
+                parcel = await self._map(page)
+                if parcel.events:
+                    await parcels.send(parcel)
+                else:
+                    parcel.settle(parcel)
+                # A stream that has room and items never waits: let others run between pages.
+                await anyio.lowlevel.checkpoint()
+
+    async def _map(self, page: Page) -> Parcel:
+        match page:
+            case ActivityPage():
+                return await self._look_page(page, self._activity.map_activity(page))
+            case ClickPage():
+                return await self._look_page(page, self._activity.map_clicks(page))
+            case LastPage():
+                return Parcel([], Counter(), partial(self._close, page.look, page.number, None))
+            case ContactPage():
+                return await self._contact_page(page)
+            case HeldPage():
+                return await self._held_page(page)
+            case OutboxPage():
+                packed = msgspec.json.decode(gzip.decompress(page.body), type=list[msgspec.Raw])
+                again = [bytes(event) for event in packed]
+                return self._parcel(again, Counter(map(name_of, again)), page.outbox_id, page.tally)
+
+    # Pages of a look: progress follows the acknowledgement
+
+    async def _look_page(self, page: ActivityPage | ClickPage, mapped: Mapped) -> Parcel:
+        look = page.look
+        for found in (mapped.keys, mapped.planned_keys):
+            for keys in found.values():
+                look.known.add(sorted_keys(keys))
+        look.found = look.found or bool(mapped.keys or mapped.planned_keys or mapped.totals)
+        outbox_id: int | None = None
+        if mapped.planned or mapped.planned_keys or mapped.totals or mapped.planned_dead:
+            outbox_id = await self._plan(mapped, partial(_plan_look, look, mapped))
+
+        def settle(parcel: Parcel) -> None:
+            self._close(look, page.number, (page, mapped, outbox_id, parcel), parcel)
+
+        return Parcel(mapped.derived + mapped.planned, mapped.names, settle)
+
+    def _close(self, look: Look, number: int, item: object, _: Parcel | None = None) -> None:
+        """A page is settled: what is now a contiguous prefix of its look can be committed."""
+        for ready in look.pages.close(number, item):
+            if isinstance(ready, tuple):
+                self._commit_page(look, *ready)
+            else:
+                self._ledger.later(partial(_complete, look), look.completed.set)
+        look.moved.set()
+
+    def _commit_page(
+        self,
+        look: Look,
+        page: ActivityPage | ClickPage,
+        mapped: Mapped,
+        outbox_id: int | None,
+        parcel: Parcel,
+    ) -> None:
+        delivered = len(parcel.events) - len(parcel.dead)
+        settled = {
+            # Planned events were counted as fetched when they were written down.
+            "fetched": len(mapped.derived) + len(mapped.dead) + mapped.known + mapped.filtered,
+            "known": mapped.known,
+            "filtered": mapped.filtered,
+            "delivered": delivered,
+            "dead_lettered": len(mapped.dead) + len(parcel.dead),
+        }
+        dead = mapped.dead + parcel.dead
+
+        async def work(store: Store) -> None:
+            for bucket, keys in mapped.keys.items():
+                await store.looks.add_run(look.message.id, bucket, sorted_keys(keys))
+            for emails, old in ((mapped.causes, False), (mapped.old_causes, True)):
+                await store.unsubscribes.add_causes(
+                    look.message.list_id, look.message.id, emails, old=old
+                )
+            await store.looks.move(look.message.id, page.position)
+            await store.dead_letters.bury(dead, time.time())
+            if outbox_id is not None:
+                await store.outbox.remove(outbox_id)
+            await store.count(settled)
+
+        in_flight = -len(mapped.planned)
+        self._ledger.later(work, partial(self._count, settled, in_flight, parcel))
+
+    # Pages whose progress is committed before they are sent
+
+    async def _contact_page(self, page: ContactPage) -> Parcel:
+        emails = [row.email_address or "" for row in page.rows] + page.lost
+        known = await self._ledger.store.contacts.known(page.list_id, emails)
+        mapped = self._contacts.map_contacts(page, known)
+        more = {
+            "fetched": mapped.known + mapped.filtered + len(mapped.unsubscribes),
+            "known": mapped.known,
+            "filtered": mapped.filtered,
+        }
+
+        async def work(store: Store) -> None:
+            await store.contacts.set(page.list_id, mapped.contacts.values())
+            await store.unsubscribes.forget_causes(page.list_id, mapped.resubscribed)
+            await store.unsubscribes.hold(page.list_id, mapped.unsubscribes, time.time())
+            if page.sweep and page.subscribed:
+                met = sorted_keys(events.key(events.digest(email)) for email in emails)
+                await store.contacts.add_met(page.list_id, met)
+            await store.contacts.move_look(page.list_id, page.position)
+            await store.count(more)
+
+        if mapped.contacts or mapped.planned or mapped.unsubscribes or mapped.planned_dead:
+            outbox_id = await self._plan(mapped, work)
+            self._count(more, len(mapped.unsubscribes))
+        else:
+            # Nothing to send: its progress can share a later transaction.
+            outbox_id = None
+            self._ledger.later(work, partial(self._count, more, 0))
+        return self._parcel(mapped.planned, mapped.names, outbox_id, page.tally)
+
+    async def _held_page(self, page: HeldPage) -> Parcel:
+        mapped = self._contacts.map_held(page)
+        more = {"filtered": mapped.filtered}
+
+        async def work(store: Store) -> None:
+            await store.unsubscribes.release(page.list_id, page.rows)
+            await store.count(more)
+
+        # They were counted as fetched when they were noted.
+        outbox_id = await self._plan(mapped, work, fetched=0)
+        self._count(more, -len(page.rows))
+        return self._parcel(mapped.planned, mapped.names, outbox_id, page.tally)
+
+    def _parcel(
+        self, planned: list[bytes], names: Counter[str], outbox_id: int | None, tally: Tally
+    ) -> Parcel:
+        """A parcel of written-down events: once they are settled, they leave the outbox."""
+
+        def settle(parcel: Parcel) -> None:
+            settled = {
+                "delivered": len(parcel.events) - len(parcel.dead),
+                "dead_lettered": len(parcel.dead),
+            }
+
+            async def work(store: Store) -> None:
+                if outbox_id is not None:
+                    await store.outbox.remove(outbox_id)
+                await store.dead_letters.bury(parcel.dead, time.time())
+                await store.count(settled)
+
+            def then() -> None:
+                self._count(settled, -len(parcel.events), parcel)
+                tally.leave()
+
+            self._ledger.later(work, then)
+
+        return Parcel(planned, names, settle)
+
+    async def _plan(
+        self, mapped: Mapped, effects: Work, *, fetched: int | None = None
+    ) -> int | None:
+        """Writes down a page's planned events together with all that follows from them."""
+        outbox_id: int | None = None
+        new = len(mapped.planned) + len(mapped.planned_dead)
+        counts = {
+            "fetched": new if fetched is None else fetched,
+            "dead_lettered": len(mapped.planned_dead),
+        }
+
+        async def work(store: Store) -> None:
+            nonlocal outbox_id
+            if mapped.planned:
+                body = igzip.compress(b"[" + b",".join(mapped.planned) + b"]", 1)
+                outbox_id = await store.outbox.put(len(mapped.planned), body)
+            await store.dead_letters.bury(mapped.planned_dead, time.time())
+            await store.count(counts)
+            await effects(store)
+
+        await self._ledger.write(work)
+        self._count(counts, len(mapped.planned))
+        return outbox_id
+
+    def _count(self, counts: dict[str, int], in_flight: int, parcel: Parcel | None = None) -> None:
+        """The same numbers in the metrics, once they are in the state file."""
+        for outcome, number in counts.items():
+            self._metrics.events.labels(outcome).inc(number)
+        self._metrics.in_flight.inc(in_flight)
+        if parcel is None:
+            return
+        for letter in parcel.dead:
+            log.error("event.dead", event_name=letter.event, reason=letter.reason)
+            parcel.names[letter.event] -= 1
+        for name, number in parcel.names.items():
+            self._metrics.delivered.labels(name).inc(number)
+
+
+async def _plan_look(look: Look, mapped: Mapped, store: Store) -> None:
+    for bucket, keys in mapped.planned_keys.items():
+        await store.looks.add_run(look.message.id, bucket, sorted_keys(keys))
+    await store.looks.set_totals(look.message.id, mapped.totals)
+
+
+async def _complete(look: Look, store: Store) -> None:
+    await store.looks.complete(look.message.id, look.floor, found=look.found)

@@ -1,0 +1,130 @@
+"""The actors and the bounded queues between them: poller, mapper, sender."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
+from bridge.flow.ledger import Ledger
+from bridge.flow.mapper import Mapper
+from bridge.flow.page import Page, Parcel
+from bridge.flow.poller import Poller
+from bridge.flow.readers.contacts import ContactReader
+from bridge.flow.readers.discovery import Discovery
+from bridge.flow.readers.held import HeldReader
+from bridge.flow.readers.messages import MessageReader
+from bridge.flow.rules.activity import ActivityRules
+from bridge.flow.rules.contacts import ContactRules
+from bridge.flow.source import SourceList
+from bridge.listrak.client import Listrak
+from bridge.listrak.times import Instant, Zone
+from bridge.telemetry import Metrics
+
+
+class Sink(Protocol):
+    """The end of the data's way: takes parcels until there are no more."""
+
+    async def run(self, parcels: ObjectReceiveStream[Parcel]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pacing:
+    """How fast and how much: see the environment table."""
+
+    poll_interval: float
+    poll_concurrency: int
+    queue_pages: int
+    track: float
+
+
+class Pipeline:
+    """Everything between the two servers, built anew for every run.
+
+    `sender` makes a sender; the rest is shared with the service around it.
+    """
+
+    def __init__(
+        self,
+        *,
+        listrak: Listrak,
+        ledger: Ledger,
+        metrics: Metrics,
+        sender: Callable[[], Sink],
+        sources: Sequence[SourceList],
+        zone: Zone,
+        horizon: Instant,
+        wanted: frozenset[str],
+        pacing: Pacing,
+    ) -> None:
+        self._listrak = listrak
+        self._ledger = ledger
+        self._metrics = metrics
+        self._make_sender = sender
+        self._sources = sources
+        self._zone = zone
+        self._horizon = horizon
+        self._wanted = wanted
+        self._pacing = pacing
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Polls until `stop`, then lets what was read arrive."""
+        await self._run(Poller.run, stop)
+
+    async def catch_up(self, stop: anyio.Event) -> None:
+        """Once through everything that exists now, or until `stop`."""
+        await self._run(Poller.catch_up, stop)
+
+    async def _run(self, poll: Callable[[Poller], Awaitable[None]], stop: anyio.Event) -> None:
+        pacing = self._pacing
+        page_in, page_out = anyio.create_memory_object_stream[Page](pacing.queue_pages)
+        parcel_in, parcel_out = anyio.create_memory_object_stream[Parcel](pacing.queue_pages)
+        for name, stream in (("pages", page_in), ("parcels", parcel_in)):
+            depth = stream.statistics
+            self._metrics.queue.labels(name).set_function(
+                lambda depth=depth: depth().current_buffer_used  # type: ignore[misc]
+            )
+        mapper = Mapper(
+            self._ledger,
+            ActivityRules(self._zone, self._wanted),
+            ContactRules(self._zone, self._wanted),
+            self._metrics,
+        )
+        async with anyio.create_task_group() as actors:
+            actors.start_soon(self._make_sender().run, parcel_out)
+            actors.start_soon(mapper.run, page_out, parcel_in)
+            async with page_in, anyio.create_task_group() as polling:
+
+                async def watch() -> None:
+                    await stop.wait()
+                    polling.cancel_scope.cancel()
+
+                polling.start_soon(watch)
+                await poll(self._poller(page_in))
+                polling.cancel_scope.cancel()
+
+    def _poller(self, pages: ObjectSendStream[Page]) -> Poller:
+        pacing = self._pacing
+        return Poller(
+            Discovery(
+                self._listrak, self._ledger, self._zone, horizon=self._horizon, track=pacing.track
+            ),
+            MessageReader(
+                self._listrak,
+                self._ledger,
+                self._zone,
+                pages,
+                horizon=self._horizon,
+                track=pacing.track,
+                wanted=self._wanted,
+            ),
+            ContactReader(self._listrak, self._ledger, self._zone, pages, horizon=self._horizon),
+            HeldReader(self._ledger, pages),
+            self._ledger,
+            self._metrics,
+            self._sources,
+            poll_interval=pacing.poll_interval,
+            concurrency=pacing.poll_concurrency,
+            track=pacing.track,
+        )

@@ -1,0 +1,255 @@
+"""Decides what is read when, and sees to it that it is read: the beginning of the data's way."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+import anyio
+
+from bridge.errors import (
+    BridgeError,
+    MissingError,
+    RefusedError,
+    TemporaryError,
+)
+from bridge.flow import scheduler
+from bridge.flow.ledger import Ledger
+from bridge.flow.readers.contacts import ContactReader
+from bridge.flow.readers.discovery import Discovery
+from bridge.flow.readers.held import HeldReader
+from bridge.flow.readers.messages import MessageReader
+from bridge.flow.scheduler import Agenda
+from bridge.flow.source import SourceList
+from bridge.pacing import wait_before
+from bridge.state.records import Message
+from bridge.telemetry import Metrics, log
+
+MOST_ROUNDS: Final = 5
+"""Looks at one thing in a single catch-up: those resumed from before it are done once more."""
+
+
+class Task(NamedTuple):
+    """Something to do again and again: `subject` is a list's id, or a message's row."""
+
+    name: str
+    list_id: int
+    subject: int
+
+
+class Poller:
+    """Polls for ever with `run`, or once through everything with `catch_up`."""
+
+    def __init__(
+        self,
+        discovery: Discovery,
+        messages: MessageReader,
+        contacts: ContactReader,
+        held: HeldReader,
+        ledger: Ledger,
+        metrics: Metrics,
+        sources: Sequence[SourceList],
+        *,
+        poll_interval: float,
+        concurrency: int,
+        track: float,
+    ) -> None:
+        self._discovery = discovery
+        self._messages = messages
+        self._contacts = contacts
+        self._held = held
+        self._ledger = ledger
+        self._metrics = metrics
+        self._sources = {source.list_id: source for source in sources}
+        self._poll_interval = poll_interval
+        self._slots = anyio.Semaphore(concurrency)
+        self._track = track
+        self._agenda: Agenda[Task] = Agenda()
+        self._changed = anyio.Event()
+        self._failures: dict[Task, int] = {}
+        self._discoveries: dict[int, int] = {}
+
+    async def run(self) -> None:
+        """Polls until cancelled."""
+        await self._held.replay()
+        for list_id in self._sources:
+            for name in ("discover", "contacts", "release"):
+                self._agenda.put(Task(name, list_id, list_id), 0)
+        async with anyio.create_task_group() as tasks:
+            while True:
+                task = self._agenda.take(time.time())
+                if task is None:
+                    self._changed = anyio.Event()
+                    with anyio.move_on_after(self._agenda.wait(time.time())):
+                        await self._changed.wait()
+                    continue
+                await self._slots.acquire()
+                tasks.start_soon(self._do, task)
+
+    async def _do(self, task: Task) -> None:
+        """One task, once; what may pass is done again later."""
+        free = _Once(self._slots.release)
+        delay: float | None
+        try:
+            delay = await self._perform(task, free)
+            self._failures.pop(task, None)
+        except TemporaryError as error:
+            failures = self._failures[task] = self._failures.get(task, 0) + 1
+            # The client has been patient already: leave the place to others for a while.
+            delay = max(self._poll_interval, wait_before(error, failures))
+            log.warning("poll.postponed", task=task.name, list=task.list_id, reason=str(error))
+        except RefusedError as error:
+            delay = 15 * self._poll_interval
+            log.error("poll.refused", task=task.name, list=task.list_id, reason=str(error))
+        finally:
+            free()
+        if delay is None:
+            self._agenda.drop(task)
+        else:
+            self._agenda.put(task, time.time() + delay)
+            self._changed.set()
+
+    async def _perform(self, task: Task, free: Callable[[], None]) -> float | None:
+        """Does a task; returns seconds until it is due again, None for never."""
+        source = self._sources[task.list_id]
+        match task.name:
+            case "discover":
+                done = self._discoveries.get(task.list_id, 0)
+                everything = done % scheduler.DISCOVER_ALL_EVERY == 0
+                await self._discovery.discover(source, everything=everything)
+                self._discoveries[task.list_id] = done + 1
+                await self._put_checks(source)
+            case "contacts":
+                state = await self._ledger.store.list_state(task.list_id)
+                sweep = scheduler.sweep_due(state, time.time())
+                await self._contacts.read(source, sweep=sweep)
+            case "release":
+                await self._held.release(source, await self._all_asked_at(source))
+            case "check":
+                return await self._check(task, source, free)
+        return self._poll_interval
+
+    async def _put_checks(self, source: SourceList) -> None:
+        messages = await self._ledger.store.messages.tracked(source.list_id)
+        for message in messages:
+            task = Task("check", source.list_id, message.id)
+            if task not in self._agenda:
+                self._agenda.put(task, 0)
+                self._changed.set()
+        self._metrics.tracked.labels(str(source.list_id)).set(len(messages))
+
+    async def _check(
+        self, task: Task, source: SourceList, free: Callable[[], None]
+    ) -> float | None:
+        message = await self._ledger.store.messages.get(task.subject)
+        now = time.time()
+        over = scheduler.is_over(message, self._track, now)
+        try:
+            look = await self._messages.check(message, source, full=over)
+        except MissingError as error:
+            log.info("message.missing", message=message.path, reason=str(error))
+            if over:
+                await self._ledger.write(lambda store: store.messages.retire(message.id))
+                return None
+            return 15 * self._poll_interval
+        # Its pages are on their way; others may read while they arrive.
+        free()
+        if look is not None:
+            await look.completed.wait()
+            self._metrics.looks.labels(message.kind, str(look.found).lower()).inc()
+            if over and look.started_at >= now:
+                await self._ledger.write(lambda store: store.messages.retire(message.id))
+                return None
+        message = await self._ledger.store.messages.get(message.id)
+        return scheduler.check_delay(message, time.time(), self._poll_interval)
+
+    async def _all_asked_at(self, source: SourceList) -> float:
+        """Since when no message of a list was left unasked (seconds since 1970)."""
+        state = await self._ledger.store.list_state(source.list_id)
+        messages = await self._ledger.store.messages.tracked(source.list_id)
+        asked = min(
+            [state.discovered_at or 0.0, *(message.checked_at or 0.0 for message in messages)]
+        )
+        return max(asked, time.time() - scheduler.LONGEST_HOLD)
+
+    # Once through everything
+
+    async def catch_up(self) -> None:
+        """Finds everything that exists at this moment. Raises TemporaryError if some is left."""
+        began = time.time()
+        failed: list[BridgeError] = []
+        await self._held.replay()
+        # Contacts first: whoever is seen to have unsubscribed waits for the message behind it.
+        for step in (self._catch_up_contacts, self._catch_up_messages):
+            async with anyio.create_task_group() as tasks:
+                for source in self._sources.values():
+                    tasks.start_soon(self._attempt, step, source, began, failed)
+        for source in self._sources.values():
+            await self._held.release(source, time.time())
+        if failed:
+            raise TemporaryError(f"not everything could be read, nothing is lost: {failed[0]}")
+
+    async def _attempt(
+        self,
+        step: Callable[[SourceList, float, list[BridgeError]], Awaitable[None]],
+        source: SourceList,
+        began: float,
+        failed: list[BridgeError],
+    ) -> None:
+        try:
+            await step(source, began, failed)
+        except (TemporaryError, RefusedError) as error:
+            log.error("catch_up.failed", list=source.list_id, reason=str(error))
+            failed.append(error)
+
+    async def _catch_up_contacts(
+        self, source: SourceList, began: float, _: list[BridgeError]
+    ) -> None:
+        for _round in range(MOST_ROUNDS):
+            async with self._slots:
+                await self._contacts.read(source, sweep=True)
+            state = await self._ledger.store.list_state(source.list_id)
+            if (state.swept_at or 0) >= began:
+                break
+
+    async def _catch_up_messages(
+        self, source: SourceList, began: float, failed: list[BridgeError]
+    ) -> None:
+        async with self._slots:
+            await self._discovery.discover(source, everything=True)
+        async with anyio.create_task_group() as tasks:
+            for message in await self._ledger.store.messages.tracked(source.list_id):
+                tasks.start_soon(self._catch_up_message, message, source, began, failed)
+
+    async def _catch_up_message(
+        self, message: Message, source: SourceList, began: float, failed: list[BridgeError]
+    ) -> None:
+        over = scheduler.is_over(message, self._track, began)
+        try:
+            for _round in range(MOST_ROUNDS):
+                async with self._slots:
+                    message = await self._ledger.store.messages.get(message.id)
+                    look = await self._messages.check(message, source, full=True)
+                if look is not None:
+                    await look.completed.wait()
+                if look is None or look.started_at >= began:
+                    break
+        except MissingError as error:
+            log.warning("message.missing", message=message.path, reason=str(error))
+        except (TemporaryError, RefusedError) as error:
+            log.error("catch_up.failed", message=message.path, reason=str(error))
+            failed.append(error)
+            return
+        if over:
+            await self._ledger.write(lambda store: store.messages.retire(message.id))
+
+
+class _Once:
+    """Calls a function at most once."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def __call__(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call()

@@ -1,0 +1,1 @@
+"""Reading Listrak, one resource at a time, from where its checkpoint is."""

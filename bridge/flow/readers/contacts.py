@@ -1,0 +1,164 @@
+"""Reads a list's contacts: all of them, or those who came or left lately."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from anyio.abc import ObjectSendStream
+
+from bridge.errors import CursorError, TemporaryError
+from bridge.flow import scheduler
+from bridge.flow.ledger import Ledger
+from bridge.flow.page import ContactPage, Page, Tally
+from bridge.flow.source import SourceList
+from bridge.listrak import times, wire
+from bridge.listrak.client import Listrak
+from bridge.listrak.times import Instant, Zone
+from bridge.segment import events
+from bridge.state.keys import KnownKeys
+from bridge.state.records import Position
+from bridge.telemetry import log
+
+MOST_RESTARTS: Final = 3
+"""Refused cursors in one look after which it is left for later."""
+
+CHUNK: Final = 1000
+"""Known contacts that are compared with a sweep at once."""
+
+
+@dataclass
+class _Reading:
+    """One look at a list's contacts; `previous` is the start of the one before."""
+
+    source: SourceList
+    sweep: bool
+    tally: Tally
+    previous: Instant = ""
+
+
+class ContactReader:
+    """Sends the pages of looks at contacts on. Raises what the Listrak client raises."""
+
+    def __init__(
+        self,
+        listrak: Listrak,
+        ledger: Ledger,
+        zone: Zone,
+        pages: ObjectSendStream[Page],
+        *,
+        horizon: Instant,
+    ) -> None:
+        self._listrak = listrak
+        self._ledger = ledger
+        self._zone = zone
+        self._pages = pages
+        self._horizon = horizon
+
+    async def read(self, source: SourceList, *, sweep: bool) -> None:
+        """Reads a list's contacts: all of them, or those who came or left lately."""
+        store = self._ledger.store
+        begun = await store.contacts.look(source.list_id)
+        if begun is None or (sweep and not begun[0]):
+            started = time.time()
+            await self._ledger.write(
+                lambda store: store.contacts.begin_look(source.list_id, started, sweep=sweep)
+            )
+            begun = (sweep, started, [])
+        sweep, _, position = begun
+        reading = _Reading(source, sweep, Tally())
+        previous = (await store.list_state(source.list_id)).contacts_at
+        reading.previous = times.from_seconds(previous) if previous else ""
+        for restart in range(MOST_RESTARTS + 1):
+            try:
+                await self._read_contacts(reading, position)
+                break
+            except CursorError as error:
+                log.warning("contacts.restarted", list=source.list_id, reason=str(error))
+                if restart == MOST_RESTARTS:
+                    raise TemporaryError(str(error)) from error
+                position = []
+        await self._ledger.write(lambda store: store.contacts.complete_look(source.list_id))
+
+    async def _read_contacts(self, reading: _Reading, position: Position) -> None:
+        stage, cursor = position or ["Subscribed", wire.START]
+        reach = scheduler.OVERLAP
+        recent = reading.previous and times.from_seconds(times.seconds(reading.previous) - reach)
+        since_horizon = times.from_seconds(times.seconds(self._horizon) - scheduler.DAY)
+        if stage == "Subscribed":
+            start = None if reading.sweep or not recent else self._zone.naive(recent)
+            await self._read_state(reading, "Subscribed", str(cursor), start)
+            stage, cursor = "Unsubscribed", wire.START
+        if stage == "Unsubscribed":
+            start = self._zone.naive(since_horizon if reading.sweep or not recent else recent)
+            await self._read_state(reading, "Unsubscribed", str(cursor), start)
+            stage, cursor = "lost", ""
+        if stage == "lost" and reading.sweep:
+            await self._find_lost(reading, str(cursor))
+
+    async def _read_state(
+        self, reading: _Reading, state: str, cursor: str, start: str | None
+    ) -> None:
+        following: Position = (
+            ["Unsubscribed", wire.START] if state == "Subscribed" else ["lost", ""]
+        )
+        source = reading.source
+        more: str | None = cursor
+        while more is not None:
+            page = await self._listrak.contacts(source.list_id, state, more, source.field_id, start)
+            more = page.next_cursor
+            position: Position = [state, more] if more else following
+            await self._send(reading, position, page.rows, subscribed=state == "Subscribed")
+        # The next stage compares with what this one found, and no two identifies of a contact are
+        # on their way at once.
+        await reading.tally.empty()
+
+    async def _find_lost(self, reading: _Reading, after: str) -> None:
+        """Contacts known as subscribed that the sweep did not meet, each asked for by itself.
+
+        A sweep alone proves nothing: its pages shift while it goes on, and may come back empty.
+        """
+        source = reading.source
+        store = self._ledger.store
+        met = KnownKeys(await store.contacts.met(source.list_id))
+        while emails := await store.contacts.subscribed_after(source.list_id, after, CHUNK):
+            after = emails[-1]
+            unmet = met.unknown(events.key(events.digest(email)) for email in emails)
+            rows: list[wire.Contact] = []
+            lost: list[str] = []
+            for email, absent in zip(emails, unmet, strict=True):
+                if absent and email:
+                    row = await self._listrak.contact(source.list_id, email, source.field_id)
+                    if row is None:
+                        lost.append(email)
+                    else:
+                        # As it is known here, whatever case the answer spells it in.
+                        row.email_address = email
+                        rows.append(row)
+            await self._send(reading, ["lost", after], rows, lost=lost)
+        await reading.tally.empty()
+
+    async def _send(
+        self,
+        reading: _Reading,
+        position: Position,
+        rows: list[wire.Contact],
+        *,
+        subscribed: bool = True,
+        lost: Sequence[str] = (),
+    ) -> None:
+        reading.tally.enter()
+        await self._pages.send(
+            ContactPage(
+                list_id=reading.source.list_id,
+                tally=reading.tally,
+                horizon=self._horizon,
+                previous=reading.previous,
+                position=position,
+                rows=rows,
+                lost=list(lost),
+                field_id=reading.source.field_id,
+                subscribed=subscribed,
+                sweep=reading.sweep,
+            )
+        )

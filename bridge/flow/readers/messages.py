@@ -1,0 +1,188 @@
+"""Reads a message: asks whether it moved, and if so reads its rows and its clicks."""
+
+import time
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+from anyio.abc import ObjectSendStream
+
+from bridge.errors import CursorError, MissingError, TemporaryError
+from bridge.flow import scheduler
+from bridge.flow.ledger import Ledger
+from bridge.flow.look import Look, floor_of
+from bridge.flow.page import ActivityPage, ClickPage, LastPage, Page
+from bridge.flow.source import SourceList
+from bridge.listrak import times, wire
+from bridge.listrak.client import Listrak
+from bridge.listrak.times import Instant, Zone
+from bridge.segment import events
+from bridge.state.keys import KnownKeys
+from bridge.state.records import Message, Position
+from bridge.telemetry import log
+from bridge.vocabulary import CLICKED
+
+MOST_RESTARTS: Final = 3
+"""Refused cursors in one look after which it is left for later."""
+
+SMALLER_PAGE: Final = 1000
+"""Rows to ask for where 5000 are too many: an oversize request answers 404 (listrak/FACTS)."""
+
+
+class MessageReader:
+    """Sends the pages of looks on. Raises what the Listrak client raises; a look goes on later."""
+
+    def __init__(
+        self,
+        listrak: Listrak,
+        ledger: Ledger,
+        zone: Zone,
+        pages: ObjectSendStream[Page],
+        *,
+        horizon: Instant,
+        track: float,
+        wanted: frozenset[str],
+    ) -> None:
+        self._listrak = listrak
+        self._ledger = ledger
+        self._zone = zone
+        self._pages = pages
+        self._horizon = horizon
+        self._track = track
+        self._wanted = wanted
+        self._campaigns: dict[int, dict[int, str]] = {}
+
+    async def check(self, message: Message, source: SourceList, *, full: bool) -> Look | None:
+        """Asks whether a message moved, and if so (or if `full`) reads it.
+
+        The look is complete once its last page is committed; None if there was nothing to read.
+        """
+        started = time.time()
+        begun = await self._ledger.store.looks.open_one(message.id)
+        if begun is None:
+            summary = ""
+            if message.kind != "transactional":
+                counters = await self._listrak.summary(message.path)
+                summary = msgspec.json.encode(counters).decode()
+            if not full and not scheduler.look_due(message, summary, started):
+                self._ledger.later(lambda store: store.messages.checked(message.id, started))
+                return None
+            await self._ledger.write(lambda store: store.looks.begin(message.id, started, summary))
+            begun = (started, summary, [])
+        look = await self._look(message, *begun)
+        await self._read(look, source)
+        return look
+
+    async def _look(self, message: Message, started_at: float, _: str, position: Position) -> Look:
+        store = self._ledger.store
+        first = message.looked_at is None
+        since = times.seconds(self._horizon) if first else started_at
+        return Look(
+            message=message,
+            started_at=started_at,
+            position=position,
+            known=KnownKeys(await store.looks.runs(message.id)),
+            totals=await store.looks.totals(message.id),
+            previous="" if message.looked_at is None else times.from_seconds(message.looked_at),
+            horizon=self._horizon,
+            floor=floor_of(message, since - self._track),
+        )
+
+    async def _read(self, look: Look, source: SourceList) -> None:
+        """All pages of a look from its position on; from the start where a cursor is refused."""
+        for restart in range(MOST_RESTARTS + 1):
+            try:
+                stage, link_id, cursor = (look.position or ["activity", 0, wire.START])[:3]
+                if stage == "activity":
+                    await self._read_activity(look, source, str(cursor))
+                    link_id, cursor = 0, wire.START
+                if look.message.kind != "transactional" and CLICKED in self._wanted:
+                    await self._read_clicks(look, int(link_id or 0), str(cursor))
+                break
+            except CursorError as error:
+                log.warning("look.restarted", message=look.message.path, reason=str(error))
+                if restart == MOST_RESTARTS:
+                    raise TemporaryError(str(error)) from error
+                look.position = []
+        await self._send(look, LastPage(look, look.pages.enter()))
+
+    async def _read_activity(self, look: Look, source: SourceList, cursor: str) -> None:
+        more: str | None = cursor
+        count = wire.MOST_ROWS
+        while more is not None:
+            try:
+                page = await self._listrak.activity(look.message.path, more, count=count)
+            except MissingError:
+                if more != wire.START or count == SMALLER_PAGE:
+                    raise
+                count = SMALLER_PAGE
+                continue
+            if page.rows and look.message.properties is None:
+                look.message = await self._take_over(look.message, source)
+            more = page.next_cursor
+            position: Position = ["activity", 0, more] if more else ["clicks", 0, wire.START]
+            number = look.pages.enter()
+            await self._send(look, ActivityPage(look, number, position, page.rows, page.origins))
+
+    async def _read_clicks(self, look: Look, link_id: int, cursor: str) -> None:
+        links = await self._listrak.links(look.message.path)
+        for link in sorted(links, key=lambda link: link.link_id):
+            if link.link_id < link_id or link.click_count == 0:
+                continue
+            more: str | None = cursor if link.link_id == link_id else wire.START
+            while more is not None:
+                page = await self._listrak.clickers(look.message.path, link.link_id, more)
+                if page.rows and look.message.properties is None:
+                    # Clicks without a single row: the rows are late, the next look sees both.
+                    return
+                more = page.next_cursor
+                position: Position = (
+                    ["clicks", link.link_id, more]
+                    if more
+                    else ["clicks", link.link_id + 1, "Start"]
+                )
+                number = look.pages.enter()
+                await self._send(
+                    look, ClickPage(look, number, position, link, page.rows, page.origins)
+                )
+
+    async def _send(self, look: Look, page: Page) -> None:
+        await look.room()
+        await self._pages.send(page)
+
+    async def _take_over(self, message: Message, source: SourceList) -> Message:
+        """Fixes a message's text and date, the first time that rows of it are seen."""
+        name: str | None = None
+        sent_at = message.sent_at
+        if message.kind == "transactional":
+            rows = await self._listrak.transactional_messages(message.list_id)
+            mine = [row for row in rows if row.transactional_message_id == message.message_id]
+            subject = mine[0].subject if mine else None
+        else:
+            detail = await self._listrak.message(message.path)
+            subject, name = detail.subject, detail.google_analytics_campaign_name
+            sent_at = sent_at or self._zone.instant(detail.send_date)
+            if not sent_at and message.kind == "broadcast":
+                sent_at = self._zone.instant(await self._listrak.started(message.path))
+        properties = events.properties_of(
+            {
+                "email_id": str(message.message_id),
+                "email_subject": subject,
+                "campaign_name": await self._campaign(message.list_id, message.campaign_id),
+                "google_analytics_campaign_name": name,
+                "list_id": str(message.list_id),
+                "list_name": source.name,
+            }
+        )
+        await self._ledger.write(
+            lambda store: store.messages.take_over(message.id, properties, sent_at)
+        )
+        return replace(message, properties=properties, sent_at=sent_at)
+
+    async def _campaign(self, list_id: int, campaign_id: int) -> str | None:
+        if not campaign_id:
+            return None
+        known = self._campaigns.get(list_id, {})
+        if campaign_id not in known:
+            known = self._campaigns[list_id] = await self._listrak.campaigns(list_id)
+        return known.get(campaign_id)

@@ -1,0 +1,101 @@
+"""What to look at next: pure functions of what is known and of the time (seconds since 1970)."""
+
+import heapq
+from collections.abc import Hashable
+from itertools import count
+from typing import Final, Generic, TypeVar
+
+from bridge.listrak import times
+from bridge.state.records import ListState, Message
+
+DAY: Final = 86400.0
+
+SWEEP_EVERY: Final = DAY
+"""Seconds between two readings of all contacts: only they show changed profile values."""
+
+DISCOVER_ALL_EVERY: Final = 10
+"""Poll intervals between two discoveries of split tests, conversations and transactional messages;
+broadcast messages are asked for at every one."""
+
+LONGEST_HOLD: Final = 3600.0
+"""Seconds an unsubscribe waits at most for the message behind it."""
+
+OVERLAP: Final = 2 * 3600.0
+"""Seconds by which a query for recent contacts reaches back further than needed: clocks differ, and
+an hour of naive times repeats every autumn."""
+
+Task = TypeVar("Task", bound=Hashable)
+
+
+class Agenda(Generic[Task]):
+    """Tasks by the time they are due. A task that is being done is not on it."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Task]] = []
+        self._order = count()
+        self._known: set[Task] = set()
+
+    def __contains__(self, task: Task) -> bool:
+        return task in self._known
+
+    def put(self, task: Task, due: float) -> None:
+        """Notes a task, new or done, for `due`."""
+        self._known.add(task)
+        heapq.heappush(self._heap, (due, next(self._order), task))
+
+    def drop(self, task: Task) -> None:
+        """A task that is done for good."""
+        self._known.discard(task)
+
+    def take(self, now: float) -> Task | None:
+        """The task that is due for longest, None if none is."""
+        if self._heap and self._heap[0][0] <= now:
+            return heapq.heappop(self._heap)[2]
+        return None
+
+    def wait(self, now: float) -> float:
+        """Seconds until a task is due, at most a minute."""
+        return max(0.0, min(self._heap[0][0] - now, 60.0)) if self._heap else 60.0
+
+
+def sent_at(message: Message) -> float:
+    """When a message was sent, as far as known, else when it was found."""
+    return times.seconds(message.sent_at) if message.sent_at else message.found_at
+
+
+def age(message: Message, now: float) -> float:
+    """Seconds since a message was sent; of one that goes on sending, since anything moved."""
+    if message.kind == "broadcast":
+        return max(0.0, now - sent_at(message))
+    return max(0.0, now - (message.moved_at or message.found_at))
+
+
+def check_delay(message: Message, now: float, poll_interval: float) -> float:
+    """Seconds until a message is asked again: what is fresh every interval, older ones less."""
+    old = age(message, now)
+    factor = 1 if old < DAY else 5 if old < 3 * DAY else 15
+    # Without a Summary each check reads the whole message.
+    return poll_interval * factor * (5 if message.kind == "transactional" else 1)
+
+
+def look_due(message: Message, summary: str, now: float) -> bool:
+    """Whether a message must be read: its counters moved, or it wasn't read for long.
+
+    Complaints move no counter, so that every message is read now and then all the same.
+    """
+    if message.looked_at is None or summary != message.summary or not summary:
+        return True
+    return now - message.looked_at >= (3600.0 if age(message, now) < DAY else 6 * 3600.0)
+
+
+def is_over(message: Message, track: float, now: float) -> bool:
+    """Whether nothing of a message counts any more, `track` seconds after it was sent.
+
+    Messages of the other kinds go on sending; of them, old sends are forgotten instead.
+    """
+    return message.kind == "broadcast" and now >= sent_at(message) + track
+
+
+def sweep_due(state: ListState, now: float) -> bool:
+    """Whether all contacts of a list are to be read, not only the recent ones."""
+    return state.swept_at is None or now - state.swept_at >= SWEEP_EVERY

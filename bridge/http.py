@@ -1,0 +1,120 @@
+"""The one place that speaks HTTP: sends a request, returns the whole answer, translates errors."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from bridge import NAME, VERSION
+from bridge.errors import TemporaryError
+
+RECYCLE_AFTER = 6 * 3600.0
+"""Seconds a session lives: a connection that is always busy never looks DNS up again."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A complete answer: status, headers (case-insensitive), body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def retry_after(self) -> float | None:
+        """Retry-After in seconds, where it is one (the date form isn't used by either server)."""
+        text = self.headers.get("Retry-After", "")
+        return float(text) if text.isdigit() else None
+
+
+class Http:
+    """A client session that is made anew now and then. Redirects are answers, not followed."""
+
+    def __init__(self, *, connections: int, timeout: float = 60.0) -> None:
+        self._connections = connections
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+        self._born = 0.0
+        self._open = 0
+        self._retired: list[aiohttp.ClientSession] = []
+        self.clock_offset: float | None = None
+        """Seconds by which the server's clock is ahead of ours, as of its latest Date header."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            for session in (*self._retired, self._session):
+                if session is not None:
+                    await session.close()
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Answer:
+        """One try, answered in full. Raises TemporaryError when no complete answer came."""
+        session = await self._current()
+        self._open += 1
+        try:
+            with anyio.fail_after(self._timeout):
+                # encoded: a cursor or an address arrives exactly as it was quoted.
+                target = URL(url, encoded=True)
+                async with session.request(
+                    method, target, headers=headers, data=body, allow_redirects=False
+                ) as response:
+                    self._compare_clocks(response.headers.get("Date", ""))
+                    return Answer(response.status, response.headers, await response.read())
+        except TimeoutError:
+            raise TemporaryError(
+                f"{_host(url)} did not answer within {self._timeout:g} s"
+            ) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: an answer that isn't HTTP, or whose Content-Encoding lies.
+            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise TemporaryError(f"{_host(url)}: no complete answer ({reason})") from error
+        finally:
+            self._open -= 1
+
+    def _compare_clocks(self, date: str) -> None:
+        try:
+            self.clock_offset = parsedate_to_datetime(date).timestamp() - time.time()
+        except ValueError:
+            self.clock_offset = None
+
+    async def _current(self) -> aiohttp.ClientSession:
+        if self._session is not None and time.monotonic() - self._born > RECYCLE_AFTER:
+            self._retired.append(self._session)
+            self._session = None
+        if self._retired and self._open == 0:
+            for session in self._retired:
+                await session.close()
+            self._retired.clear()
+        if self._session is None:
+            self._born = time.monotonic()
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=300),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30),
+                headers={"User-Agent": f"{NAME}/{VERSION}"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+def _host(url: str) -> str:
+    return url.split("/", 3)[2]

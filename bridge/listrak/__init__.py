@@ -1,0 +1,1 @@
+"""Listrak, as the bridge reads it: wire format, times, credentials, client."""

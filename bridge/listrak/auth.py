@@ -1,0 +1,77 @@
+"""Access to Listrak: a bearer token, renewed before it expires or when it is refused."""
+
+import time
+
+import anyio
+
+from bridge.errors import CredentialsError, TemporaryError
+from bridge.http import Answer, Http
+from bridge.listrak import wire
+from bridge.pacing import wait_before
+
+_MARGIN = 60.0
+"""Seconds before its expiry at which a token is renewed."""
+
+
+class Auth:
+    """Keeps one access token for all requests."""
+
+    def __init__(self, http: Http, *, url: str, client_id: str, client_secret: str) -> None:
+        self._http = http
+        self._url = url
+        self._form = wire.token_form(client_id, client_secret)
+        self._lock = anyio.Lock()
+        self._token = ""
+        self._renew_at = 0.0
+        self._refusals = 0
+        self._refusal: CredentialsError | None = None
+        self._ask_again_at = 0.0
+
+    async def token(self) -> str:
+        """A token that should be good. Raises CredentialsError, or TemporaryError."""
+        async with self._lock:
+            if not self._token or time.monotonic() >= self._renew_at:
+                if self._refusal is not None and time.monotonic() < self._ask_again_at:
+                    raise self._refusal
+                await self._renew()
+            return self._token
+
+    def refused(self, token: str) -> None:
+        """The API did not accept `token`: forget it, unless it was renewed meanwhile."""
+        if token == self._token:
+            self._token = ""
+
+    async def _renew(self) -> None:
+        answer = await self._http.request(
+            "POST",
+            self._url,
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            body=self._form,
+        )
+        if answer.status != 200:
+            error = _refusal(answer)
+            if isinstance(error, CredentialsError):
+                # Many readers share this token: all of them wait, so that Listrak is asked slowly.
+                self._refusals += 1
+                self._refusal = error
+                self._ask_again_at = time.monotonic() + wait_before(error, self._refusals)
+            raise error
+        self._refusals, self._refusal = 0, None
+        body = wire.decode(answer.body, wire.TokenBody)
+        self._token = body.access_token
+        # A lifetime shorter than the margin is used for its first half.
+        self._renew_at = time.monotonic() + max(body.expires_in - _MARGIN, body.expires_in / 2)
+
+
+def _refusal(answer: Answer) -> Exception:
+    if answer.status == 400:
+        return CredentialsError(
+            "LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET",
+            "Listrak says Invalid Credentials: the client id or the client secret is wrong",
+        )
+    error = wire.explain(answer.status, answer.body, "the token request")
+    if isinstance(error, TemporaryError):
+        if not isinstance(error, CredentialsError):
+            error.retry_after = answer.retry_after
+        return error
+    return TemporaryError(f"{error} (is LISTRAK_TOKEN_URL right?)")

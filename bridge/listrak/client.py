@@ -1,0 +1,274 @@
+"""Listrak's read operations: paced, retried and authorised; one method a resource."""
+
+import copy
+import time
+from typing import Any, Generic, TypeVar
+
+import anyio
+import msgspec
+
+from bridge.errors import CredentialsError, MissingError, TemporaryError
+from bridge.http import Http
+from bridge.listrak import wire
+from bridge.listrak.auth import Auth
+from bridge.listrak.wire import PageOf
+from bridge.pacing import Rate, persist
+from bridge.telemetry import Metrics, log
+
+Data = TypeVar("Data")
+Row = TypeVar("Row")
+
+
+class Shape(Generic[Data]):
+    """A decoder made once: its type is what an answer must be."""
+
+    def __init__(self, shape: type[Data]) -> None:
+        self.decoder = msgspec.json.Decoder(wire.Envelope[shape])  # type: ignore[valid-type]
+
+
+LISTS = Shape(list[wire.MailingList])
+CAMPAIGNS = Shape(list[wire.Campaign])
+FIELD_GROUPS = Shape(list[wire.FieldGroup])
+FIELDS = Shape(list[wire.ProfileField])
+CONTACTS = Shape(list[wire.Contact])
+CONTACT = Shape(wire.Contact)
+MESSAGES = Shape(list[wire.Message])
+MESSAGE = Shape(wire.Message)
+STATUS = Shape(wire.MessageStatus)
+SPLIT_TESTS = Shape(list[wire.SplitTest])
+SPLIT_TEST_MESSAGES = Shape(list[wire.SplitTestMessage])
+CONVERSATIONS = Shape(list[wire.Conversation])
+TRANSACTIONAL = Shape(list[wire.TransactionalMessage])
+ACTIVITIES = Shape(list[wire.Activity])
+LINKS = Shape(list[wire.Link])
+CLICKERS = Shape(list[wire.Clicker])
+SUMMARY = Shape(wire.Summary)
+
+
+class Listrak:
+    """The account, read only. `patience`: seconds to retry what may pass, None for ever.
+
+    Every method raises TemporaryError when patience ends (CredentialsError among them),
+    MissingError for what isn't there, CursorError for a cursor that isn't taken any more, and
+    RefusedError for what Listrak won't answer.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        auth: Auth,
+        metrics: Metrics,
+        *,
+        base: str,
+        requests_per_second: float,
+        patience: float | None,
+    ) -> None:
+        self._http = http
+        self._auth = auth
+        self._metrics = metrics
+        self._base = base
+        self._rate = Rate(requests_per_second)
+        self._patience = patience
+        self._quiet_until = 0.0
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Seconds by which Listrak's clock is ahead of ours; None if it wasn't told."""
+        return self._http.clock_offset
+
+    def with_patience(self, seconds: float | None) -> "Listrak":
+        """The same client, which gives up sooner or later."""
+        other = copy.copy(self)
+        other._patience = seconds
+        return other
+
+    async def get(
+        self, path: str, shape: Shape[Data], resource: str, **query: Any
+    ) -> wire.Envelope[Data]:
+        """One resource, decoded. `resource` is its name in logs and metrics."""
+        body = await self._body(path, resource, query)
+        return self._decode(body, shape, resource)
+
+    async def page(
+        self, path: str, shape: Shape[list[Row]], resource: str, cursor: str, **query: Any
+    ) -> PageOf[Row]:
+        """One page of a collection, from `cursor` (`wire.START` for the first) on."""
+        query |= {"cursor": cursor, "count": query.get("count", wire.MOST_ROWS)}
+        body = await self._body(path, resource, query)
+        answer = self._decode(body, shape, resource)
+        rows = answer.data or []
+        self._metrics.listrak_rows.labels(resource).inc(len(rows))
+        following = wire.next_cursor(answer.next_page_cursor)
+        if following == cursor:
+            raise TemporaryError(f"Listrak's answer to {resource} names itself as the next page")
+        carries_origins = shape is ACTIVITIES or shape is CLICKERS
+        return PageOf(rows, following, wire.origins(body) if carries_origins else None)
+
+    async def whole(
+        self, path: str, shape: Shape[list[Row]], resource: str, **query: Any
+    ) -> list[Row]:
+        """A whole paged collection that is small enough to hold."""
+        rows: list[Row] = []
+        cursor: str | None = wire.START
+        while cursor is not None:
+            page = await self.page(path, shape, resource, cursor, **query)
+            rows += page.rows
+            cursor = page.next_cursor
+        return rows
+
+    def _decode(self, body: bytes, shape: Shape[Data], resource: str) -> wire.Envelope[Data]:
+        try:
+            answer: wire.Envelope[Data] = shape.decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise TemporaryError(
+                f"Listrak's answer to {resource} isn't what its API describes: {error}"
+            ) from None
+        return answer
+
+    async def _body(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
+        def on_wait(error: TemporaryError, seconds: float) -> None:
+            self._metrics.retries.labels("listrak").inc()
+            self._metrics.blocked.labels("listrak").set(1)
+            log.warning(
+                "listrak.waiting", resource=resource, seconds=round(seconds, 1), reason=str(error)
+            )
+
+        body = await persist(
+            lambda: self._try(path, resource, query), patience=self._patience, on_wait=on_wait
+        )
+        self._metrics.blocked.labels("listrak").set(0)
+        return body
+
+    async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
+        """One request; a token that has just expired is renewed once on the way."""
+        for last_try in (False, True):
+            await self._rate.take()
+            # After a 429 nobody asks again before the server said so.
+            await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
+            token = await self._auth.token()
+            answer = await self._http.request(
+                "GET",
+                wire.url(self._base, path, query),
+                headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            )
+            self._metrics.listrak_calls.labels(resource, str(answer.status)).inc()
+            if answer.status == 200:
+                return answer.body
+            paging = query.get("cursor", wire.START) != wire.START
+            error = wire.explain(answer.status, answer.body, resource, paging=paging)
+            if isinstance(error, CredentialsError):
+                self._auth.refused(token)
+                if not last_try:
+                    continue
+            elif isinstance(error, TemporaryError) and answer.retry_after is not None:
+                error.retry_after = answer.retry_after
+                if answer.status == 429:
+                    self._quiet_until = time.monotonic() + min(answer.retry_after, 300)
+            raise error
+        raise AssertionError("unreachable: the second try returns or raises")
+
+    # What the account holds
+
+    async def lists(self) -> list[wire.MailingList]:
+        """All lists of the account."""
+        return (await self.get("List", LISTS, "lists")).data
+
+    async def campaigns(self, list_id: int) -> dict[int, str]:
+        """Names of a list's campaigns by id; without those that mean none."""
+        answer = await self.get(f"List/{list_id}/Campaign", CAMPAIGNS, "campaigns")
+        return {row.campaign_id: row.campaign_name for row in answer.data if row.campaign_name}
+
+    async def profile_fields(self, list_id: int) -> list[wire.ProfileField]:
+        """The profile fields of a list, of all groups."""
+        path = f"List/{list_id}/SegmentationFieldGroup"
+        groups = (await self.get(path, FIELD_GROUPS, "profile field groups")).data
+        fields: list[wire.ProfileField] = []
+        for group in groups:
+            inner = f"{path}/{group.segmentation_field_group_id}/SegmentationField"
+            fields += (await self.get(inner, FIELDS, "profile fields")).data
+        return fields
+
+    async def messages(self, list_id: int) -> list[wire.Message]:
+        """All broadcast messages of a list, thin."""
+        return await self.whole(f"List/{list_id}/Message", MESSAGES, "messages")
+
+    async def split_tests(self, list_id: int) -> list[wire.SplitTest]:
+        """All split tests of a list."""
+        return await self.whole(f"List/{list_id}/SplitTest", SPLIT_TESTS, "split tests")
+
+    async def split_test_messages(self, list_id: int, test_id: int) -> list[int]:
+        """Message ids of a split test."""
+        path = f"List/{list_id}/SplitTest/{test_id}/Message"
+        answer = await self.get(path, SPLIT_TEST_MESSAGES, "split test messages")
+        return [row.message_id for row in answer.data]
+
+    async def conversations(self, list_id: int) -> list[wire.Conversation]:
+        """All conversations of a list."""
+        path = f"List/{list_id}/Conversation"
+        return (await self.get(path, CONVERSATIONS, "conversations")).data
+
+    async def conversation_messages(self, list_id: int, conversation: int) -> list[wire.Message]:
+        """The messages of a conversation, those of its previous versions among them, thin."""
+        return await self.whole(
+            f"List/{list_id}/Conversation/{conversation}/Message",
+            MESSAGES,
+            "conversation messages",
+            includePreviousVersions="true",
+        )
+
+    async def transactional_messages(self, list_id: int) -> list[wire.TransactionalMessage]:
+        """All transactional messages of a list."""
+        path = f"List/{list_id}/TransactionalMessage"
+        return (await self.get(path, TRANSACTIONAL, "transactional messages")).data
+
+    # One message; `path` as in flow.messages.Message.path
+
+    async def message(self, path: str) -> wire.Message:
+        """A message in full."""
+        return (await self.get(path, MESSAGE, "message")).data
+
+    async def started(self, path: str) -> str | None:
+        """When a broadcast message began to be sent, where its sendDate doesn't say."""
+        return (await self.get(f"{path}/Status", STATUS, "message status")).data.start_date
+
+    async def summary(self, path: str) -> wire.Summary:
+        """A message's counters."""
+        return (await self.get(f"{path}/Summary", SUMMARY, "summary")).data
+
+    async def links(self, path: str) -> list[wire.Link]:
+        """The links of a message."""
+        return await self.whole(f"{path}/Link", LINKS, "links")
+
+    async def activity(self, path: str, cursor: str, **query: Any) -> PageOf[wire.Activity]:
+        """A page of a message's activity rows."""
+        return await self.page(f"{path}/Activity", ACTIVITIES, "activity", cursor, **query)
+
+    async def clickers(self, path: str, link_id: int, cursor: str) -> PageOf[wire.Clicker]:
+        """A page of the clicks on a link."""
+        return await self.page(f"{path}/Link/{link_id}/Clicker", CLICKERS, "clickers", cursor)
+
+    # Contacts
+
+    async def contacts(
+        self, list_id: int, state: str, cursor: str, field: int | None, start: str | None
+    ) -> PageOf[wire.Contact]:
+        """A page of a list's contacts in a state, of those who came to it since `start` (naive)."""
+        return await self.page(
+            f"List/{list_id}/Contact",
+            CONTACTS,
+            "contacts",
+            cursor,
+            subscriptionState=state,
+            segmentationFieldIds=field,
+            startDate=start,
+            useOriginalSubscribeDate="false" if start else None,
+        )
+
+    async def contact(self, list_id: int, email: str, field: int | None) -> wire.Contact | None:
+        """One contact, None if the list doesn't have it (any more)."""
+        path = f"List/{list_id}/Contact/{wire.quoted(email)}"
+        try:
+            answer = await self.get(path, CONTACT, "contact", segmentationFieldIds=field)
+        except MissingError:
+            return None
+        return answer.data

@@ -1,0 +1,78 @@
+"""How fast and how patiently: rate limits and waits between tries, on libraries' arithmetic."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+from aiolimiter import AsyncLimiter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_before_delay
+from tenacity.stop import stop_base, stop_never
+from tenacity.wait import wait_exponential_jitter
+
+from bridge.errors import CredentialsError, TemporaryError
+
+Result = TypeVar("Result")
+
+LONGEST_WAIT = 300.0
+"""Seconds; a server's Retry-After is capped here (segment/FACTS: as the official SDKs do)."""
+
+_quick = wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)
+_slow = wait_exponential_jitter(initial=5, max=LONGEST_WAIT, jitter=5)
+
+
+class Rate:
+    """At most so many units a second, in bursts of at most `burst`; 0 a second means no limit."""
+
+    def __init__(self, per_second: float, burst: float = 1) -> None:
+        capacity = max(per_second, burst)
+        self._limiter = AsyncLimiter(capacity, capacity / per_second) if per_second else None
+
+    async def take(self, units: float = 1) -> None:
+        """Waits until `units` (at most the burst) may pass."""
+        if self._limiter is not None:
+            await self._limiter.acquire(units)
+
+
+def wait_before(error: BaseException | None, attempt: int) -> float:
+    """Seconds to wait after the `attempt`th failure: what the server asked for, else growing.
+
+    Refused credentials are asked about slowly: they pass only when a person acts.
+    """
+    if isinstance(error, TemporaryError) and error.retry_after is not None:
+        return min(error.retry_after, LONGEST_WAIT)
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state.attempt_number = attempt
+    return (_slow if isinstance(error, CredentialsError) else _quick)(state)
+
+
+async def persist(
+    call: Callable[[], Awaitable[Result]],
+    *,
+    patience: float | None,
+    on_wait: Callable[[TemporaryError, float], None],
+) -> Result:
+    """Calls until it stops raising TemporaryError, or until the next wait would pass `patience`.
+
+    `patience` is in seconds, None for ever; `on_wait(error, seconds)` is told of every wait.
+    """
+    stop: stop_base = stop_never if patience is None else stop_before_delay(patience)
+
+    def wait(state: RetryCallState) -> float:
+        return wait_before(
+            state.outcome.exception() if state.outcome else None, state.attempt_number
+        )
+
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, TemporaryError):
+            on_wait(error, state.upcoming_sleep)
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(TemporaryError),
+        wait=wait,
+        stop=stop,
+        sleep=anyio.sleep,
+        before_sleep=tell,
+        reraise=True,
+    )
+    return await retrying(call)

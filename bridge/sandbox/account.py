@@ -1,0 +1,272 @@
+"""What a Listrak account holds: lists, contacts, messages, and what became of each send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["message", "conversation", "transactional"]
+
+
+@dataclass(slots=True, eq=False)
+class Field:
+    """A profile field; `group` is the id of its group."""
+
+    field_id: int
+    name: str
+    group: int
+    data_type: str = "Text"
+
+
+@dataclass(slots=True, eq=False)
+class Contact:
+    """One address on one list, as it is now. `values` is replaced, never changed in place."""
+
+    position: int
+    list_id: int
+    email: str
+    email_key: str
+    subscribe_date: datetime
+    subscribe_method: str
+    subscribed: bool = True
+    resubscribe_date: datetime | None = None
+    unsubscribe_date: datetime | None = None
+    unsubscribe_method: str | None = None
+    external_id: str | None = None
+    values: Mapping[int, str] = field(default_factory=dict)
+    deleted: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Click:
+    """One click, with the client it came from."""
+
+    email: str
+    at: datetime
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """One link of a message, with all its clicks so far."""
+
+    link_id: int
+    url: str
+    clicks: list[Click] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One send to one contact and what became of it. `order_cents` adds up, None before any.
+
+    `first_activity` is what Listrak shows: the first open, click, bounce or unsubscribe.
+    Complaints and orders come in by other ways and move only `latest_activity`.
+    """
+
+    position: int
+    email: str
+    sent_at: datetime
+    first_activity: datetime | None = None
+    latest_activity: datetime | None = None
+    opened: bool = False
+    read: bool = False
+    clicks: int = 0
+    bounced: bool = False
+    bounce_reason: str | None = None
+    abuse: bool = False
+    unsubscribed: bool = False
+    order_cents: int | None = None
+    external_id: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(slots=True)
+class Totals:
+    """The counters of a message, as its Summary tells them."""
+
+    opened: int = 0
+    read: int = 0
+    clicks: int = 0
+    bounced: int = 0
+    unsubscribed: int = 0
+    orders: int = 0
+    cents: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """An email of any kind. `campaign_id` 0 is none.
+
+    listed: stands in the list's messages (else only in its split test); dated: its send date is
+    shown; rows_dated: its rows show theirs; test: a test message; previous: of an earlier version
+    of its conversation.
+    """
+
+    message_id: int
+    kind: Kind
+    list_id: int
+    subject: str
+    campaign_id: int = 0
+    google_analytics: str | None = None
+    name: str = ""
+    conversation: Conversation | None = None
+    links: list[Link] = field(default_factory=list)
+    sent_at: datetime | None = None
+    listed: bool = True
+    dated: bool = True
+    rows_dated: bool = True
+    test: bool = False
+    previous: bool = False
+    rows: list[Row] = field(default_factory=list)
+    latest: dict[str, Row] = field(default_factory=dict, repr=False)
+    totals: Totals = field(default_factory=Totals)
+
+
+@dataclass(slots=True, eq=False)
+class Conversation:
+    """A series of messages that each contact goes through at its own pace."""
+
+    conversation_id: int
+    name: str
+    campaign_id: int = 0
+    messages: list[Message] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class SplitTest:
+    """Group messages, and the remainder: pairs of group name (None: remainder) and message."""
+
+    split_test_id: int
+    name: str
+    start: datetime
+    messages: list[tuple[str | None, Message]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class MailingList:
+    """A list and all that hangs on it. `register` also keeps deleted contacts, in their place."""
+
+    list_id: int
+    name: str
+    created: datetime
+    groups: dict[int, str] = field(default_factory=dict)
+    fields: dict[int, Field] = field(default_factory=dict)
+    campaigns: dict[int, str] = field(default_factory=dict)
+    contacts: dict[str, Contact] = field(default_factory=dict)
+    register: list[Contact] = field(default_factory=list)
+    messages: dict[int, Message] = field(default_factory=dict)
+    split_tests: dict[int, SplitTest] = field(default_factory=dict)
+    conversations: dict[int, Conversation] = field(default_factory=dict)
+    transactional: dict[int, Message] = field(default_factory=dict)
+
+    def emails(self) -> list[Message]:
+        """Every message of the three kinds."""
+        talks = (m for c in self.conversations.values() for m in c.messages)
+        return [*self.messages.values(), *talks, *self.transactional.values()]
+
+
+class State(NamedTuple):
+    """A contact at an instant; subscribed None: not on the list (any more)."""
+
+    subscribed: bool | None
+    values: Mapping[int, str]
+
+
+class Fact(NamedTuple):
+    """What truly happened, and when. The fields after `email` are set where they apply.
+
+    what: send, open, bounce, abuse, order, click, unsubscribe, contact.
+    """
+
+    at: datetime
+    what: str
+    list_id: int
+    email: str
+    message: Message | None = None
+    row: Row | None = None
+    link: Link | None = None
+    click: Click | None = None
+    cents: int = 0
+    method: str = ""
+    state: State | None = None
+
+
+class Account:
+    """The lists, and how its owner sets them up. `now` is the instant at which things happen."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.lists: dict[int, MailingList] = {}
+        self._ids: dict[str, int] = {}
+
+    def add_list(self, name: str, *, list_id: int | None = None) -> MailingList:
+        added = MailingList(list_id or self._next("list", 12345, 1111), name, self.now)
+        self.lists[added.list_id] = added
+        return added
+
+    def add_field(
+        self, list_id: int, name: str, *, group: str = "Profile", data_type: str = "Text"
+    ) -> Field:
+        """A profile field, in the group of that name (made where missing)."""
+        owner = self.lists[list_id]
+        known = {title: group_id for group_id, title in owner.groups.items()}
+        group_id = known.get(group) or self._next("group", 501)
+        owner.groups[group_id] = group
+        added = Field(self._next("field", 777), name, group_id, data_type)
+        owner.fields[added.field_id] = added
+        return added
+
+    def add_campaign(self, list_id: int, name: str) -> int:
+        """Gives the campaign's id."""
+        campaign_id = self._next("campaign", 31)
+        self.lists[list_id].campaigns[campaign_id] = name
+        return campaign_id
+
+    def add_conversation(self, list_id: int, name: str, *, campaign_id: int = 0) -> Conversation:
+        added = Conversation(self._next("conversation", 901), name, campaign_id)
+        self.lists[list_id].conversations[added.conversation_id] = added
+        return added
+
+    def add_split_test(self, list_id: int, name: str) -> SplitTest:
+        """An empty split test; put (group name or None, message) pairs into its messages."""
+        added = SplitTest(self._next("split", 61), name, self.now)
+        self.lists[list_id].split_tests[added.split_test_id] = added
+        return added
+
+    def add_message(
+        self,
+        list_id: int,
+        kind: Kind = "message",
+        *,
+        subject: str = "Hello",
+        links: Sequence[str] = ("https://shop.example/",),
+        conversation: Conversation | None = None,
+        **details: Any,
+    ) -> Message:
+        """A message not sent yet (scheduled); `details` are further fields of Message.
+
+        A conversation message without a conversation gets one of its own.
+        """
+        owner = self.lists[list_id]
+        # Transactional messages are counted apart, so their ids collide with those of others.
+        ids = "transactional" if kind == "transactional" else "message"
+        message = Message(self._next(ids, 4001), kind, list_id, subject, **details)
+        if kind != "transactional":
+            message.links = [Link(self._next("link", 70001), url) for url in links]
+        if kind == "message":
+            owner.messages[message.message_id] = message
+        elif kind == "transactional":
+            owner.transactional[message.message_id] = message
+        else:
+            conversation = conversation or self.add_conversation(list_id, f"{subject} series")
+            conversation.messages.append(message)
+            message.conversation = conversation
+        return message
+
+    def _next(self, kind: str, first: int, step: int = 1) -> int:
+        self._ids[kind] = self._ids.get(kind, first - step) + step
+        return self._ids[kind]

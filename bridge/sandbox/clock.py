@@ -1,0 +1,105 @@
+"""The clock of the emulated world, and how Listrak writes down its time."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+
+class Clock:
+    """A virtual clock: `start`, plus `speed` times the seconds that a monotonic clock counts.
+
+    `start` is an aware datetime. ValueError for a naive one.
+    """
+
+    def __init__(
+        self,
+        start: datetime,
+        speed: float = 1.0,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if start.tzinfo is None:
+            raise ValueError("the clock needs an aware start")
+        self._monotonic = monotonic
+        self._base = start
+        self._speed = speed
+        self._since: float | None = monotonic()
+
+    @classmethod
+    def manual(cls, start: datetime) -> Clock:
+        """A clock that stands still; only `advance` moves it."""
+        clock = cls(start)
+        clock.freeze()
+        return clock
+
+    @property
+    def now(self) -> datetime:
+        """The virtual instant, in the zone of `start`."""
+        if self._since is None:
+            return self._base
+        return self._base + timedelta(seconds=self._speed * (self._monotonic() - self._since))
+
+    @property
+    def frozen(self) -> bool:
+        return self._since is None
+
+    def freeze(self) -> None:
+        """Stop; twice is once."""
+        self._base = self.now
+        self._since = None
+
+    def resume(self) -> None:
+        """Go on from where it stopped; a running clock just runs on."""
+        if self._since is None:
+            self._since = self._monotonic()
+
+    def advance(self, by: timedelta) -> datetime:
+        """Jump ahead, running or not; gives the new instant. ValueError for a jump back."""
+        if by < timedelta(0):
+            raise ValueError("time does not run backwards")
+        self._base += by
+        return self.now
+
+
+class WallClock:
+    """Time as Listrak writes it: naive, of one zone, the fraction trimmed.
+
+    The repeated hour in autumn reads the same twice, as on any wall.
+    """
+
+    def __init__(self, zone: str) -> None:
+        self._zone = ZoneInfo(zone)
+
+    def at(self, instant: datetime) -> datetime:
+        """The naive local time of an aware instant."""
+        return instant.astimezone(self._zone).replace(tzinfo=None)
+
+    def write(self, instant: datetime | None, none: str | None = None) -> str | None:
+        """As `2015-08-31T16:02:41.65`; `none` for no instant."""
+        if instant is None:
+            return none
+        text = self.at(instant).isoformat()
+        return text.rstrip("0") if "." in text else text
+
+    def read(self, text: str) -> datetime:
+        """A naive local time from yyyy-mm-dd, mm-dd-yyyy or ISO 8601, with or without offset.
+
+        ValueError for anything else.
+        """
+        if american := re.fullmatch(r"(\d\d)-(\d\d)-(\d{4})", text):
+            month, day, year = map(int, american.groups())
+            return datetime(year, month, day)  # noqa: DTZ001 - naive is the point
+        if not re.match(r"\d{4}-\d\d-\d\d", text):
+            raise ValueError("not a date")
+        read = datetime.fromisoformat(text)
+        return read if read.tzinfo is None else self.at(read)
+
+    def instants(self, instant: datetime) -> set[datetime]:
+        """The instants in UTC that read the same as this one: one, or two in the repeated hour."""
+        naive = self.at(instant)
+        readings = (naive.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
+        return {reading.astimezone(UTC) for reading in readings}

@@ -1,0 +1,295 @@
+"""Faults of a server and its network, injected in front of an emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import random
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import anyio
+from aiohttp import web
+from aiohttp.typedefs import Handler as Handler
+from aiohttp.typedefs import Middleware
+
+EXPIRE_TOKEN = "expire_token"  # noqa: S105 - a key of the request, read by the emulator
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """What goes wrong with some requests.
+
+    `path`: only requests whose path contains it; `times`: only so many, then the fault is over
+    (None: for ever); `probability`: of each request, 0 to 1. `hits` counts how often it struck.
+    """
+
+    name: ClassVar[str]
+    path: str = ""
+    times: int | None = None
+    probability: float = 1.0
+    hits: int = field(default=0, init=False)
+    lifted: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
+
+    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        """Answer in place of the handler, or with its help."""
+        raise NotImplementedError
+
+    def strikes(self, path: str, rng: random.Random) -> bool:
+        """Whether this request is hit; counts it if so."""
+        if self.path not in path or (self.times is not None and self.hits >= self.times):
+            return False
+        if self.probability < 1 and rng.random() >= self.probability:
+            return False
+        self.hits += 1
+        return True
+
+    def __str__(self) -> str:
+        """The text that `parse` reads back."""
+        told = {
+            f.name: str(value).lower() if isinstance(value, bool) else value
+            for f in dataclasses.fields(self)
+            if f.init and (value := getattr(self, f.name)) != f.default
+        }
+        values = [f"{key}={value}" for key, value in told.items()]
+        return f"{self.name}:{','.join(values)}" if values else self.name
+
+
+@dataclass
+class Latency(Fault):
+    """The answer comes `seconds` later."""
+
+    name = "latency"
+    seconds: float = 1.0
+
+    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        with anyio.move_on_after(self.seconds):
+            await self.lifted.wait()
+        return await handler(request)
+
+
+@dataclass
+class Status(Fault):
+    """Any HTTP status instead of the answer, the request unserved."""
+
+    name = "status"
+    code: int = 503
+    retry_after: str | None = None
+    body: str | None = None
+
+    async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
+        body = self.body
+        if body is None:
+            error = {"status": self.code, "error": "ERROR_SANDBOX", "message": "A fault."}
+            body = json.dumps(error)
+        return web.Response(
+            status=self.code, headers=headers, text=body, content_type="application/json"
+        )
+
+
+@dataclass
+class Reset(Fault):
+    """The connection is reset before anything was done."""
+
+    name = "reset"
+
+    async def serve(self, request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        return cut(request)
+
+
+@dataclass
+class Lost(Fault):
+    """The request is served, and the connection reset before the answer."""
+
+    name = "lost"
+
+    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        await handler(request)
+        return cut(request)
+
+
+@dataclass
+class Torn(Fault):
+    """The request is served; half of the answer arrives, then the connection is reset."""
+
+    name = "torn"
+
+    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        answer = await handler(request)
+        body = answer.body if isinstance(answer, web.Response) else None
+        if not isinstance(body, bytes):
+            return cut(request)
+        headers = {"Content-Type": answer.headers["Content-Type"], "Content-Length": f"{len(body)}"}
+        torn = web.StreamResponse(status=answer.status, headers=headers)
+        await torn.prepare(request)
+        await torn.write(body[: len(body) // 2])
+        if request.transport is not None:
+            request.transport.close()  # flushes the half, unlike a reset
+        return torn
+
+
+@dataclass
+class Silent(Fault):
+    """No answer while the connection lives, or until the fault is lifted."""
+
+    name = "silent"
+
+    async def serve(self, request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        while request.transport is not None and not self.lifted.is_set():
+            with anyio.move_on_after(0.05):
+                await self.lifted.wait()
+        return cut(request)
+
+
+@dataclass
+class Garbage(Fault):
+    """A 200 that is no JSON, as of a proxy in between."""
+
+    name = "garbage"
+
+    async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        page = "<html><body><h1>We'll be back soon</h1></body></html>"
+        return web.Response(text=page, content_type="text/html")
+
+
+@dataclass
+class Empty(Fault):
+    """A page of Listrak's without its rows: the last one, or with `more` one of several."""
+
+    name = "empty"
+    more: bool = False
+
+    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        answer = await handler(request)
+        if not isinstance(answer, web.Response) or answer.status != 200 or answer.text is None:
+            return answer
+        envelope: Any = json.loads(answer.text)
+        if not isinstance(envelope, dict) or not isinstance(envelope.get("data"), list):
+            return answer
+        envelope["data"] = []
+        if "nextPageCursor" in envelope and not self.more:
+            envelope["nextPageCursor"] = None
+        return web.json_response(envelope)
+
+
+@dataclass
+class ExpireToken(Fault):
+    """The access token of the request is valid no longer."""
+
+    name = "expire_token"
+
+    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        request[EXPIRE_TOKEN] = True
+        return await handler(request)
+
+
+KINDS: dict[str, type[Fault]] = {
+    kind.name: kind
+    for kind in (Latency, Status, Reset, Lost, Torn, Silent, Garbage, Empty, ExpireToken)
+}
+
+
+def cut(request: web.Request) -> web.StreamResponse:
+    """Reset the connection; what is returned goes nowhere."""
+    transport = request.transport
+    if transport is not None:
+        # Linger of zero makes the kernel send RST instead of FIN.
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        transport.abort()
+    return web.Response(status=500)
+
+
+class Faults:
+    """The faults in force on one server; the first that strikes decides, latency adds up.
+
+    Requests below `/_sandbox/` are spared.
+    """
+
+    def __init__(self, *faults: Fault | str, seed: int = 0) -> None:
+        self._rng = random.Random(seed)
+        self._faults: list[Fault] = []
+        for fault in faults:
+            self.add(fault)
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(self._faults)
+
+    def add(self, fault: Fault | str) -> Fault:
+        """Put a fault, or the text of one, into force. ValueError as in `parse`."""
+        added = self.parse(fault) if isinstance(fault, str) else fault
+        self._faults.append(added)
+        return added
+
+    def clear(self) -> None:
+        """Lift all faults; requests held by them go on at once."""
+        for fault in self._faults:
+            fault.lifted.set()
+        self._faults.clear()
+
+    async def shutdown(self, _app: web.Application) -> None:
+        """For `app.on_shutdown`: lets go of the requests held back."""
+        self.clear()
+
+    @staticmethod
+    def parse(text: str) -> Fault:
+        """Read `name[:value][,option=value...]`, as `status:503,times=3,path=Activity`.
+
+        The bare value is the first option of the fault. ValueError names what is not known.
+        """
+        name, _, rest = text.strip().partition(":")
+        if "," in name:
+            name, _, rest = text.strip().partition(",")
+        kind = KINDS.get(name)
+        if kind is None:
+            raise ValueError(f"no fault {name!r}; there are {', '.join(KINDS)}")
+        types = {f.name: str(f.type) for f in dataclasses.fields(kind) if f.init}
+        first = next((f.name for f in dataclasses.fields(kind) if f.init and not f.kw_only), None)
+        options: dict[str, Any] = {}
+        for part in filter(None, rest.split(",")):
+            key, equals, value = part.partition("=")
+            if not equals and first is not None and not options:
+                key, value = first, part
+            if key not in types:
+                raise ValueError(f"{name} has no option {key!r}; it has {', '.join(types)}")
+            options[key] = _read(types[key], value)
+        return kind(**options)
+
+    @property
+    def middleware(self) -> Middleware:
+        """For `web.Application(middlewares=[faults.middleware])`."""
+
+        @web.middleware
+        async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith("/_sandbox/"):
+                return await handler(request)
+            waiting = iter(tuple(self._faults))
+
+            async def follow(request: web.Request) -> web.StreamResponse:
+                for fault in waiting:
+                    if fault.strikes(request.path, self._rng):
+                        return await fault.serve(request, follow)
+                return await handler(request)
+
+            return await follow(request)
+
+        return strike
+
+
+def _read(kind: str, value: str) -> object:
+    """Turn an option's text into its declared type. ValueError when it isn't one."""
+    if kind.startswith("int"):
+        return int(value)
+    if kind.startswith("float"):
+        return float(value)
+    if kind.startswith("bool"):
+        if value not in ("true", "false"):
+            raise ValueError(f"{value!r} is neither true nor false")
+        return value == "true"
+    return value

@@ -1,0 +1,182 @@
+"""The emulated Listrak: its token endpoint and Email API over HTTP, in front of a world."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter
+from email.utils import format_datetime
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from .api import Api, Ask, NotFoundError
+from .clock import Clock, WallClock
+from .faults import EXPIRE_TOKEN, Faults
+from .pages import InvalidParameterError, OversizeError, Pages
+from .server import fault_routes
+from .switches import Switches
+from .world import World
+
+log = logging.getLogger(__name__)
+
+TOKEN_PATH = "/OAuth2/Token"  # noqa: S105 - a path
+API_PATH = "/email/v1"
+DENIED = (401, "ERROR_UNAUTHORIZED", "Authorization was denied for this request.")
+
+
+class Listrak:
+    """Serves `world` at the instant that `clock` shows, as the real thing does as far as known.
+
+    `app` answers at TOKEN_PATH and below API_PATH; below `/_sandbox/` it shows the world, holds
+    the clock and takes faults. `requests` counts requests by route of the Swagger document (and
+    TOKEN_PATH), `max_concurrency` is the most that were under way at once. `token_lifetime` is in
+    seconds of real time, `timezone` the one the API writes its naive times in. The Date header
+    tells the world's time.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        clock: Clock,
+        *,
+        client_id: str,
+        client_secret: str,
+        switches: Switches | None = None,
+        faults: Faults | None = None,
+        token_lifetime: float = 3599.0,
+        timezone: str = "America/New_York",
+        max_page: int = 5000,
+        seed: int = 0,
+    ) -> None:
+        self.world = world
+        self.clock = clock
+        self.switches = switches or Switches()
+        self.faults = faults or Faults(seed=seed)
+        self.requests: Counter[str] = Counter()
+        self.max_concurrency = 0
+        self._under_way = 0
+        self._credentials = (client_id, client_secret)
+        self._token_lifetime = token_lifetime
+        self._tokens: dict[str, float] = {}
+        self._rng = random.Random(seed)
+        pages = Pages(self.switches, max_page=max_page, seed=seed)
+        self._api = Api(world, self.switches, pages, WallClock(timezone))
+        self.app = self._build()
+
+    def expire_tokens(self) -> None:
+        """No token given out so far is valid any longer."""
+        self._tokens.clear()
+
+    def _build(self) -> web.Application:
+        app = web.Application(middlewares=[self._watch, self.faults.middleware, self._translate])
+        app.on_shutdown.append(self.faults.shutdown)
+        app.router.add_post(TOKEN_PATH, self._token)
+        for template in self._api.routes:
+            app.router.add_get("/email" + template, self._read)
+        app.router.add_get("/_sandbox/world", self._show_world)
+        app.router.add_post("/_sandbox/freeze", self._freeze)
+        app.router.add_post("/_sandbox/resume", self._resume)
+        app.router.add_routes(fault_routes(self.faults))
+        return app
+
+    # Middlewares, outermost first; the faults stand between them
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count, and put the world's time on the answer."""
+        resource = request.match_info.route.resource
+        if resource is not None and not request.path.startswith("/_sandbox/"):
+            self.requests[resource.canonical.removeprefix("/email")] += 1
+        self._under_way += 1
+        self.max_concurrency = max(self.max_concurrency, self._under_way)
+        try:
+            answer = await handler(request)
+        finally:
+            self._under_way -= 1
+        if not answer.prepared:
+            answer.headers["Date"] = format_datetime(self.clock.now)
+        return answer
+
+    @web.middleware
+    async def _translate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn what is wrong with a request into the envelope that Listrak sends."""
+        try:
+            return await handler(request)
+        except InvalidParameterError as error:
+            message = f"An invalid value was supplied for '{error}'."
+            return _error(400, "ERROR_INVALID_PARAMETER", message)
+        except (NotFoundError, OversizeError, web.HTTPNotFound):
+            message = "Unable to locate the requested resource."
+            return _error(404, "ERROR_UNABLE_TO_LOCATE_RESOURCE", message)
+        except web.HTTPMethodNotAllowed as error:
+            return _error(405, "ERROR_METHOD_NOT_ALLOWED", error.reason)
+        except Exception:
+            log.exception("the emulator failed at %s", request.path)
+            return _error(500, "ERROR_UNHANDLED_EXCEPTION", "An unhandled exception occurred.")
+
+    # What Listrak answers
+
+    async def _token(self, request: web.Request) -> web.Response:
+        if self.switches.paused:
+            return _error(*DENIED)
+        form = await request.post()
+        if form.get("grant_type") != "client_credentials":
+            return _json({"error": "unsupported_grant_type"}, 400)
+        if (form.get("client_id"), form.get("client_secret")) != self._credentials:
+            return _json({"error": "Invalid Credentials"}, 400)
+        token = self._rng.randbytes(32).hex()
+        self._tokens[token] = time.monotonic() + self._token_lifetime
+        seconds = int(self._token_lifetime)
+        return _json({"access_token": token, "token_type": "bearer", "expires_in": seconds})
+
+    async def _read(self, request: web.Request) -> web.Response:
+        if not self._authorized(request):
+            return _error(*DENIED)
+        self.world.advance(self.clock.now)
+        resource = request.match_info.route.resource
+        assert resource is not None
+        route = self._api.routes[resource.canonical.removeprefix("/email")]
+        return _json(route(Ask(request.path, request.match_info, request.query)))
+
+    def _authorized(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if request.get(EXPIRE_TOKEN):
+            self._tokens.pop(token, None)
+        expiry = self._tokens.get(token, 0.0)
+        known = scheme.lower() == "bearer" and time.monotonic() < expiry
+        return known and not self.switches.paused
+
+    # What the sandbox adds
+
+    async def _show_world(self, _request: web.Request) -> web.Response:
+        self.world.advance(self.clock.now)
+        return _json(
+            {
+                "now": self.world.now.isoformat(),
+                "frozen": self.clock.frozen,
+                "lists": {str(o.list_id): o.name for o in self.world.lists.values()},
+                "facts": Counter(fact.what for fact in self.world.log),
+                "requests": self.requests,
+            }
+        )
+
+    async def _freeze(self, request: web.Request) -> web.Response:
+        self.clock.freeze()
+        return await self._show_world(request)
+
+    async def _resume(self, request: web.Request) -> web.Response:
+        self.clock.resume()
+        return await self._show_world(request)
+
+
+def _json(data: Any, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(data)
+    return web.Response(status=status, body=body, content_type="application/json", charset="utf-8")
+
+
+def _error(status: int, error: str, message: str) -> web.Response:
+    return _json({"status": status, "error": error, "message": message}, status)

@@ -1,0 +1,67 @@
+"""Serves an emulator on a port of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from .faults import Faults
+
+FAULTS_PATH = "/_sandbox/faults"
+
+
+@asynccontextmanager
+async def serve(
+    app: web.Application, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[str]:
+    """Serve `app` and yield its base URL, as `http://127.0.0.1:40123`, no slash at the end.
+
+    Port 0 takes any free one. Bodies reach the handlers as sent, compressed ones compressed. At
+    the end requests under way have a second to finish. An application is served once; OSError
+    when the port is taken.
+    """
+    # aiohttp waits that timeout twice. A body that it failed to decompress it would log as an
+    # error of this server.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, auto_decompress=False)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        bound: int = runner.addresses[0][1]
+        yield f"http://{host}:{bound}"
+    finally:
+        await runner.cleanup()
+
+
+def fault_routes(faults: Faults) -> list[web.RouteDef]:
+    """Let HTTP see and change `faults`, below `/_sandbox/faults`.
+
+    GET answers `{"faults": [text, ...]}`; POST adds the faults of its body, one text a line
+    (400 and nothing added when one is not understood); DELETE lifts all. All answer what is
+    then in force.
+    """
+
+    async def show(_request: web.Request) -> web.Response:
+        return web.json_response({"faults": [str(fault) for fault in faults]})
+
+    async def add(request: web.Request) -> web.Response:
+        lines = filter(None, map(str.strip, (await request.text()).splitlines()))
+        try:
+            added = [faults.parse(line) for line in lines]
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        for fault in added:
+            faults.add(fault)
+        return await show(request)
+
+    async def lift(request: web.Request) -> web.Response:
+        faults.clear()
+        return await show(request)
+
+    return [
+        web.get(FAULTS_PATH, show),
+        web.post(FAULTS_PATH, add),
+        web.delete(FAULTS_PATH, lift),
+    ]

@@ -1,0 +1,317 @@
+"""The world behind the emulated Listrak: what people and their mail servers do, and when."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import heapq
+import random
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .account import (
+    Account,
+    Click,
+    Contact,
+    Fact,
+    Link,
+    Message,
+    Row,
+    State,
+)
+from .population import Population
+
+HARD_BOUNCES = ("General Hard Bounce", "Invalid Address")
+
+
+class World(Account):
+    """A seeded world that lives in its own time; pure, without I/O or a wall clock.
+
+    It begins at `start - history`, peopled by a Population of `lists` lists with `contacts` each,
+    and has been lived up to `start` (aware) when the constructor returns. `activity` scales how
+    often things happen by themselves. A `quiet` world is empty and only does what it is told.
+
+    Deeds happen at `now`. They raise KeyError for a list or contact that isn't there, ValueError
+    for what can't happen (as an order of nothing). Instants have the resolution of the API, 10 ms.
+    `log` has every fact in the order lived (contacts older than the world come first).
+    """
+
+    def __init__(
+        self,
+        *,
+        start: datetime,
+        seed: int = 0,
+        contacts: int = 200,
+        lists: int = 2,
+        history: timedelta = timedelta(days=3),
+        activity: float = 1.0,
+        quiet: bool = False,
+    ) -> None:
+        if start.tzinfo is None:
+            raise ValueError("the world needs an aware start")
+        self.rng = random.Random(seed)
+        super().__init__(_tick(start if quiet else start - history))
+        self.log: list[Fact] = []
+        self._agenda: list[tuple[datetime, int, Callable[..., object], tuple[object, ...]]] = []
+        self._planned = 0
+        if not quiet:
+            collecting = gc.isenabled()
+            gc.disable()  # Nothing here becomes garbage, and looking for it doubles the time.
+            try:
+                Population(self, contacts=contacts, lists=lists, activity=activity).settle()
+                self.advance(start)
+            finally:
+                if collecting:
+                    gc.enable()
+
+    def advance(self, until: datetime) -> None:
+        """Live up to `until`; nothing happens if that is past. Step sizes make no difference."""
+        until = _tick(until)
+        while self._agenda and self._agenda[0][0] <= until:
+            at, _, action, args = heapq.heappop(self._agenda)
+            self.now = max(self.now, at)
+            action(*args)
+        self.now = max(self.now, until)
+
+    def plan(self, seconds: float, action: Callable[..., object], *args: object) -> None:
+        """Have `action(*args)` called so many seconds from now; one in five on a whole second."""
+        self._planned += 1
+        at = _tick(self.now + timedelta(seconds=seconds))
+        if self._planned % 5 == 0:
+            at = max(self.now, at.replace(microsecond=0))
+        heapq.heappush(self._agenda, (at, self._planned, action, args))
+
+    # What is sent
+
+    def send(self, message: Message, emails: Iterable[str]) -> None:
+        """Send to each address. ValueError if it got that message already (or at this instant)."""
+        message.sent_at = message.sent_at or self.now
+        contacts = self.lists[message.list_id].contacts
+        for email in emails:
+            last = message.latest.get(email)
+            if last is not None and (message.kind == "message" or last.sent_at >= self.now):
+                raise ValueError(f"message {message.message_id} was sent to this address already")
+            at = self.now if message.rows_dated else message.sent_at
+            contact = contacts.get(email)
+            row = Row(len(message.rows), email, at)
+            if contact is not None:
+                row.external_id = contact.external_id
+            message.rows.append(row)
+            message.latest[email] = row
+            self.log.append(Fact(at, "send", message.list_id, email, message, row))
+
+    def send_broadcast(self, list_id: int, emails: Iterable[str], **details: Any) -> Message:
+        """A new message, as in `add_message`, sent to all of them now."""
+        message = self.add_message(list_id, "message", **details)
+        self.send(message, emails)
+        return message
+
+    def send_conversation(
+        self, list_id: int, emails: Iterable[str], *, message: Message | None = None, **details: Any
+    ) -> Message:
+        """Likewise of a conversation; with `message`, that one once more."""
+        message = message or self.add_message(list_id, "conversation", **details)
+        self.send(message, emails)
+        return message
+
+    def send_transactional(
+        self, list_id: int, emails: Iterable[str], *, message: Message | None = None, **details: Any
+    ) -> Message:
+        """Likewise transactional."""
+        message = message or self.add_message(list_id, "transactional", **details)
+        self.send(message, emails)
+        return message
+
+    # What becomes of a send: always the latest one to that address, unless `row` is given
+
+    def open(
+        self,
+        message: Message,
+        email: str,
+        *,
+        row: Row | None = None,
+        read: bool = False,
+        ip: str | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        """Opened, the first time or again."""
+        row = row or message.latest[email]
+        self._touch(row)
+        if row.ip is None:
+            row.ip, row.user_agent = ip, user_agent
+        if read and not row.read:
+            row.read = True
+            message.totals.read += 1
+        if not row.opened:
+            row.opened = True
+            message.totals.opened += 1
+            self._note("open", message, row)
+
+    def click(
+        self,
+        message: Message,
+        email: str,
+        link: Link | None = None,
+        *,
+        row: Row | None = None,
+        ip: str | None = None,
+        user_agent: str | None = None,
+    ) -> None:
+        """One click, on the first link by default; it opens the message where images didn't."""
+        row = row or message.latest[email]
+        self.open(message, email, row=row, ip=ip, user_agent=user_agent)
+        row.clicks += 1
+        message.totals.clicks += 1
+        click = Click(email, self.now, ip, user_agent)
+        if message.links:
+            link = link or message.links[0]
+            link.clicks.append(click)
+        self._note("click", message, row, link=link, click=click)
+
+    def order(self, message: Message, email: str, cents: int, *, row: Row | None = None) -> None:
+        """An order credited to the message, in cents; totals add up."""
+        if cents <= 0:
+            raise ValueError("an order has a positive total")
+        row = row or message.latest[email]
+        row.latest_activity = self.now
+        row.order_cents = (row.order_cents or 0) + cents
+        message.totals.orders += 1
+        message.totals.cents += cents
+        self._note("order", message, row, cents=cents)
+
+    def bounce(
+        self,
+        message: Message,
+        email: str,
+        reason: str = "Mailbox Full",
+        *,
+        row: Row | None = None,
+    ) -> None:
+        """Bounced; a hard one unsubscribes too."""
+        row = row or message.latest[email]
+        if row.bounced:
+            raise ValueError("this send has bounced already")
+        self._touch(row)
+        row.bounced, row.bounce_reason = True, reason
+        message.totals.bounced += 1
+        self._note("bounce", message, row)
+        if reason in HARD_BOUNCES and self._subscribed(message.list_id, email):
+            self.unsubscribe(message.list_id, email, "Bounce")
+
+    def complain(self, message: Message, email: str, *, row: Row | None = None) -> None:
+        """Marked as spam, which unsubscribes too (without the row saying so)."""
+        row = row or message.latest[email]
+        if row.abuse:
+            raise ValueError("this send is marked as spam already")
+        row.latest_activity = self.now
+        row.abuse = True
+        self._note("abuse", message, row)
+        if self._subscribed(message.list_id, email):
+            self.unsubscribe(message.list_id, email, "Abuse Complaint")
+
+    # What becomes of contacts
+
+    def subscribe(
+        self,
+        list_id: int,
+        email: str,
+        *,
+        method: str = "API",
+        values: dict[int, str] | None = None,
+        external_id: str | None = None,
+        at: datetime | None = None,
+    ) -> Contact:
+        """A new contact; `at` puts it into the past. ValueError if the list has the address."""
+        owner = self.lists[list_id]
+        if email in owner.contacts:
+            raise ValueError("this address is on the list already")
+        key = hashlib.blake2b(f"{list_id}:{email}".encode(), digest_size=16).hexdigest()
+        contact = Contact(
+            position=len(owner.register),
+            list_id=list_id,
+            email=email,
+            email_key=key,
+            subscribe_date=_tick(at or self.now),
+            subscribe_method=method,
+            external_id=external_id,
+            values=dict(values or {}),
+        )
+        owner.register.append(contact)
+        owner.contacts[email] = contact
+        self._note_state(contact, contact.subscribe_date)
+        return contact
+
+    def unsubscribe(
+        self,
+        list_id: int,
+        email: str,
+        method: str = "Administrator",
+        *,
+        message: Message | None = None,
+        row: Row | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """No longer subscribed, by itself or through a message. ValueError if it wasn't."""
+        contact = self.lists[list_id].contacts[email]
+        if not contact.subscribed:
+            raise ValueError("this contact is unsubscribed already")
+        contact.subscribed = False
+        contact.unsubscribe_date = _tick(at or self.now)
+        contact.unsubscribe_method = method
+        if message is not None:
+            row = row or message.latest[email]
+            self._touch(row)
+            if not row.unsubscribed:
+                row.unsubscribed = True
+                message.totals.unsubscribed += 1
+        when = contact.unsubscribe_date
+        self.log.append(Fact(when, "unsubscribe", list_id, email, message, row, method=method))
+        self._note_state(contact, when)
+
+    def resubscribe(self, list_id: int, email: str) -> None:
+        """Subscribed once more. ValueError if it is already."""
+        contact = self.lists[list_id].contacts[email]
+        if contact.subscribed:
+            raise ValueError("this contact is subscribed already")
+        contact.subscribed = True
+        contact.resubscribe_date = self.now
+        contact.unsubscribe_date = contact.unsubscribe_method = None
+        self._note_state(contact, self.now)
+
+    def set_profile(self, list_id: int, email: str, field_id: int, value: str | None) -> None:
+        """Give a profile field a value; None takes it away."""
+        contact = self.lists[list_id].contacts[email]
+        values = {**contact.values, field_id: value}
+        contact.values = {key: kept for key, kept in values.items() if kept is not None}
+        self._note_state(contact, self.now)
+
+    def delete_contact(self, list_id: int, email: str) -> None:
+        """Taken off the list; what was sent stays."""
+        contact = self.lists[list_id].contacts.pop(email)
+        contact.deleted = True
+        state = State(None, contact.values)
+        self.log.append(Fact(self.now, "contact", list_id, email, state=state))
+
+    # Inside
+
+    def _subscribed(self, list_id: int, email: str) -> bool:
+        contact = self.lists[list_id].contacts.get(email)
+        return contact is not None and contact.subscribed
+
+    def _touch(self, row: Row) -> None:
+        row.first_activity = row.first_activity or self.now
+        row.latest_activity = self.now
+
+    def _note(self, what: str, message: Message, row: Row, **details: Any) -> None:
+        self.log.append(Fact(self.now, what, message.list_id, row.email, message, row, **details))
+
+    def _note_state(self, contact: Contact, at: datetime) -> None:
+        state = State(contact.subscribed, contact.values)
+        self.log.append(Fact(at, "contact", contact.list_id, contact.email, state=state))
+
+
+def _tick(at: datetime) -> datetime:
+    """The instant in UTC, cut to 10 ms."""
+    at = at.astimezone(UTC)
+    return at.replace(microsecond=at.microsecond // 10_000 * 10_000)

@@ -1,0 +1,1 @@
+"""Segment, as the bridge writes to it: events, batches, client."""

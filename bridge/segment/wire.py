@@ -1,0 +1,50 @@
+"""Segment's HTTP Tracking API without I/O: how a batch is built and what an answer means."""
+
+from base64 import b64encode
+from enum import Enum
+
+from isal import igzip
+
+from bridge.http import Answer
+
+HEAD, TAIL = b'{"batch":[', b"]}"
+
+
+class Verdict(Enum):
+    """What an answer to a batch means for the caller (segment/FACTS)."""
+
+    ACCEPTED = "accepted"
+    RETRY = "retry"  # passes by itself: send it again
+    SPLIT = "split"  # something in it is refused: find out what
+    DENIED = "denied"  # who or where we are is refused: pause and say so
+
+
+def verdict(answer: Answer) -> Verdict:
+    """What an answer means. No answer makes the bridge drop anything."""
+    status = answer.status
+    if 200 <= status < 300:
+        return Verdict.ACCEPTED
+    if status in (400, 413, 422):
+        return Verdict.SPLIT
+    if status in (408, 410, 429, 460) or (status >= 500 and status not in (501, 505)):
+        return Verdict.RETRY
+    return Verdict.DENIED
+
+
+def body(events: list[bytes]) -> bytes:
+    """A batch of encoded events, gzipped. `sentAt` is left out: a timestamp needs no correction."""
+    return igzip.compress(HEAD + b",".join(events) + TAIL, 1)
+
+
+def size(events: int, event_bytes: int) -> int:
+    """Bytes of a batch before compression, given the number of events and their bytes."""
+    return len(HEAD) + len(TAIL) + event_bytes + max(0, events - 1)
+
+
+def headers(write_key: str) -> dict[str, str]:
+    """Basic auth with the write key as the user name and no password."""
+    return {
+        "Authorization": "Basic " + b64encode(f"{write_key}:".encode()).decode(),
+        "Content-Type": "application/json",
+        "Content-Encoding": "gzip",
+    }

@@ -1,0 +1,188 @@
+"""The state file as a database: opening, locking, whole transactions. One connection, one writer.
+
+sqlite3's exceptions end here: StateError for what a person must mend (locked, not writable),
+StateDamagedError for a file that isn't ours or can't be trusted, TemporaryError for a full disk.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+import anyio
+
+from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryError
+
+APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
+SCHEMA_VERSION: Final = 1
+QUICK_CHECK_UP_TO: Final = 64 * 2**20
+"""Bytes; checking a larger file would delay the start."""
+
+
+class Database:
+    """An open state file. Use `open_database`."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._db = connection
+        self.path = path
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """All or nothing, on disk when it is left. Not cancelled half-way.
+
+        Raises TemporaryError when the disk is full or the file can't be written for now.
+        """
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    await self._db.execute("COMMIT")
+                except BaseException:
+                    # SQLite has rolled back by itself when the disk is full.
+                    if self._db.in_transaction:
+                        await self._db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise translated(error, self.path) from error
+
+    async def all(self, query: str, *values: object) -> list[Any]:
+        """All rows of a query."""
+        try:
+            return list(await self._db.execute_fetchall(query, values))
+        except sqlite3.Error as error:
+            raise translated(error, self.path) from error
+
+    async def one(self, query: str, *values: object) -> Any:
+        """The first row of a query, None if there is none."""
+        rows = await self.all(query, *values)
+        return rows[0] if rows else None
+
+    async def run(self, statement: str, *values: object) -> int:
+        """Runs a statement of a transaction; returns the id of the row it inserted, if it did."""
+        cursor = await self._db.execute(statement, values)
+        return cursor.lastrowid or 0
+
+    async def many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """Runs a statement of a transaction for each row."""
+        await self._db.executemany(statement, rows)
+
+
+@asynccontextmanager
+async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator[Database]:
+    """Opens the state file, made where it is missing, and holds it for this process alone.
+
+    `read_only` looks into it beside a running service. Raises StateError and StateDamagedError.
+    """
+    lock = None if read_only else _claim(path)
+    try:
+        if not read_only:
+            _create(path)
+        elif not path.exists():
+            raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+        try:
+            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            raise translated(error, path) from error
+        try:
+            try:
+                await _prepare(connection, path, read_only=read_only)
+            except sqlite3.Error as error:
+                raise translated(error, path) from error
+            yield Database(connection, path)
+        finally:
+            # Its thread isn't a daemon: left open, it would hang the exit.
+            with anyio.CancelScope(shield=True):
+                await connection.close()
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _claim(path: Path) -> int:
+    """The lock that keeps a second process away; a file beside, as SQLite locks the file itself."""
+    try:
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(
+            f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
+            "and let this user write there, or name another file"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise StateError(
+            f"BRIDGE_STATE: {str(path)!r} is in use by another listrak-bridge; "
+            "stop that one first, or name another file"
+        ) from None
+    return lock
+
+
+def _create(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise StateError(f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}") from None
+
+
+async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> None:
+    await db.execute("PRAGMA busy_timeout = 5000")
+    application = await _first(db, "PRAGMA application_id")
+    version = await _first(db, "PRAGMA user_version")
+    objects = await _first(db, "SELECT count(*) FROM sqlite_schema")
+    fresh = not application and not objects and not read_only
+    if not fresh and application != APPLICATION_ID:
+        raise StateDamagedError(
+            f"BRIDGE_STATE: {str(path)!r} is not a state file of this program; "
+            "it was left untouched. Name another file"
+        )
+    if version > SCHEMA_VERSION:
+        raise StateDamagedError(
+            f"BRIDGE_STATE: {str(path)!r} was written by a newer version of this program "
+            f"(format {version}, this one reads up to {SCHEMA_VERSION}). Install the newer version"
+        )
+    if read_only:
+        return
+    if path.stat().st_size <= QUICK_CHECK_UP_TO:
+        found = await _first(db, "PRAGMA quick_check(1)")
+        if found != "ok":
+            raise StateDamagedError(_damaged(path, str(found)))
+    await db.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit survives power loss, not only a killed process.
+    await db.execute("PRAGMA synchronous = FULL")
+    if fresh:
+        schema = files("bridge.state").joinpath("schema.sql").read_text(encoding="utf-8")
+        await db.executescript(
+            f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+
+
+async def _first(db: aiosqlite.Connection, query: str) -> Any:
+    rows = list(await db.execute_fetchall(query))
+    return rows[0][0]
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return (
+        f"BRIDGE_STATE: {str(path)!r} is damaged ({reason}); it was left as it is. "
+        "Restore a backup, or move it away to start anew from BRIDGE_SINCE"
+    )
+
+
+def translated(error: sqlite3.Error, path: Path) -> BridgeError:
+    """SQLite's error as one of ours."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StateDamagedError(_damaged(path, str(error)))
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY")):
+        return TemporaryError(f"BRIDGE_STATE: can't write {str(path)!r} for now: {error}")
+    return StateError(f"BRIDGE_STATE: can't use {str(path)!r}: {error}")

@@ -1,0 +1,117 @@
+"""Looks at messages: how far each has come, and what is known of a message's rows."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from bridge.state import keys
+from bridge.state.database import Database
+from bridge.state.keys import Keys
+from bridge.state.records import Position, Total
+
+
+class Looks:
+    """The tables of looks, runs and totals."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def open_one(self, message: int) -> tuple[float, str, Position] | None:
+        """The look that has begun and isn't complete: started at, summary, position."""
+        row = await self._db.one(
+            "SELECT started_at, summary, position FROM looks WHERE message = ?", message
+        )
+        return (row[0], row[1], msgspec.json.decode(row[2], type=Position)) if row else None
+
+    async def begin(self, message: int, started_at: float, summary: str) -> None:
+        """Begins a look from the start."""
+        await self._db.run(
+            "INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?)",
+            message,
+            started_at,
+            summary,
+            "[]",
+        )
+
+    async def move(self, message: int, position: Position) -> None:
+        """Where the look goes on."""
+        text = msgspec.json.encode(position).decode()
+        await self._db.run("UPDATE looks SET position = ? WHERE message = ?", text, message)
+
+    async def complete(self, message: int, floor: int, *, found: bool) -> None:
+        """Ends a look, and forgets the buckets below `floor`, which are no longer tracked."""
+        await self._db.run(
+            "UPDATE messages SET (checked_at, looked_at, summary, moved_at) ="
+            " (SELECT started_at, started_at, summary, iif(?, started_at, moved_at) FROM looks"
+            " WHERE message = messages.id) WHERE id = ?",
+            found,
+            message,
+        )
+        await self._db.run("DELETE FROM looks WHERE message = ?", message)
+        for table in ("runs", "totals"):
+            await self._db.run(
+                f"DELETE FROM {table} WHERE message = ? AND bucket < ?", message, floor
+            )
+        await self._merge_runs(message)
+
+    async def _merge_runs(self, message: int) -> None:
+        """Merges a bucket's runs of like size, so that there are few and each is rewritten rarely."""
+        rows = await self._db.all(
+            "SELECT id, bucket, length(keys) FROM runs WHERE message = ? ORDER BY bucket, id",
+            message,
+        )
+        stacks: dict[int, list[list[int]]] = {}
+        sizes = {row_id: size for row_id, _, size in rows}
+        for row_id, bucket, _ in rows:
+            stack, group = stacks.setdefault(bucket, []), [row_id]
+            while stack and sum(map(sizes.__getitem__, stack[-1])) < 2 * sum(
+                map(sizes.__getitem__, group)
+            ):
+                group = stack.pop() + group
+            stack.append(group)
+        for bucket, stack in stacks.items():
+            for group in (group for group in stack if len(group) > 1):
+                marks = ", ".join("?" * len(group))
+                blobs = await self._db.all(f"SELECT keys FROM runs WHERE id IN ({marks})", *group)
+                merged = keys.KnownKeys(keys.from_bytes(blob) for (blob,) in blobs).merged()
+                await self._db.run(f"DELETE FROM runs WHERE id IN ({marks})", *group)
+                await self.add_run(message, bucket, merged)
+
+    async def add_run(self, message: int, bucket: int, run: Keys) -> None:
+        """Remembers keys of a message."""
+        await self._db.run(
+            "INSERT INTO runs (message, bucket, keys) VALUES (?, ?, ?)",
+            message,
+            bucket,
+            keys.to_bytes(run),
+        )
+
+    async def runs(self, message: int) -> list[Keys]:
+        """All runs of a message."""
+        rows = await self._db.all("SELECT keys FROM runs WHERE message = ?", message)
+        return [keys.from_bytes(blob) for (blob,) in rows]
+
+    async def set_totals(self, message: int, totals: Mapping[int, tuple[int, Total]]) -> None:
+        """Remembers cumulative values: key -> (bucket, total)."""
+        await self._db.many(
+            "INSERT OR REPLACE INTO totals VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (message, _signed(key), bucket, total.order_total, total.rises, total.clicks)
+                for key, (bucket, total) in totals.items()
+            ],
+        )
+
+    async def totals(self, message: int) -> dict[int, Total]:
+        """Cumulative values of a message's rows by key."""
+        rows = await self._db.all(
+            "SELECT key, order_total, rises, clicks FROM totals WHERE message = ?", message
+        )
+        return {_unsigned(key): Total(*rest) for key, *rest in rows}
+
+
+def _signed(key: int) -> int:
+    return key - 2**64 if key >= 2**63 else key
+
+
+def _unsigned(key: int) -> int:
+    return key + 2**64 if key < 0 else key

@@ -1,0 +1,91 @@
+"""Rows of the state file as the rest of the bridge sees them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["broadcast", "conversation", "transactional"]
+Position = list[str | int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A tracked email. Instants are text, other times seconds since 1970; see schema.sql."""
+
+    id: int
+    list_id: int
+    kind: Kind
+    message_id: int
+    conversation_id: int
+    campaign_id: int
+    sent_at: str
+    properties: str | None
+    found_at: float
+    checked_at: float | None
+    looked_at: float | None
+    moved_at: float | None
+    summary: str
+    retired: int
+
+    @property
+    def path(self) -> str:
+        """Its place in Listrak's API."""
+        match self.kind:
+            case "broadcast":
+                return f"List/{self.list_id}/Message/{self.message_id}"
+            case "conversation":
+                conversation = f"List/{self.list_id}/Conversation/{self.conversation_id}"
+                return f"{conversation}/Message/{self.message_id}"
+            case "transactional":
+                return f"List/{self.list_id}/TransactionalMessage/{self.message_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListState:
+    """How far a list was read; times in seconds since 1970, None for never."""
+
+    list_id: int
+    list_name: str
+    discovered_at: float | None
+    contacts_at: float | None
+    swept_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What Segment was last told of a contact of a list."""
+
+    email: str
+    subscribed: bool
+    user_id: str | None
+    revision: int
+    unsubscribed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The last cumulative values of a row: order total, how often it rose, clicks."""
+
+    order_total: float = 0.0
+    rises: int = 0
+    clicks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """An unsubscribe seen and not yet sent; `properties` are those of the message behind it."""
+
+    email: str
+    date: str
+    instant: str
+    method: str
+    properties: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that can't be sent, with the reason."""
+
+    event: str
+    message_id: str
+    reason: str
+    body: bytes

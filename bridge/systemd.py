@@ -1,0 +1,32 @@
+"""The service manager's notification socket (sd_notify(3)); silent where there is none."""
+
+import os
+import socket
+
+
+class Notifier:
+    """Tells systemd how the service is, over the datagram socket named in NOTIFY_SOCKET."""
+
+    def __init__(self, address: str | None = None) -> None:
+        self._address = address if address is not None else os.environ.get("NOTIFY_SOCKET", "")
+
+    def tell(self, *assignments: str) -> None:
+        """Sends assignments such as "READY=1"; a manager that doesn't listen is no fault."""
+        if not self._address:
+            return
+        # A leading @ stands for the abstract namespace, written as a NUL byte.
+        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            try:
+                channel.sendto("\n".join(assignments).encode(), address)
+            except OSError:
+                self._address = ""
+
+    @property
+    def watchdog_interval(self) -> float | None:
+        """Seconds between two WATCHDOG=1 (half of what the unit allows); None if not wanted."""
+        microseconds = os.environ.get("WATCHDOG_USEC", "")
+        mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        return (
+            int(microseconds) / 2e6 if microseconds.isdigit() and mine and self._address else None
+        )
