@@ -149,7 +149,7 @@ def _complete(work: Callable[[], Awaitable[Any]]) -> Any:
         return anyio.run(work)
     except (BridgeError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (the last place to say what happened)
         found = cause(error)
         if isinstance(found, BridgeError):
             raise found from None

@@ -1,9 +1,8 @@
 """The one place that speaks HTTP: sends a request, returns the whole answer, translates errors."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 
@@ -34,17 +33,25 @@ class Answer:
 
 
 class Http:
-    """A client session that is made anew now and then. Redirects are answers, not followed."""
+    """A client session that is made anew now and then. Redirects are answers, not followed.
 
-    def __init__(self, *, connections: int, timeout: float = 60.0) -> None:
+    `on_date` is told the Date header of every answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: int,
+        timeout: float = 60.0,
+        on_date: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._connections = connections
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
         self._born = 0.0
         self._open = 0
         self._retired: list[aiohttp.ClientSession] = []
-        self.clock_offset: float | None = None
-        """Seconds by which the server's clock is ahead of ours, as of its latest Date header."""
+        self._on_date = on_date
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,7 +85,7 @@ class Http:
                 async with session.request(
                     method, target, headers=headers, data=body, allow_redirects=False
                 ) as response:
-                    self._compare_clocks(response.headers.get("Date", ""))
+                    self._on_date(response.headers.get("Date", ""))
                     return Answer(response.status, response.headers, await response.read())
         except TimeoutError:
             raise TemporaryError(
@@ -90,12 +97,6 @@ class Http:
             raise TemporaryError(f"{_host(url)}: no complete answer ({reason})") from error
         finally:
             self._open -= 1
-
-    def _compare_clocks(self, date: str) -> None:
-        try:
-            self.clock_offset = parsedate_to_datetime(date).timestamp() - time.time()
-        except ValueError:
-            self.clock_offset = None
 
     async def _current(self) -> aiohttp.ClientSession:
         if self._session is not None and time.monotonic() - self._born > RECYCLE_AFTER:

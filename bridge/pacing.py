@@ -67,6 +67,9 @@ async def persist(
         if isinstance(error, TemporaryError):
             on_wait(error, state.upcoming_sleep)
 
+    async def attempt() -> Result:
+        return await call()
+
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(TemporaryError),
         wait=wait,
@@ -75,4 +78,4 @@ async def persist(
         before_sleep=tell,
         reraise=True,
     )
-    return await retrying(call)
+    return await retrying(attempt)

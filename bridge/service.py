@@ -1,6 +1,7 @@
 """The service: everything put together, from the start to the last commit."""
 
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Final
 import anyio
 
 from bridge import VERSION
+from bridge.clock import SourceClock
 from bridge.errors import ConfigurationError, CredentialsError, TemporaryError
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pacing, Pipeline, Sink
@@ -50,7 +52,8 @@ class Outlets:
 @asynccontextmanager
 async def listrak_client(settings: Settings, metrics: Metrics) -> AsyncIterator[Listrak]:
     """A client of Listrak; nothing is asked yet."""
-    async with Http(connections=settings.poll_concurrency + 1) as http:
+    clock = SourceClock()
+    async with Http(connections=settings.poll_concurrency + 1, on_date=clock.observe) as http:
         auth = Auth(
             http,
             url=settings.listrak_token_url,
@@ -61,6 +64,7 @@ async def listrak_client(settings: Settings, metrics: Metrics) -> AsyncIterator[
             http,
             auth,
             metrics,
+            clock,
             base=settings.listrak_api_url,
             requests_per_second=settings.listrak_requests_per_second,
             patience=PATIENCE,
@@ -121,7 +125,7 @@ class Service:
         log.info("bridge.stopped")
 
     async def _work(self, ledger: Ledger, outlets: Outlets) -> None:
-        horizon = await self._horizon(ledger)
+        first_start = await self._remember(ledger, "first_start", str(time.time()))
         sources = await self._sources(outlets.listrak)
         self._health.ready = True
         self._notifier.tell("READY=1", f"STATUS={self._health.sentence()}")
@@ -129,6 +133,10 @@ class Service:
             sources = await self._insist(outlets.listrak)
         if sources is None:
             return
+        clock = outlets.listrak.clock
+        began = datetime.fromtimestamp(float(first_start) + (clock.offset or 0.0), UTC)
+        since = times.instant(self._settings.since.at(began))
+        horizon = await self._remember(ledger, "since", since)
 
         async def name_lists(store: Store) -> None:
             for source in sources:
@@ -142,14 +150,13 @@ class Service:
         else:
             await supervise(lambda: pipeline.run(self._stop), ledger.flush, self._metrics)
 
-    async def _horizon(self, ledger: Ledger) -> str:
-        """The start horizon, fixed at the first start."""
-        wanted = times.instant(self._settings.since.at(datetime.now(UTC)))
+    async def _remember(self, ledger: Ledger, name: str, value: str) -> str:
+        """What was fixed under a name at the first start."""
         fixed = ""
 
         async def work(store: Store) -> None:
             nonlocal fixed
-            fixed = await store.remember("since", wanted)
+            fixed = await store.remember(name, value)
 
         await ledger.write(work)
         return fixed

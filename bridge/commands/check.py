@@ -36,9 +36,9 @@ async def check_all(settings: Settings) -> int:
         listrak = patient.with_patience(PATIENCE_AT_START)
         sources = await report.note("Listrak credentials", lambda: _credentials(listrak))
         if sources is not None:
-            found = await report.note("lists", lambda: _lists(listrak, settings, report))
+            found = await report.note("lists", lambda: _lists(listrak, settings))
             await _scopes(listrak, found or [], report)
-        report.add("clock", *_clock(listrak.clock_offset))
+        report.add("clock", *_clock(listrak.clock.offset))
     await report.note("Segment", lambda: _segment(settings))
     report.add(
         "Segment write key",
@@ -104,9 +104,7 @@ async def _credentials(listrak: Listrak) -> tuple[str, None]:
     return f"accepted; {len(lists)} lists to be seen", None
 
 
-async def _lists(
-    listrak: Listrak, settings: Settings, report: _Report
-) -> tuple[str, list[SourceList]]:
+async def _lists(listrak: Listrak, settings: Settings) -> tuple[str, list[SourceList]]:
     sources = await resolve(listrak, settings.lists)
     shown = [
         f"{source.list_id} ({source.name})"

@@ -14,7 +14,7 @@ from bridge.telemetry import Metrics, log
 Work = Callable[[Store], Awaitable[None]]
 """A piece of a transaction: touches nothing but the store, as it may have to be done again."""
 
-GROUP_COMMIT: Final = 0.5
+GROUP_COMMIT: Final = 0.1
 """Seconds that progress may wait for more to share its transaction: a commit costs a disk sync."""
 
 

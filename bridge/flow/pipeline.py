@@ -90,6 +90,7 @@ class Pipeline:
             ActivityRules(self._zone, self._wanted),
             ContactRules(self._zone, self._wanted),
             self._metrics,
+            self._listrak.clock,
         )
         async with anyio.create_task_group() as actors:
             actors.start_soon(self._make_sender().run, parcel_out)
@@ -124,6 +125,7 @@ class Pipeline:
             self._ledger,
             self._metrics,
             self._sources,
+            self._listrak.clock,
             poll_interval=pacing.poll_interval,
             concurrency=pacing.poll_concurrency,
             track=pacing.track,

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import anyio
 
+from bridge.clock import SourceClock
 from bridge.errors import (
     BridgeError,
     MissingError,
@@ -48,6 +49,7 @@ class Poller:
         ledger: Ledger,
         metrics: Metrics,
         sources: Sequence[SourceList],
+        clock: SourceClock,
         *,
         poll_interval: float,
         concurrency: int,
@@ -60,6 +62,7 @@ class Poller:
         self._ledger = ledger
         self._metrics = metrics
         self._sources = {source.list_id: source for source in sources}
+        self._clock = clock
         self._poll_interval = poll_interval
         self._slots = anyio.Semaphore(concurrency)
         self._track = track
@@ -76,10 +79,10 @@ class Poller:
                 self._agenda.put(Task(name, list_id, list_id), 0)
         async with anyio.create_task_group() as tasks:
             while True:
-                task = self._agenda.take(time.time())
+                task = self._agenda.take(time.monotonic())
                 if task is None:
                     self._changed = anyio.Event()
-                    with anyio.move_on_after(self._agenda.wait(time.time())):
+                    with anyio.move_on_after(self._agenda.wait(time.monotonic())):
                         await self._changed.wait()
                     continue
                 await self._slots.acquire()
@@ -105,7 +108,7 @@ class Poller:
         if delay is None:
             self._agenda.drop(task)
         else:
-            self._agenda.put(task, time.time() + delay)
+            self._agenda.put(task, time.monotonic() + delay)
             self._changed.set()
 
     async def _perform(self, task: Task, free: Callable[[], None]) -> float | None:
@@ -120,7 +123,7 @@ class Poller:
                 await self._put_checks(source)
             case "contacts":
                 state = await self._ledger.store.list_state(task.list_id)
-                sweep = scheduler.sweep_due(state, time.time())
+                sweep = scheduler.sweep_due(state, self._clock.now())
                 await self._contacts.read(source, sweep=sweep)
             case "release":
                 await self._held.release(source, await self._all_asked_at(source))
@@ -141,7 +144,7 @@ class Poller:
         self, task: Task, source: SourceList, free: Callable[[], None]
     ) -> float | None:
         message = await self._ledger.store.messages.get(task.subject)
-        now = time.time()
+        now = self._clock.now()
         over = scheduler.is_over(message, self._track, now)
         try:
             look = await self._messages.check(message, source, full=over)
@@ -160,7 +163,7 @@ class Poller:
                 await self._ledger.write(lambda store: store.messages.retire(message.id))
                 return None
         message = await self._ledger.store.messages.get(message.id)
-        return scheduler.check_delay(message, time.time(), self._poll_interval)
+        return scheduler.check_delay(message, self._clock.now(), self._poll_interval)
 
     async def _all_asked_at(self, source: SourceList) -> float:
         """Since when no message of a list was left unasked (seconds since 1970)."""
@@ -169,13 +172,13 @@ class Poller:
         asked = min(
             [state.discovered_at or 0.0, *(message.checked_at or 0.0 for message in messages)]
         )
-        return max(asked, time.time() - scheduler.LONGEST_HOLD)
+        return max(asked, self._clock.now() - scheduler.LONGEST_HOLD)
 
     # Once through everything
 
     async def catch_up(self) -> None:
         """Finds everything that exists at this moment. Raises TemporaryError if some is left."""
-        began = time.time()
+        began = self._clock.now()
         failed: list[BridgeError] = []
         await self._held.replay()
         # Contacts first: whoever is seen to have unsubscribed waits for the message behind it.
@@ -184,7 +187,7 @@ class Poller:
                 for source in self._sources.values():
                     tasks.start_soon(self._attempt, step, source, began, failed)
         for source in self._sources.values():
-            await self._held.release(source, time.time())
+            await self._held.release(source, self._clock.now())
         if failed:
             raise TemporaryError(f"not everything could be read, nothing is lost: {failed[0]}")
 

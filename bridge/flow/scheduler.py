@@ -1,4 +1,4 @@
-"""What to look at next: pure functions of what is known and of the time (seconds since 1970)."""
+"""What to look at next: pure functions of what is known and of the time."""
 
 import heapq
 from collections.abc import Hashable
@@ -28,7 +28,7 @@ Task = TypeVar("Task", bound=Hashable)
 
 
 class Agenda(Generic[Task]):
-    """Tasks by the time they are due. A task that is being done is not on it."""
+    """Tasks by the time they are due (seconds of any one clock); one being done is not on it."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Task]] = []

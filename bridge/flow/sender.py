@@ -26,7 +26,7 @@ PROBE_FOR: Final = 12 * 3600.0
 
 
 class Sender:
-    """Knows neither pages nor the state file. `patience`: seconds a batch is retried, None: ever."""
+    """Knows neither pages nor the state file. `patience`: seconds of retries, None: ever."""
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 import msgspec
 
+from bridge.clock import SourceClock
 from bridge.errors import CredentialsError, MissingError, TemporaryError
 from bridge.http import Http
 from bridge.listrak import wire
@@ -58,6 +59,7 @@ class Listrak:
         http: Http,
         auth: Auth,
         metrics: Metrics,
+        clock: SourceClock,
         *,
         base: str,
         requests_per_second: float,
@@ -66,15 +68,11 @@ class Listrak:
         self._http = http
         self._auth = auth
         self._metrics = metrics
+        self.clock = clock
         self._base = base
         self._rate = Rate(requests_per_second)
         self._patience = patience
         self._quiet_until = 0.0
-
-    @property
-    def clock_offset(self) -> float | None:
-        """Seconds by which Listrak's clock is ahead of ours; None if it wasn't told."""
-        return self._http.clock_offset
 
     def with_patience(self, seconds: float | None) -> "Listrak":
         """The same client, which gives up sooner or later."""

@@ -190,6 +190,7 @@ class Fact(NamedTuple):
     row: Row | None = None
     link: Link | None = None
     click: Click | None = None
+    ip: str | None = None
     cents: int = 0
     method: str = ""
     state: State | None = None

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections import Counter
+from datetime import UTC
 from email.utils import format_datetime
 from typing import Any
 
@@ -98,7 +99,8 @@ class Listrak:
         finally:
             self._under_way -= 1
         if not answer.prepared:
-            answer.headers["Date"] = format_datetime(self.clock.now)
+            now = self.clock.now.astimezone(UTC)
+            answer.headers["Date"] = format_datetime(now, usegmt=True)
         return answer
 
     @web.middleware

@@ -191,6 +191,7 @@ class Population:
             google_analytics=rng.choice((None, "", f"ga_{number}", f"кампания-{number}")),
             listed=listed,
             dated=number % 5 != 0,
+            rows_dated=number % 7 != 2 or number % 5 == 0,
         )
 
     def _mail(self, message: Message, audience: list[str]) -> None:

@@ -146,7 +146,7 @@ class World(Account):
         if not row.opened:
             row.opened = True
             message.totals.opened += 1
-            self._note("open", message, row)
+            self._note("open", message, row, ip=row.ip)
 
     def click(
         self,

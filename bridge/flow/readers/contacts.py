@@ -1,6 +1,5 @@
 """Reads a list's contacts: all of them, or those who came or left lately."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -60,7 +59,7 @@ class ContactReader:
         store = self._ledger.store
         begun = await store.contacts.look(source.list_id)
         if begun is None or (sweep and not begun[0]):
-            started = time.time()
+            started = self._listrak.clock.now()
             await self._ledger.write(
                 lambda store: store.contacts.begin_look(source.list_id, started, sweep=sweep)
             )

@@ -1,6 +1,5 @@
 """Finds the emails of a list that are to be tracked."""
 
-import time
 from typing import Any
 
 from bridge.errors import MissingError
@@ -26,7 +25,7 @@ class Discovery:
 
     async def discover(self, source: SourceList, *, everything: bool) -> None:
         """Finds the emails of a list that are to be tracked."""
-        started = time.time()
+        started = self._listrak.clock.now()
         state = await self._ledger.store.list_state(source.list_id)
         first = state.discovered_at is None
         # At first also what was sent so long before the horizon that its tracking reaches past it.

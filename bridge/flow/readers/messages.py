@@ -1,6 +1,5 @@
 """Reads a message: asks whether it moved, and if so reads its rows and its clicks."""
 
-import time
 from dataclasses import replace
 from typing import Final
 
@@ -57,7 +56,7 @@ class MessageReader:
 
         The look is complete once its last page is committed; None if there was nothing to read.
         """
-        started = time.time()
+        started = self._listrak.clock.now()
         begun = await self._ledger.store.looks.open_one(message.id)
         if begun is None:
             summary = ""

@@ -1,0 +1,258 @@
+"""What the world's log proves: each event that must, may or must not have been sent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import NamedTuple
+
+from .account import Click, Fact, MailingList, Message, Row, State
+from .clock import WallClock
+from .world import World
+
+# What happens this long before a message ceases to be read may be read or not.
+GRACE = timedelta(days=1)
+
+ROW_EVENTS = {
+    "send": "Email Sent",
+    "open": "Email Opened",
+    "bounce": "Email Bounced",
+    "abuse": "Email Marked As Spam",
+}
+CLICKED, CONVERTED = "Email Link Clicked", "Email Converted"
+
+
+class Duty(IntEnum):
+    """Whether an event is to be sent."""
+
+    FORBIDDEN = 0
+    OPTIONAL = 1
+    REQUIRED = 2
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One event to be: its duty, and its timestamp, one of `points` or else within `span`.
+
+    `source` is what carried the client's address; `addressed` if it did so by that event.
+    """
+
+    duty: Duty
+    points: frozenset[datetime] = frozenset()
+    span: tuple[datetime, datetime] | None = None
+    source: Row | Click | None = None
+    addressed: bool = False
+    filled: bool = False
+
+    def accepts(self, at: datetime) -> bool:
+        return at in self.points or (self.span is not None and self.span[0] <= at <= self.span[1])
+
+    @property
+    def latest(self) -> datetime:
+        return self.span[1] if self.span is not None else max(self.points)
+
+    def __str__(self) -> str:
+        if self.span is not None:
+            return f"{self.span[0].isoformat()} to {self.span[1].isoformat()}"
+        return " or ".join(sorted(point.isoformat() for point in self.points))
+
+
+class Key(NamedTuple):
+    """What the events of a kind have in common; link_id None where none is told."""
+
+    event: str
+    message: Message
+    email: str
+    link_id: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """An order, and whether its amount is to be reported."""
+
+    duty: Duty
+    at: datetime
+    cents: int
+    row: Row
+
+
+@dataclass(slots=True, eq=False)
+class Departure:
+    """An unsubscribe: when as shown, how, and the message that caused it, if one did.
+
+    `told`: whether the message must be named.
+    """
+
+    duty: Duty
+    points: frozenset[datetime]
+    method: str
+    cause: Message | None
+    told: bool
+    filled: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Life:
+    """A contact of a list through all times: its states in order, and its departures."""
+
+    states: list[tuple[datetime, State]] = field(default_factory=list)
+    departures: list[Departure] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+
+    @property
+    def now(self) -> State:
+        return self.states[-1][1]
+
+
+class Evidence:
+    """Reads the log once: `slots` by key, `orders` by message and email, `lives` by list and email.
+
+    All of it for the configured lists only; see `judge` for the parameters.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        lists: Iterable[int],
+        *,
+        since: datetime,
+        track: timedelta,
+        first_look: datetime | None,
+        slack: timedelta,
+        timezone: str,
+    ) -> None:
+        self._since = since
+        self._track = track
+        self._first_look = first_look
+        self._slack = slack
+        self.wall = WallClock(timezone)
+        self.slots: defaultdict[Key, list[Slot]] = defaultdict(list)
+        self.orders: defaultdict[tuple[Message, str], list[Order]] = defaultdict(list)
+        self.lives: defaultdict[tuple[int, str], Life] = defaultdict(Life)
+        owners = {list_id: world.lists[list_id] for list_id in lists}
+        self.messages = {id(m): m for owner in owners.values() for m in _findable(owner)}
+        seen: set[tuple[int | None, int, str, datetime]] = set()
+        for fact in world.log:
+            if fact.list_id not in owners:
+                continue
+            if fact.what in ("contact", "unsubscribe"):
+                self.lives[fact.list_id, fact.email].facts.append(fact)
+            elif id(fact.message) in self.messages:
+                self._read(fact, seen)
+        for life in self.lives.values():
+            self._follow(life)
+
+    def _read(self, fact: Fact, seen: set[tuple[int | None, int, str, datetime]]) -> None:
+        """A fact of a message."""
+        message, row = fact.message, fact.row
+        assert message is not None
+        assert row is not None
+        duty = self._duty(fact.at, row)
+        if fact.what == "order":
+            order = Order(duty, fact.at, fact.cents, row)
+            self.orders[message, fact.email].append(order)
+            return
+        if fact.what == "click" and fact.link is not None:
+            # Only the click itself counts here: its row is not in the report.
+            link_id = fact.link.link_id
+            shown = (link_id, message.message_id, fact.email, self.wall.at(fact.at))
+            if shown in seen:
+                return
+            seen.add(shown)
+            duty = self._tracked(self._plain_duty({fact.at}), fact.at, row)
+            key = Key(CLICKED, message, fact.email, link_id)
+            slot = Slot(duty, self._points(fact.at), source=fact.click)
+            slot.addressed = fact.click is not None and fact.click.ip is not None
+        elif fact.what == "click":
+            key = Key(CLICKED, message, fact.email)
+            slot = Slot(duty, span=self.span(fact.at, row), source=row)
+        else:
+            key = Key(ROW_EVENTS[fact.what], message, fact.email)
+            slot = Slot(duty, source=row)
+            if fact.what == "abuse":
+                slot.span = self.span(fact.at, row)
+            elif fact.what == "send":
+                slot.points = self._points(row.sent_at)
+                slot.duty = self._tracked(self._plain_duty({row.sent_at}), fact.at, row)
+            else:
+                assert row.first_activity is not None
+                slot.points = self._points(row.first_activity)
+                slot.addressed = fact.ip is not None
+        if slot.duty is not Duty.FORBIDDEN:
+            self.slots[key].append(slot)
+
+    def _follow(self, life: Life) -> None:
+        """Put a contact's states and departures into order."""
+        life.facts.sort(key=lambda fact: fact.at)
+        life.states = [(f.at, f.state) for f in life.facts if f.state is not None]
+        departures = [fact for fact in life.facts if fact.what == "unsubscribe"]
+        for fact in departures:
+            duty = self._plain_duty({fact.at})
+            last = fact is departures[-1]
+            if duty is Duty.REQUIRED and not (last and life.now.subscribed is False):
+                duty = Duty.OPTIONAL  # Undone since: who didn't look in time can't know.
+            cause = fact.message if id(fact.message) in self.messages else None
+            told = fact.row is not None and (
+                self._tracked(Duty.REQUIRED, fact.at, fact.row) is Duty.REQUIRED
+            )
+            points = self._points(fact.at)
+            life.departures.append(Departure(duty, points, fact.method, cause, told))
+
+    def before(self, at: datetime) -> bool:
+        """Whether an instant is before the horizon in every reading."""
+        return self._plain_duty({at}) is Duty.FORBIDDEN
+
+    def span(self, at: datetime, row: Row) -> tuple[datetime, datetime]:
+        """Best known timestamps: not before the row shows activity, not later than it was true."""
+        shown = row.first_activity
+        first = shown if shown is not None and shown <= at else row.sent_at
+        last = max(at, shown or at)
+        return min(self._points(first)), max(self._points(last)) + self._slack
+
+    def _duty(self, at: datetime, row: Row) -> Duty:
+        """Of what happened at `at`, where the API shows the row's first activity only."""
+        duty = self._plain_duty({at, row.first_activity or row.sent_at})
+        if duty is Duty.OPTIONAL and self._first_look is not None and at > self._first_look:
+            duty = Duty.REQUIRED
+        return self._tracked(duty, at, row)
+
+    def _plain_duty(self, instants: set[datetime]) -> Duty:
+        after = {point >= self._since for instant in instants for point in self._points(instant)}
+        if len(after) == 2:
+            return Duty.OPTIONAL
+        return Duty.REQUIRED if after == {True} else Duty.FORBIDDEN
+
+    def _tracked(self, duty: Duty, at: datetime, row: Row) -> Duty:
+        """The duty, softened where the row need not be read (any longer)."""
+        begun = row.sent_at >= self._since - self._track + GRACE
+        if duty is Duty.REQUIRED and not (begun and at <= row.sent_at + self._track - GRACE):
+            return Duty.OPTIONAL
+        return duty
+
+    def _points(self, at: datetime) -> frozenset[datetime]:
+        return frozenset(self.wall.instants(at))
+
+
+def properties(owner: MailingList, message: Message) -> dict[str, str]:
+    """The properties of every event of a message, those without a value left out."""
+    campaign_id = message.campaign_id
+    if not campaign_id and message.conversation is not None:
+        campaign_id = message.conversation.campaign_id
+    told: Mapping[str, str | None] = {
+        "email_id": str(message.message_id),
+        "email_subject": message.subject,
+        "campaign_name": owner.campaigns.get(campaign_id),
+        "google_analytics_campaign_name": message.google_analytics,
+        "list_id": str(owner.list_id),
+        "list_name": owner.name,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _findable(owner: MailingList) -> Iterable[Message]:
+    """The messages that the API leads to; test messages are not asked for."""
+    tested = {id(m) for test in owner.split_tests.values() for _, m in test.messages}
+    return [m for m in owner.emails() if not m.test and (m.listed or id(m) in tested)]

@@ -1,0 +1,319 @@
+"""The judge: compares what Segment received with what truly happened."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from .account import Message, Row
+from .evidence import CLICKED, CONVERTED, ROW_EVENTS, Duty, Evidence, Key, Life, Slot, properties
+from .identities import Identities
+from .verdict import Event, Verdict, instant_of, lasting, moment_of, name_of
+from .world import World
+
+LIBRARY = "listrak-segment-bridge"
+UNSUBSCRIBED = "Unsubscribed"
+
+
+def judge(
+    world: World,
+    received: Iterable[Event],
+    *,
+    lists: Mapping[int, int | None],
+    since: datetime,
+    track_days: int = 30,
+    first_look: datetime | None = None,
+    strict_cause: bool = True,
+    extra_fields: bool = False,
+    slack: timedelta = timedelta(seconds=60),
+    timezone: str = "America/New_York",
+) -> Verdict:
+    """Judge the decoded Segment events, in their order of arrival, against the world as it stands.
+
+    `lists`: the configured ones, each with its profile field or None. `since`: the start horizon.
+    `first_look`: when the account was first read completely, if known: what happened later on
+    rows that were active before `since` is then required too. `strict_cause`: an Unsubscribed
+    must name the message that caused it. `extra_fields`: as the emulator's switch. `slack`: how
+    far a timestamp that is only "best known" may lie past the true instant, in the world's time.
+    KeyError for a list that the world hasn't.
+    """
+    evidence = Evidence(
+        world,
+        lists,
+        since=since,
+        track=timedelta(days=track_days),
+        first_look=first_look,
+        slack=slack,
+        timezone=timezone,
+    )
+    return _Court(world, evidence, lists, strict_cause, extra_fields).hear(received)
+
+
+class _Court:
+    def __init__(
+        self,
+        world: World,
+        evidence: Evidence,
+        lists: Mapping[int, int | None],
+        strict_cause: bool,
+        extra_fields: bool,
+    ) -> None:
+        self._world = world
+        self._evidence = evidence
+        self._lists = lists
+        self._strict_cause = strict_cause
+        self._extra_fields = extra_fields
+        self._verdict = Verdict()
+        self._by_id: defaultdict[tuple[str, str], list[Message]] = defaultdict(list)
+        for message in evidence.messages.values():
+            self._by_id[str(message.list_id), str(message.message_id)].append(message)
+        self._told = {
+            key: properties(world.lists[message.list_id], message)
+            for key, message in evidence.messages.items()
+        }
+
+    def hear(self, received: Iterable[Event]) -> Verdict:
+        identities = Identities(self._evidence, self._lists, self._verdict)
+        departures: defaultdict[tuple[int, str], list[Event]] = defaultdict(list)
+        buckets: defaultdict[Key, list[Event]] = defaultdict(list)
+        for event in self._distinct(received):
+            if event.get("type") == "identify":
+                identities.add(event)
+            elif self._is_proper_track(event):
+                self._sort_track(event, departures, buckets)
+        for key in self._evidence.slots.keys() | buckets.keys():
+            if key.event == CONVERTED:
+                continue
+            self._match(key, buckets.get(key, []))
+        converted = {(key.message, key.email) for key in buckets if key.event == CONVERTED}
+        for message, email in self._evidence.orders.keys() | converted:
+            self._add_up(message, email, buckets.get(Key(CONVERTED, message, email), []))
+        for person in self._evidence.lives.keys() | departures.keys():
+            life = self._evidence.lives.get(person, Life())
+            self._match_departures(person, life, departures.get(person, []))
+        identities.match()
+        for sentences in (self._verdict.missing, self._verdict.extra, self._verdict.wrong):
+            sentences.sort()
+        return self._verdict
+
+    # One event by itself
+
+    def _distinct(self, received: Iterable[Event]) -> Iterable[Event]:
+        """Drop repeats as Segment does, by messageId alone."""
+        seen: dict[str, Event] = {}
+        for event in received:
+            message_id = event.get("messageId")
+            if not isinstance(message_id, str) or not 0 < len(message_id) < 100:
+                self._verdict.blame(event, f"has messageId {message_id!r}")
+            elif message_id not in seen:
+                seen[message_id] = event
+                self._verdict.delivered[name_of(event)] += 1
+                yield event
+            else:
+                self._verdict.duplicates[name_of(event)] += 1
+                if lasting(event) != lasting(seen[message_id]):
+                    text = f"differs from the first with messageId {message_id}"
+                    self._verdict.blame(event, text)
+
+    def _is_proper_track(self, event: Event) -> bool:
+        """Whether the envelope is in order; what isn't is told."""
+        context = event.get("context")
+        context = context if isinstance(context, Mapping) else {}
+        email = event.get("anonymousId")
+        library = context.get("library")
+        faults = []
+        if event.get("type") != "track":
+            faults.append(f"is of type {event.get('type')!r}")
+        if "userId" in event:
+            faults.append("has a userId")
+        if not isinstance(email, str) or not email:
+            faults.append("has no anonymousId")
+        elif context.get("traits") != {"email": email}:
+            faults.append(f"has context.traits {context.get('traits')!r}")
+        if not (
+            isinstance(library, Mapping)
+            and library.get("name") == LIBRARY
+            and isinstance(library.get("version"), str)
+        ):
+            faults.append(f"has context.library {library!r}")
+        if not isinstance(event.get("properties"), Mapping):
+            faults.append("has no properties")
+        if instant_of(event) is None:
+            faults.append(f"has timestamp {event.get('timestamp')!r}, not an instant in UTC")
+        for fault in faults:
+            self._verdict.blame(event, fault)
+        return not faults
+
+    def _sort_track(
+        self,
+        event: Event,
+        departures: defaultdict[tuple[int, str], list[Event]],
+        buckets: defaultdict[Key, list[Event]],
+    ) -> None:
+        name, email, told = event.get("event"), event["anonymousId"], dict(event["properties"])
+        list_id = next((i for i in self._lists if str(i) == told.get("list_id")), None)
+        if list_id is None:
+            self._verdict.refuse(event, f"is of list {told.get('list_id')!r}")
+        elif name == UNSUBSCRIBED:
+            departures[list_id, email].append(event)
+        elif name in (*ROW_EVENTS.values(), CLICKED, CONVERTED):
+            link = {key: told.pop(key) for key in ("link_id", "link_url") if key in told}
+            if name == CONVERTED:
+                told.pop("order_total", None)
+            message = self._message(event, told)
+            if message is not None:
+                link_id = self._link(event, message, link)
+                buckets[Key(str(name), message, email, link_id)].append(event)
+        else:
+            self._verdict.refuse(event, "is no event of the contract")
+
+    def _message(self, event: Event, told: Mapping[str, object]) -> Message | None:
+        """The message that the properties tell of."""
+        list_id, email_id = told.get("list_id"), told.get("email_id")
+        candidates = self._by_id.get((str(list_id), str(email_id)), [])
+        for message in candidates:
+            if told == self._told[id(message)]:
+                return message
+        if not candidates:
+            self._verdict.refuse(event, f"is of email {email_id!r}, which list {list_id} hasn't")
+            return None
+        self._verdict.blame(event, f"has properties {told}, not {self._told[id(candidates[0])]}")
+        return candidates[0]
+
+    def _link(self, event: Event, message: Message, link: Mapping[str, object]) -> int | None:
+        links = {str(one.link_id): one for one in message.links}
+        known = links.get(str(link.get("link_id")))
+        if event.get("event") != CLICKED or not links:
+            if link:
+                self._verdict.blame(event, f"has {link}")
+            return None
+        if known is None or link != {"link_id": str(known.link_id), "link_url": known.url}:
+            self._verdict.blame(event, f"has {link}, no link of its message")
+        return known.link_id if known is not None else None
+
+    def _check_client(self, event: Event, source: object, *, addressed: bool = False) -> None:
+        """context.ip and both spellings of the user agent are what the source carried."""
+        context = event["context"]
+        found = tuple(context.get(name) for name in ("ip", "userAgent", "user_agent"))
+        ip, agent = getattr(source, "ip", None), getattr(source, "user_agent", None)
+        allowed = {(None, None, None)}
+        if self._extra_fields and ip is not None:
+            allowed = {(ip, agent, agent)} | (set() if addressed else allowed)
+        if found not in allowed:
+            self._verdict.blame(event, f"has ip and user agent {found}, not {allowed}")
+
+    # All events of a kind
+
+    def _match(self, key: Key, events: list[Event]) -> None:
+        """Each event takes one slot that accepts its timestamp; the slots say what is missing."""
+        slots = sorted(self._evidence.slots.get(key, []), key=lambda s: (s.latest, -s.duty))
+        self._verdict.expected[key.event] += sum(s.duty is Duty.REQUIRED for s in slots)
+        left: list[Event] = []
+        for event in sorted(events, key=moment_of):
+            at = moment_of(event)
+            slot = next((s for s in slots if not s.filled and s.accepts(at)), None)
+            if slot is None:
+                left.append(event)
+            else:
+                self._fill(slot, event)
+        for event in left:
+            open_slots = [s for s in slots if not s.filled]
+            if open_slots:
+                slot = max(open_slots, key=lambda s: s.duty)
+                self._verdict.blame(event, f"has timestamp {event['timestamp']}, not {slot}")
+                self._fill(slot, event)
+            else:
+                self._verdict.refuse(event, "happened less often, or before the horizon")
+        for slot in slots:
+            if not slot.filled and slot.duty is Duty.REQUIRED:
+                subject = f"email {key.message.message_id} ({key.message.kind}) to {key.email}"
+                self._verdict.missing.append(f"{key.event} of {subject} at {slot}")
+
+    def _fill(self, slot: Slot, event: Event) -> None:
+        slot.filled = True
+        self._check_client(event, slot.source, addressed=slot.addressed)
+
+    def _add_up(self, message: Message, email: str, events: list[Event]) -> None:
+        """The order totals of a message and a contact, to the cent."""
+        orders = [
+            order
+            for order in self._evidence.orders.get((message, email), [])
+            if order.duty is not Duty.FORBIDDEN
+        ]
+        required = sum(order.cents for order in orders if order.duty is Duty.REQUIRED)
+        self._verdict.expected[CONVERTED] += bool(required)
+        subject = f"{CONVERTED} of email {message.message_id} to {email}"
+        if not orders:
+            for event in events:
+                self._verdict.refuse(event, "nothing was ordered since the horizon")
+            return
+        amounts = [_cents(event["properties"].get("order_total")) for event in events]
+        for event, amount in zip(events, amounts, strict=True):
+            if amount is None or amount <= 0:
+                self._verdict.blame(
+                    event, f"has order_total {event['properties'].get('order_total')!r}"
+                )
+        total = sum(amount or 0 for amount in amounts)
+        optional = [order.cents for order in orders if order.duty is Duty.OPTIONAL]
+        runs = {
+            sum(optional[i:j]) for i in range(len(optional)) for j in range(i, len(optional) + 1)
+        }
+        allowed = {required + run for run in runs | {0}}
+        if required and not events:
+            self._verdict.missing.append(f"{subject}: {required / 100:.2f}")
+        elif total not in allowed:
+            self._verdict.wrong.append(f"{subject}: {total / 100:.2f}, not {required / 100:.2f}")
+        if len(events) > len(orders):
+            text = f"{subject}: {len(events)} events for {len(orders)} orders"
+            self._verdict.extra.append(text)
+        spans = [self._evidence.span(order.at, order.row) for order in orders]
+        earliest, latest = min(s[0] for s in spans), max(s[1] for s in spans)
+        for event in events:
+            if not earliest <= moment_of(event) <= latest:
+                self._verdict.blame(
+                    event, f"has timestamp {event['timestamp']}, not {earliest}..{latest}"
+                )
+            self._check_client(event, self._one_row(orders[0].row, message, email))
+
+    def _one_row(self, row: Row, message: Message, email: str) -> Row | None:
+        """The row, where the contact got the message once, so that there's no doubt."""
+        return row if sum(r.email == email for r in message.rows) == 1 else None
+
+    def _match_departures(self, person: tuple[int, str], life: Life, events: list[Event]) -> None:
+        list_id, email = person
+        required = [d for d in life.departures if d.duty is Duty.REQUIRED]
+        self._verdict.expected[UNSUBSCRIBED] += len(required)
+        open_ones = [d for d in life.departures if d.duty is not Duty.FORBIDDEN]
+        causes = [d.cause for d in life.departures if d.cause is not None]
+        for event in events:
+            fitting = (d for d in open_ones if not d.filled and moment_of(event) in d.points)
+            departure = next(fitting, None)
+            if departure is None:
+                self._verdict.refuse(event, f"{email} didn't leave list {list_id} then")
+                continue
+            departure.filled = True
+            told = dict(event["properties"])
+            if (method := told.pop("unsubscribe_type", "")) != departure.method:
+                self._verdict.blame(
+                    event, f"has unsubscribe_type {method!r}, not {departure.method!r}"
+                )
+            allowed = [self._told[id(cause)] for cause in causes]
+            if departure.cause is None or not (departure.told and self._strict_cause):
+                owner = self._world.lists[list_id]
+                allowed.append({"list_id": str(list_id), "list_name": owner.name})
+            if told not in allowed:
+                self._verdict.blame(event, f"has properties {told}, not one of {allowed}")
+        for departure in required:
+            if not departure.filled:
+                at = min(departure.points).isoformat()
+                text = f"{UNSUBSCRIBED} of {email} from list {list_id} at {at}"
+                self._verdict.missing.append(text)
+
+
+def _cents(total: object) -> int | None:
+    """An amount in cents; None for what is no amount, or has fractions of a cent."""
+    if isinstance(total, bool) or not isinstance(total, int | float):
+        return None
+    cents = round(total * 100)
+    return cents if abs(total * 100 - cents) < 1e-6 else None

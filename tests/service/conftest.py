@@ -1,0 +1,156 @@
+"""A whole bridge between two emulated servers: the installed command as a subprocess."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from bridge.sandbox.clock import Clock
+from bridge.sandbox.faults import Faults
+from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
+from bridge.sandbox.segment import Segment
+from bridge.sandbox.server import serve
+from bridge.sandbox.switches import Switches
+from bridge.sandbox.world import World
+
+START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+CLIENT, SECRET, KEY = "the-client-id", "the-client-secret", "the-write-key"
+
+
+@dataclass
+class Run:
+    """A command that ended: exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Rig:
+    """Two emulated servers, a place for the state file, and the command."""
+
+    world: World
+    clock: Clock
+    listrak: Listrak
+    segment: Segment
+    folder: Path
+    environment: dict[str, str]
+    processes: list[anyio.abc.Process] = field(default_factory=list)
+
+    @property
+    def state(self) -> Path:
+        """Where the bridge keeps its state."""
+        return self.folder / "bridge.db"
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command as the package installs it."""
+        return [sys.executable, "-m", "bridge", *arguments]
+
+    async def run(self, *arguments: str, timeout: float = 60, **more: str | None) -> Run:
+        """Runs a command to its end."""
+        with anyio.fail_after(timeout):
+            done = await anyio.run_process(
+                self.command(*arguments), env=self.with_settings(more), check=False
+            )
+        return Run(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def with_settings(self, more: Mapping[str, str | None]) -> dict[str, str]:
+        """The environment, with some variables changed or (None) left out."""
+        merged: dict[str, str | None] = {**self.environment, **more}
+        return {name: value for name, value in merged.items() if value is not None}
+
+    async def start(self, *arguments: str, log: Path | None = None, **more: str | None) -> Any:
+        """Starts a command and leaves it running; what it logs goes to `log`."""
+        path = log or self.folder / f"log-{len(self.processes)}"
+        with path.open("wb") as stream:
+            process = await anyio.open_process(
+                self.command(*arguments),
+                env=self.with_settings(more),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+            )
+        self.processes.append(process)
+        return process
+
+    def log(self, number: int = -1) -> str:
+        """What a started command has logged so far."""
+        logs = sorted(self.folder.glob("log-*"), key=lambda path: int(path.name[4:]))
+        return logs[number].read_text(encoding="utf-8")
+
+
+MakeRig = Callable[..., Any]
+
+
+@asynccontextmanager
+async def make_rig(
+    folder: Path,
+    *,
+    world: World | None = None,
+    lists: str | None = None,
+    switches: Switches | None = None,
+    clock: Clock | None = None,
+    token_lifetime: float = 3599.0,
+    max_page: int = 5000,
+    **environment: str,
+) -> AsyncIterator[Rig]:
+    """A rig on loopback; ends every process that it started."""
+    world = world or World(seed=7, start=START, contacts=30, history=timedelta(days=3))
+    clock = clock or Clock.manual(world.now)
+    listrak = Listrak(
+        world,
+        clock,
+        client_id=CLIENT,
+        client_secret=SECRET,
+        switches=switches,
+        faults=Faults(seed=7),
+        token_lifetime=token_lifetime,
+        max_page=max_page,
+    )
+    async with AsyncExitStack() as stack:
+        segment = stack.enter_context(
+            Segment(folder / "segment.db", write_key=KEY, faults=Faults(seed=8))
+        )
+        source = await stack.enter_async_context(serve(listrak.app))
+        sink = await stack.enter_async_context(serve(segment.app))
+        settings = {
+            "PATH": os.environ["PATH"],
+            "LISTRAK_CLIENT_ID": CLIENT,
+            "LISTRAK_CLIENT_SECRET": SECRET,
+            "SEGMENT_WRITE_KEY": KEY,
+            "LISTRAK_LISTS": lists or ",".join(str(number) for number in world.lists),
+            "LISTRAK_API_URL": source + API_PATH,
+            "LISTRAK_TOKEN_URL": source + TOKEN_PATH,
+            "SEGMENT_API_URL": f"{sink}/v1",
+            "LISTRAK_REQUESTS_PER_SECOND": "0",
+            "BRIDGE_EVENTS_PER_SECOND": "0",
+            "BRIDGE_STATE": str(folder / "bridge.db"),
+            "BRIDGE_STATUS_BIND": "",
+            "BRIDGE_FLUSH_INTERVAL": "0.05",
+            "BRIDGE_LOG_LEVEL": "info",
+        }
+        rig = Rig(world, clock, listrak, segment, folder, settings | environment)
+        try:
+            yield rig
+        finally:
+            with anyio.CancelScope(shield=True):
+                for process in rig.processes:
+                    if process.returncode is None:
+                        process.send_signal(signal.SIGKILL)
+                    await process.aclose()
+
+
+@pytest.fixture
+def rig_of(tmp_path: Path) -> MakeRig:
+    """Makes rigs in the test's own folder."""
+    return lambda **options: make_rig(tmp_path, **options)
