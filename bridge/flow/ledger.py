@@ -34,6 +34,7 @@ class Ledger:
         self._entries: list[_Entry] = []
         self._wake = anyio.Event()
         self._hurry = anyio.Event()
+        self._turn = anyio.Lock()
 
     async def run(self) -> None:
         """Commits until cancelled; call `flush` afterwards."""
@@ -58,25 +59,20 @@ class Ledger:
 
     async def flush(self) -> None:
         """Commits all that waits. Does not give up while the state file can't be written."""
-        self._wake, self._hurry = anyio.Event(), anyio.Event()
-        entries, self._entries = self._entries, []
-        if not entries:
-            return
-        attempt = 0
-        try:
-            while not await self._commit(entries, attempt):
-                attempt += 1
-        except BaseException:
-            # Cancelled between two tries: what waits must not be lost to a later flush.
-            self._entries = entries + self._entries
-            raise
+        async with self._turn:
+            self._wake, self._hurry = anyio.Event(), anyio.Event()
+            entries, self._entries = self._entries, []
+            attempt = 0
+            try:
+                while entries and not await self._commit(entries, attempt):
+                    attempt += 1
+            except BaseException:
+                # Cancelled between two tries: what waits must not be lost to a later flush.
+                self._entries = entries + self._entries
+                raise
         for entry in entries:
             entry.then()
             entry.done.set()
-
-    def forget(self) -> None:
-        """Drops what waits: its pipeline is gone, and will come to it again."""
-        self._entries.clear()
 
     async def _commit(self, entries: list[_Entry], attempt: int) -> bool:
         try:

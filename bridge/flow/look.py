@@ -86,9 +86,10 @@ class Look:
     def best_known(self, activity: Instant, sent: Instant) -> Instant:
         """The earliest instant that fits what was seen, for what has no date of its own.
 
-        The later of the first activity and the previous complete look.
+        The later of the first activity (or, where there is none, the send) and the previous
+        complete look.
         """
-        return max(activity, self.previous) or sent or self.message.sent_at or self.horizon
+        return max(activity or sent, self.previous) or self.message.sent_at or self.horizon
 
     async def room(self) -> None:
         """Waits until another page may be opened."""

@@ -10,7 +10,6 @@ import msgspec
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from isal import igzip
 
-from bridge.clock import SourceClock
 from bridge.flow.ledger import Ledger, Work
 from bridge.flow.look import Look
 from bridge.flow.page import (
@@ -43,13 +42,11 @@ class Mapper:
         activity: ActivityRules,
         contacts: ContactRules,
         metrics: Metrics,
-        clock: SourceClock,
     ) -> None:
         self._ledger = ledger
         self._activity = activity
         self._contacts = contacts
         self._metrics = metrics
-        self._clock = clock
 
     async def run(
         self, pages: ObjectReceiveStream[Page], parcels: ObjectSendStream[Parcel]
@@ -158,7 +155,7 @@ class Mapper:
         async def work(store: Store) -> None:
             await store.contacts.set(page.list_id, mapped.contacts.values())
             await store.unsubscribes.forget_causes(page.list_id, mapped.resubscribed)
-            await store.unsubscribes.hold(page.list_id, mapped.unsubscribes, self._clock.now())
+            await store.unsubscribes.hold(page.list_id, mapped.unsubscribes, time.time())
             if page.sweep and page.subscribed:
                 met = sorted_keys(events.key(events.digest(email)) for email in emails)
                 await store.contacts.add_met(page.list_id, met)

@@ -90,7 +90,6 @@ class Pipeline:
             ActivityRules(self._zone, self._wanted),
             ContactRules(self._zone, self._wanted),
             self._metrics,
-            self._listrak.clock,
         )
         async with anyio.create_task_group() as actors:
             actors.start_soon(self._make_sender().run, parcel_out)

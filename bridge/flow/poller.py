@@ -70,6 +70,8 @@ class Poller:
         self._changed = anyio.Event()
         self._failures: dict[Task, int] = {}
         self._discoveries: dict[int, int] = {}
+        # When each task that came to its end last had begun, by this machine's clock.
+        self._asked: dict[Task, float] = {}
 
     async def run(self) -> None:
         """Polls until cancelled."""
@@ -91,9 +93,11 @@ class Poller:
     async def _do(self, task: Task) -> None:
         """One task, once; what may pass is done again later."""
         free = _Once(self._slots.release)
+        began = time.time()
         delay: float | None
         try:
             delay = await self._perform(task, free)
+            self._asked[task] = began
             self._failures.pop(task, None)
         except TemporaryError as error:
             failures = self._failures[task] = self._failures.get(task, 0) + 1
@@ -107,6 +111,7 @@ class Poller:
             free()
         if delay is None:
             self._agenda.drop(task)
+            self._asked.pop(task, None)
         else:
             self._agenda.put(task, time.monotonic() + delay)
             self._changed.set()
@@ -166,13 +171,12 @@ class Poller:
         return scheduler.check_delay(message, self._clock.now(), self._poll_interval)
 
     async def _all_asked_at(self, source: SourceList) -> float:
-        """Since when no message of a list was left unasked (seconds since 1970)."""
-        state = await self._ledger.store.list_state(source.list_id)
+        """Since when no message of a list was left unasked, by this machine's clock."""
         messages = await self._ledger.store.messages.tracked(source.list_id)
-        asked = min(
-            [state.discovered_at or 0.0, *(message.checked_at or 0.0 for message in messages)]
-        )
-        return max(asked, self._clock.now() - scheduler.LONGEST_HOLD)
+        tasks = [Task("check", source.list_id, message.id) for message in messages]
+        tasks.append(Task("discover", source.list_id, source.list_id))
+        asked = min(self._asked.get(task, 0.0) for task in tasks)
+        return max(asked, time.time() - scheduler.LONGEST_HOLD)
 
     # Once through everything
 
@@ -187,7 +191,7 @@ class Poller:
                 for source in self._sources.values():
                     tasks.start_soon(self._attempt, step, source, began, failed)
         for source in self._sources.values():
-            await self._held.release(source, self._clock.now())
+            await self._held.release(source, time.time())
         if failed:
             raise TemporaryError(f"not everything could be read, nothing is lost: {failed[0]}")
 

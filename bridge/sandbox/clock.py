@@ -33,7 +33,7 @@ class Clock:
     def manual(cls, start: datetime) -> Clock:
         """A clock that stands still; only `advance` moves it."""
         clock = cls(start)
-        clock.freeze()
+        clock._base, clock._since = start, None
         return clock
 
     @property

@@ -83,7 +83,7 @@ class Order:
 class Departure:
     """An unsubscribe: when as shown, how, and the message that caused it, if one did.
 
-    `told`: whether the message must be named.
+    `told`: whether the message must be named; `row`: what the contact got of it.
     """
 
     duty: Duty
@@ -91,6 +91,7 @@ class Departure:
     method: str
     cause: Message | None
     told: bool
+    row: Row | None
     filled: bool = False
 
 
@@ -199,7 +200,7 @@ class Evidence:
                 self._tracked(Duty.REQUIRED, fact.at, fact.row) is Duty.REQUIRED
             )
             points = self._points(fact.at)
-            life.departures.append(Departure(duty, points, fact.method, cause, told))
+            life.departures.append(Departure(duty, points, fact.method, cause, told, fact.row))
 
     def before(self, at: datetime) -> bool:
         """Whether an instant is before the horizon in every reading."""

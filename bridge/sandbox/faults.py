@@ -9,15 +9,17 @@ import random
 import socket
 import struct
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import anyio
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler as Handler
 from aiohttp.typedefs import Middleware
 
-EXPIRE_TOKEN = "expire_token"  # noqa: S105 - a key of the request, read by the emulator
+# Set while the request of an expired token is served, for the emulator to see.
+token_expired: ContextVar[bool] = ContextVar("token_expired", default=False)
 
 
 @dataclass(kw_only=True)
@@ -39,9 +41,9 @@ class Fault:
         """Answer in place of the handler, or with its help."""
         raise NotImplementedError
 
-    def strikes(self, path: str, rng: random.Random) -> bool:
+    def strikes(self, request: web.Request, rng: random.Random) -> bool:
         """Whether this request is hit; counts it if so."""
-        if self.path not in path or (self.times is not None and self.hits >= self.times):
+        if self.path not in request.path or (self.times is not None and self.hits >= self.times):
             return False
         if self.probability < 1 and rng.random() >= self.probability:
             return False
@@ -179,13 +181,19 @@ class Empty(Fault):
 
 @dataclass
 class ExpireToken(Fault):
-    """The access token of the request is valid no longer."""
+    """The access token of the request is valid no longer; strikes only where there is one."""
 
     name = "expire_token"
 
+    def strikes(self, request: web.Request, rng: random.Random) -> bool:
+        return hdrs.AUTHORIZATION in request.headers and super().strikes(request, rng)
+
     async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
-        request[EXPIRE_TOKEN] = True
-        return await handler(request)
+        mark = token_expired.set(True)
+        try:
+            return await handler(request)
+        finally:
+            token_expired.reset(mark)
 
 
 KINDS: dict[str, type[Fault]] = {
@@ -273,7 +281,7 @@ class Faults:
 
             async def follow(request: web.Request) -> web.StreamResponse:
                 for fault in waiting:
-                    if fault.strikes(request.path, self._rng):
+                    if fault.strikes(request, self._rng):
                         return await fault.serve(request, follow)
                 return await handler(request)
 

@@ -293,6 +293,7 @@ class _Court:
                 self._verdict.refuse(event, f"{email} didn't leave list {list_id} then")
                 continue
             departure.filled = True
+            self._check_client(event, departure.row)
             told = dict(event["properties"])
             if (method := told.pop("unsubscribe_type", "")) != departure.method:
                 self._verdict.blame(

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 
 from .api import Api, Ask, NotFoundError
 from .clock import Clock, WallClock
-from .faults import EXPIRE_TOKEN, Faults
+from .faults import Faults, token_expired
 from .pages import InvalidParameterError, OversizeError, Pages
 from .server import fault_routes
 from .switches import Switches
@@ -146,7 +146,7 @@ class Listrak:
 
     def _authorized(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if request.get(EXPIRE_TOKEN):
+        if token_expired.get():
             self._tokens.pop(token, None)
         expiry = self._tokens.get(token, 0.0)
         known = scheme.lower() == "bearer" and time.monotonic() < expiry

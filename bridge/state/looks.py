@@ -41,8 +41,8 @@ class Looks:
     async def complete(self, message: int, floor: int, *, found: bool) -> None:
         """Ends a look, and forgets the buckets below `floor`, which are no longer tracked."""
         await self._db.run(
-            "UPDATE messages SET (checked_at, looked_at, summary, moved_at) ="
-            " (SELECT started_at, started_at, summary, iif(?, started_at, moved_at) FROM looks"
+            "UPDATE messages SET (looked_at, summary, moved_at) ="
+            " (SELECT started_at, summary, iif(?, started_at, moved_at) FROM looks"
             " WHERE message = messages.id) WHERE id = ?",
             found,
             message,

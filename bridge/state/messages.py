@@ -52,10 +52,6 @@ class Messages:
             message,
         )
 
-    async def checked(self, message: int, at: float) -> None:
-        """Notes a finished check that needed no look."""
-        await self._db.run("UPDATE messages SET checked_at = ? WHERE id = ?", at, message)
-
     async def retire(self, message: int) -> None:
         """Stops tracking a message and drops what was remembered of it."""
         await self._db.run("UPDATE messages SET retired = 1 WHERE id = ?", message)

@@ -20,7 +20,6 @@ class Message:
     sent_at: str
     properties: str | None
     found_at: float
-    checked_at: float | None
     looked_at: float | None
     moved_at: float | None
     summary: str

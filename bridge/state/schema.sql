@@ -1,5 +1,5 @@
--- The state file. Times are seconds since 1970 (REAL) where the bridge compares them with its own
--- clock, and instants (TEXT, 2026-03-08T06:30:00.250Z) where they come from Listrak.
+-- The state file. REAL times are seconds since 1970 as Listrak's clock counts them, unless said;
+-- dates that Listrak wrote are kept as instants (TEXT, 2026-03-08T06:30:00.250Z).
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -27,7 +27,6 @@ CREATE TABLE messages (
     sent_at         TEXT NOT NULL DEFAULT '',   -- the message's own sendDate
     properties      TEXT,            -- JSON object of its event properties; NULL until it is sent
     found_at        REAL NOT NULL,
-    checked_at      REAL,            -- start of the latest finished check, by Summary or look
     looked_at       REAL,            -- start of the latest complete look
     moved_at        REAL,            -- start of the latest look that found anything
     summary         TEXT NOT NULL DEFAULT '',   -- counters read before the latest complete look
@@ -97,7 +96,7 @@ CREATE TABLE unsubscribes (
     date     TEXT NOT NULL,          -- as Listrak wrote it
     instant  TEXT NOT NULL,
     method   TEXT NOT NULL,
-    noted_at REAL NOT NULL,
+    noted_at REAL NOT NULL,          -- by this machine's clock
     PRIMARY KEY (list_id, email, date)
 ) STRICT, WITHOUT ROWID;
 

@@ -41,9 +41,10 @@ class Unsubscribes:
         await self.forget_causes(list_id, [row.email for row in unsubscribes])
 
     async def forget_causes(self, list_id: int, emails: Sequence[str]) -> None:
-        """A contact that is subscribed again: what made it unsubscribe is history."""
+        """What made a contact unsubscribe is history, unless that unsubscribe is still held."""
         await self._db.many(
-            "DELETE FROM causes WHERE list_id = ? AND email = ?",
+            "DELETE FROM causes WHERE list_id = ?1 AND email = ?2 AND NOT EXISTS"
+            " (SELECT 1 FROM unsubscribes WHERE list_id = ?1 AND email = ?2)",
             [(list_id, email) for email in emails],
         )
 
@@ -58,5 +59,9 @@ class Unsubscribes:
         )
 
     async def forget_old_causes(self, list_id: int) -> None:
-        """Drops the causes of unsubscribes from before the horizon."""
-        await self._db.run("DELETE FROM causes WHERE list_id = ? AND old", list_id)
+        """Drops the causes of unsubscribes from before the horizon, once none is held."""
+        await self._db.run(
+            "DELETE FROM causes WHERE list_id = ?1 AND old AND NOT EXISTS"
+            " (SELECT 1 FROM unsubscribes WHERE list_id = ?1)",
+            list_id,
+        )

@@ -64,7 +64,6 @@ class MessageReader:
                 counters = await self._listrak.summary(message.path)
                 summary = msgspec.json.encode(counters).decode()
             if not full and not scheduler.look_due(message, summary, started):
-                self._ledger.later(lambda store: store.messages.checked(message.id, started))
                 return None
             await self._ledger.write(lambda store: store.looks.begin(message.id, started, summary))
             begun = (started, summary, [])
