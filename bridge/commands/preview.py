@@ -46,7 +46,8 @@ class _Printer:
                 sys.stdout.buffer.write(b"".join(event + b"\n" for event in shown))
                 sys.stdout.buffer.flush()
                 self.counts += parcel.names
-                parcel.accept(len(parcel.events))
+                if parcel.events:
+                    parcel.accept(len(parcel.events))
 
 
 def _copy(original: Path, copy: Path) -> None:

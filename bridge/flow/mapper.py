@@ -16,6 +16,7 @@ from bridge.flow.page import (
     ActivityPage,
     ClickPage,
     ContactPage,
+    Flush,
     HeldPage,
     LastPage,
     Mapped,
@@ -55,7 +56,7 @@ class Mapper:
         async with pages, parcels:
             async for page in pages:
                 parcel = await self._map(page)
-                if parcel.events:
+                if parcel.events or parcel.flush:
                     await parcels.send(parcel)
                 else:
                     parcel.settle(parcel)
@@ -74,6 +75,8 @@ class Mapper:
                 return await self._contact_page(page)
             case HeldPage():
                 return await self._held_page(page)
+            case Flush():
+                return Parcel([], Counter(), lambda _: None, flush=True)
             case OutboxPage():
                 packed = msgspec.json.decode(gzip.decompress(page.body), type=list[msgspec.Raw])
                 again = [bytes(event) for event in packed]

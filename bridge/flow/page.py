@@ -102,7 +102,12 @@ class OutboxPage:
     body: bytes
 
 
-Page = ActivityPage | ClickPage | LastPage | ContactPage | HeldPage | OutboxPage
+@dataclass(eq=False)
+class Flush:
+    """Somebody waits for the pages before this: their events need not wait for a full batch."""
+
+
+Page = ActivityPage | ClickPage | LastPage | ContactPage | HeldPage | OutboxPage | Flush
 
 
 @dataclass
@@ -133,12 +138,16 @@ class Mapped:
 
 @dataclass(eq=False)
 class Parcel:
-    """Events on their way, with what to do once every one of them is accepted or dead."""
+    """Events on their way, with what to do once every one of them is accepted or dead.
+
+    `flush`: none, but what came before is not to wait any longer.
+    """
 
     events: list[bytes]
     names: Counter[str]
     settle: Callable[["Parcel"], None]
     dead: list[DeadLetter] = field(default_factory=list)
+    flush: bool = False
     remaining: int = -1
 
     def __post_init__(self) -> None:

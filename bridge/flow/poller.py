@@ -15,6 +15,7 @@ from bridge.errors import (
 )
 from bridge.flow import scheduler
 from bridge.flow.ledger import Ledger
+from bridge.flow.look import Look
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
@@ -156,7 +157,7 @@ class Poller:
         except MissingError as error:
             log.info("message.missing", message=message.path, reason=str(error))
             if over:
-                await self._ledger.write(lambda store: store.messages.retire(message.id))
+                await self._retire(message)
                 return None
             return 15 * self._poll_interval
         # Its pages are on their way; others may read while they arrive.
@@ -164,10 +165,10 @@ class Poller:
         if look is not None:
             await look.completed.wait()
             self._metrics.looks.labels(message.kind, str(look.found).lower()).inc()
-            if over and look.started_at >= now:
-                await self._ledger.write(lambda store: store.messages.retire(message.id))
-                return None
         message = await self._ledger.store.messages.get(message.id)
+        if over and look is not None and look.started_at >= now:
+            await self._retire(message)
+            return None
         return scheduler.check_delay(message, self._clock.now(), self._poll_interval)
 
     async def _all_asked_at(self, source: SourceList) -> float:
@@ -223,30 +224,50 @@ class Poller:
     ) -> None:
         async with self._slots:
             await self._discovery.discover(source, everything=True)
-        async with anyio.create_task_group() as tasks:
-            for message in await self._ledger.store.messages.tracked(source.list_id):
-                tasks.start_soon(self._catch_up_message, message, source, began, failed)
+        store = self._ledger.store
+        messages = await store.messages.tracked(source.list_id)
+        for _round in range(MOST_ROUNDS):
+            looks: list[Look] = []
+            async with anyio.create_task_group() as tasks:
+                for message in messages:
+                    tasks.start_soon(self._catch_up_message, message, source, looks, failed)
+            await self._messages.flush()
+            for look in looks:
+                await look.completed.wait()
+            # One that was resumed shows what was true when it began.
+            messages = [
+                await store.messages.get(look.message.id)
+                for look in looks
+                if look.started_at < began
+            ]
+            if not messages:
+                break
+        for message in await store.messages.tracked(source.list_id):
+            if scheduler.is_over(message, self._track, began):
+                await self._retire(message)
 
     async def _catch_up_message(
-        self, message: Message, source: SourceList, began: float, failed: list[BridgeError]
+        self,
+        message: Message,
+        source: SourceList,
+        looks: list[Look],
+        failed: list[BridgeError],
     ) -> None:
-        over = scheduler.is_over(message, self._track, began)
         try:
-            for _round in range(MOST_ROUNDS):
-                async with self._slots:
-                    message = await self._ledger.store.messages.get(message.id)
-                    look = await self._messages.check(message, source, full=True)
-                if look is not None:
-                    await look.completed.wait()
-                if look is None or look.started_at >= began:
-                    break
+            async with self._slots:
+                look = await self._messages.check(message, source, full=True)
         except MissingError as error:
             log.warning("message.missing", message=message.path, reason=str(error))
         except (TemporaryError, RefusedError) as error:
             log.error("catch_up.failed", message=message.path, reason=str(error))
             failed.append(error)
-            return
-        if over:
+        else:
+            looks.extend([look] if look else [])
+
+    async def _retire(self, message: Message) -> None:
+        """Forgets a message of which nothing counts any more, if it was read to its end."""
+        end = scheduler.sent_at(message) + self._track
+        if message.looked_at is None or message.looked_at >= end:
             await self._ledger.write(lambda store: store.messages.retire(message.id))
 
 

@@ -61,8 +61,9 @@ class Sender:
                         parcel = await parcels.receive()
                     except anyio.EndOfStream:
                         break
-                if parcel is None:
-                    await self._start(posts, self._batcher.take())
+                if parcel is None or parcel.flush:
+                    if self._batcher:
+                        await self._start(posts, self._batcher.take())
                     continue
                 if not self._batcher:
                     flush_at = time.monotonic() + self._flush_interval

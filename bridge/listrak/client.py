@@ -92,7 +92,13 @@ class Listrak:
     ) -> PageOf[Row]:
         """One page of a collection, from `cursor` (`wire.START` for the first) on."""
         query |= {"cursor": cursor, "count": query.get("count", wire.MOST_ROWS)}
-        body = await self._body(path, resource, query)
+        try:
+            body = await self._body(path, resource, query)
+        except MissingError:
+            # An oversize request answers 404 as well (listrak/FACTS): ask for less once.
+            if query["count"] <= wire.DEFAULT_ROWS:
+                raise
+            body = await self._body(path, resource, query | {"count": wire.DEFAULT_ROWS})
         answer = self._decode(body, shape, resource)
         rows = answer.data or []
         self._metrics.listrak_rows.labels(resource).inc(len(rows))
@@ -237,9 +243,9 @@ class Listrak:
         """The links of a message."""
         return await self.whole(f"{path}/Link", LINKS, "links")
 
-    async def activity(self, path: str, cursor: str, **query: Any) -> PageOf[wire.Activity]:
+    async def activity(self, path: str, cursor: str) -> PageOf[wire.Activity]:
         """A page of a message's activity rows."""
-        return await self.page(f"{path}/Activity", ACTIVITIES, "activity", cursor, **query)
+        return await self.page(f"{path}/Activity", ACTIVITIES, "activity", cursor)
 
     async def clickers(self, path: str, link_id: int, cursor: str) -> PageOf[wire.Clicker]:
         """A page of the clicks on a link."""

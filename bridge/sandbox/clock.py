@@ -100,6 +100,8 @@ class WallClock:
 
     def instants(self, instant: datetime) -> set[datetime]:
         """The instants in UTC that read the same as this one: one, or two in the repeated hour."""
-        naive = self.at(instant)
-        readings = (naive.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
-        return {reading.astimezone(UTC) for reading in readings}
+        local = instant.astimezone(self._zone)
+        twin = local.replace(fold=1 - local.fold)
+        if twin.utcoffset() == local.utcoffset():
+            return {instant}
+        return {instant, twin.astimezone(UTC)}

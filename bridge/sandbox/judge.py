@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from .account import Message, Row
+from .account import Click, Message, Row
 from .evidence import CLICKED, CONVERTED, ROW_EVENTS, Duty, Evidence, Key, Life, Slot, properties
 from .identities import Identities
 from .verdict import Event, Verdict, instant_of, lasting, moment_of, name_of
@@ -192,16 +192,19 @@ class _Court:
             self._verdict.blame(event, f"has {link}, no link of its message")
         return known.link_id if known is not None else None
 
-    def _check_client(self, event: Event, source: object, *, addressed: bool = False) -> None:
-        """context.ip and both spellings of the user agent are what the source carried."""
+    def _check_client(
+        self, event: Event, sources: Iterable[Row | Click | None], *, addressed: bool = False
+    ) -> None:
+        """context.ip and both spellings of the user agent are what one of the sources carried."""
         context = event["context"]
         found = tuple(context.get(name) for name in ("ip", "userAgent", "user_agent"))
-        ip, agent = getattr(source, "ip", None), getattr(source, "user_agent", None)
-        allowed = {(None, None, None)}
-        if self._extra_fields and ip is not None:
-            allowed = {(ip, agent, agent)} | (set() if addressed else allowed)
+        allowed: set[tuple[str | None, ...]] = set()
+        if self._extra_fields:
+            allowed = {(s.ip, s.user_agent, s.user_agent) for s in sources if s and s.ip}
+        if not (addressed and allowed):
+            allowed.add((None, None, None))
         if found not in allowed:
-            self._verdict.blame(event, f"has ip and user agent {found}, not {allowed}")
+            self._verdict.blame(event, f"has ip and user agent {found}, not one of {allowed}")
 
     # All events of a kind
 
@@ -216,13 +219,13 @@ class _Court:
             if slot is None:
                 left.append(event)
             else:
-                self._fill(slot, event)
+                self._fill(slot, event, slots)
         for event in left:
             open_slots = [s for s in slots if not s.filled]
             if open_slots:
                 slot = max(open_slots, key=lambda s: s.duty)
                 self._verdict.blame(event, f"has timestamp {event['timestamp']}, not {slot}")
-                self._fill(slot, event)
+                self._fill(slot, event, slots)
             else:
                 self._verdict.refuse(event, "happened less often, or before the horizon")
         for slot in slots:
@@ -230,9 +233,11 @@ class _Court:
                 subject = f"email {key.message.message_id} ({key.message.kind}) to {key.email}"
                 self._verdict.missing.append(f"{key.event} of {subject} at {slot}")
 
-    def _fill(self, slot: Slot, event: Event) -> None:
+    def _fill(self, slot: Slot, event: Event, slots: list[Slot]) -> None:
         slot.filled = True
-        self._check_client(event, slot.source, addressed=slot.addressed)
+        # Where a timestamp is not exact, the slots of a key can't be told apart.
+        sources = [slot.source] if slot.span is None else [each.source for each in slots]
+        self._check_client(event, sources, addressed=slot.addressed)
 
     def _add_up(self, message: Message, email: str, events: list[Event]) -> None:
         """The order totals of a message and a contact, to the cent."""
@@ -274,11 +279,7 @@ class _Court:
                 self._verdict.blame(
                     event, f"has timestamp {event['timestamp']}, not {earliest}..{latest}"
                 )
-            self._check_client(event, self._one_row(orders[0].row, message, email))
-
-    def _one_row(self, row: Row, message: Message, email: str) -> Row | None:
-        """The row, where the contact got the message once, so that there's no doubt."""
-        return row if sum(r.email == email for r in message.rows) == 1 else None
+            self._check_client(event, [order.row for order in orders])
 
     def _match_departures(self, person: tuple[int, str], life: Life, events: list[Event]) -> None:
         list_id, email = person
@@ -293,7 +294,7 @@ class _Court:
                 self._verdict.refuse(event, f"{email} didn't leave list {list_id} then")
                 continue
             departure.filled = True
-            self._check_client(event, departure.row)
+            self._check_client(event, [each.row for each in life.departures])
             told = dict(event["properties"])
             if (method := told.pop("unsubscribe_type", "")) != departure.method:
                 self._verdict.blame(

@@ -100,7 +100,7 @@ class Pages:
             raise InvalidParameterError("count")
         if int(text) > self._max_page:
             raise OversizeError
-        return int(text)
+        return min(int(text), self._switches.page_rows or self._max_page)
 
     def _seal(self, scan: str, place: Place) -> str:
         """A token in base64 that does not survive a query string unencoded."""

@@ -16,6 +16,7 @@ class Switches:
     cursor_style: `nextPageCursor` is a token, or the full URI of the next page.
     cursor_lifetime: seconds of the world's time until a cursor is refused; None for ever.
     empty_pages: the share of pages that are empty with more behind them, 0 to below 1.
+    page_rows: pages hold at most so many rows, whatever `count` asks for; None for `count`.
     undated: whether messages without a send date pass a date filter or are dropped by it.
     extra_fields: rows have fields that the documentation doesn't know, client addresses too.
     paused: the integration is paused: 401 to everything.
@@ -26,6 +27,7 @@ class Switches:
     cursor_style: Literal["token", "uri"] = "token"
     cursor_lifetime: float | None = None
     empty_pages: float = 0.0
+    page_rows: int | None = None
     undated: Literal["kept", "dropped"] = "dropped"
     extra_fields: bool = False
     paused: bool = False
@@ -50,6 +52,8 @@ class Switches:
                 if value not in ("true", "false"):
                     raise ValueError(f"{name} is true or false")
                 given[name] = value == "true"
+            elif name == "page_rows":
+                given[name] = int(value)
             else:
                 given[name] = value if name in CHOICES else float(value)
         return cls(**given)  # type: ignore[arg-type]  # __post_init__ checks them

@@ -137,7 +137,9 @@ async def test_gzip(segment: Segment, api: Api) -> None:
     assert query(segment, "SELECT bytes, gzip FROM batches") == [(len(body), 1)]
 
 
-@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b'{"batch": []}')[:-9]])
+@pytest.mark.parametrize(
+    "body", [b"no gzip", gzip.compress(b'{"batch": []}')[:-9]], ids=["not gzip", "cut short"]
+)
 async def test_broken_gzip_is_malformed(segment: Segment, api: Api, body: bytes) -> None:
     """What can't be decompressed is answered 400."""
     assert (await api.post(body, Content_Encoding="gzip"))[0] == 400

@@ -1,5 +1,6 @@
 """A machine with systemd to try the unit on: Debian in a container, what it writes forgotten."""
 
+import contextlib
 import json
 import os
 import signal
@@ -88,9 +89,15 @@ async def booted(tree: Path, folder: Path) -> AsyncIterator[Machine]:
     try:
         with anyio.fail_after(60):
             machine = Machine(await _leader(nspawn, log))
-            # A socket is there once systemd listens; until then systemctl fails.
-            while "systemd" not in await machine.run("systemctl", "show", "-p", "Version"):
+            state = ""
+            while state not in ("running", "degraded"):
                 await anyio.sleep(0.1)
+                # Fails until systemd listens, and while it boots.
+                state = (await machine.run("systemctl", "is-system-running", check=False)).strip()
+            await machine.run(
+                *("/opt/listrak-bridge/bin/pip", "install", "--quiet", "--no-index", "--no-deps"),
+                *("--force-reinstall", "--root-user-action=ignore", f"/opt/{wheel.name}"),
+            )
         yield machine
     finally:
         with anyio.CancelScope(shield=True):
@@ -102,16 +109,21 @@ async def booted(tree: Path, folder: Path) -> AsyncIterator[Machine]:
 async def _wheel(folder: Path) -> Path:
     build = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index")
     await anyio.run_process([sys.executable, "-m", *build, f"-w{folder}", str(PROJECT)])
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+    wheels = [path async for path in anyio.Path(folder).glob("*.whl")]
+    return Path(wheels[0])
 
 
 async def _leader(nspawn: anyio.abc.Process, log: Path) -> int:
     """The container's systemd: the one child of systemd-nspawn that came to boot."""
     while nspawn.returncode is None:
-        children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children").read_text().split()
-        for child in children:
-            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                return int(child)
+        if found := _children_named("systemd", of=nspawn.pid):
+            return found[0]
         await anyio.sleep(0.05)
-    raise AssertionError(f"systemd-nspawn ended: {log.read_text(errors='replace')}")
+    raise AssertionError(f"systemd-nspawn ended: {await anyio.Path(log).read_text()}")
+
+
+def _children_named(name: str, *, of: int) -> list[int]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        children = Path(f"/proc/{of}/task/{of}/children").read_text().split()
+        return [int(c) for c in children if Path(f"/proc/{c}/comm").read_text().strip() == name]
+    return []

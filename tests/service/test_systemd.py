@@ -34,9 +34,14 @@ WRONG = "a-wrong-secret-3b6"
 DRAIN = 4.0
 """Seconds; as in the settings given to the bridge."""
 
+DAY = 25.0
+"""Hours; what left a list is noticed by a daily sweep."""
+
 STATE = "/var/lib/private/listrak-bridge"
 ENVIRONMENT = "/etc/listrak-bridge/environment"
-DROP_IN = f"/etc/systemd/system/{UNIT}.d/credentials.conf"
+DROP_IN = f"/etc/systemd/system/{UNIT}.d/test.conf"
+WATCHDOG = 4.0
+"""Seconds, in place of the unit's, so that a test lives through them; likewise the pause."""
 
 
 @dataclass
@@ -49,15 +54,15 @@ class Story:
     running: dict[str, str] = field(default_factory=dict)
     environment: str = ""
     user: str = ""
+    process: str = ""
     files: dict[str, str] = field(default_factory=dict)
     first: Verdict = field(default_factory=Verdict)
-    killed_at_work: bool = False
     after_kill: dict[str, str] = field(default_factory=dict)
     second: Verdict = field(default_factory=Verdict)
-    stopped_at_work: bool = False
     stop_seconds: float = 0.0
     stopped: dict[str, str] = field(default_factory=dict)
     third: Verdict = field(default_factory=Verdict)
+    hung: dict[str, str] = field(default_factory=dict)
     left_by_signal: dict[str, str] = field(default_factory=dict)
     journal: list[dict[str, Any]] = field(default_factory=list)
 
@@ -85,12 +90,13 @@ class Servers:
                 found = self._judged()
         return found
 
-    async def work_begins(self) -> bool:
-        """Whether a batch comes to be on its way to Segment."""
-        with anyio.move_on_after(20):
-            while not self.segment.in_flight:
-                await anyio.sleep(0.02)
-        return self.segment.in_flight > 0
+    async def answer_lost(self) -> None:
+        """Waits until a connection to Segment was cut before the answer."""
+        await self.segment.wait_for(lambda segment: segment.requests[0] > 0, 20)
+
+    async def work_begins(self) -> None:
+        """Waits until a batch is on its way to Segment."""
+        await self.segment.wait_for(lambda segment: segment.in_flight > 0, 20)
 
     def _judged(self) -> Verdict:
         lists = dict.fromkeys(self.world.lists)
@@ -153,7 +159,7 @@ async def with_a_wrong_secret(story: Story, servers: Servers, machine: Machine) 
 async def first_start(story: Story, servers: Servers, machine: Machine) -> None:
     """With the secrets as credentials, nowhere in the environment."""
     await machine.write(ENVIRONMENT, environment_file(servers.settings))
-    lines = ["[Service]"]
+    lines = ["[Service]", f"WatchdogSec={WATCHDOG:g}s", "RestartSec=1s"]
     for name, secret in (
         ("listrak_client_id", CLIENT),
         ("listrak_client_secret", SECRET),
@@ -172,27 +178,25 @@ async def first_start(story: Story, servers: Servers, machine: Machine) -> None:
     story.first = await servers.verdict()
     listed = await machine.run("find", STATE, "-printf", "%p %y %m %U\n")
     story.files = dict(line.split(" ", 1) for line in listed.splitlines())
+    story.process = await machine.run("cat", f"/proc/{process}/status")
 
 
 async def kill_at_work(story: Story, servers: Servers, machine: Machine) -> None:
-    """SIGKILL while Segment has a batch that it hasn't answered."""
+    """SIGKILL when Segment has taken batches and the bridge doesn't know."""
     servers.segment.faults.add("lost")
-    await servers.live_on(hours=6)
-    story.killed_at_work = await servers.work_begins() or bool(servers.segment.requests[0])
-    await machine.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", UNIT)
+    await servers.live_on(hours=DAY)
+    await servers.answer_lost()
+    story.after_kill = await come_back(machine, "KILL")
     servers.segment.faults.clear()
-    before = story.running["MainPID"]
-    story.after_kill = await machine.wait_until(
-        lambda shown: shown["ActiveState"] == "active" and shown["MainPID"] not in ("0", before)
-    )
     story.second = await servers.verdict()
 
 
 async def stop_at_work(story: Story, servers: Servers, machine: Machine) -> None:
     """A stop while Segment takes what it is sent and never answers."""
+    await anyio.sleep(WATCHDOG / 2)
     servers.segment.faults.add("silent")
-    await servers.live_on(hours=6)
-    story.stopped_at_work = await servers.work_begins()
+    await servers.live_on(hours=DAY)
+    await servers.work_begins()
     began = time.monotonic()
     await machine.run("systemctl", "stop", UNIT)
     story.stop_seconds = time.monotonic() - began
@@ -203,9 +207,15 @@ async def stop_at_work(story: Story, servers: Servers, machine: Machine) -> None
 async def go_on(story: Story, servers: Servers, machine: Machine) -> None:
     await machine.run("systemctl", "start", UNIT)
     story.third = await servers.verdict()
+    story.hung = await come_back(machine, "STOP")
+    story.left_by_signal = await come_back(machine, "TERM")
+
+
+async def come_back(machine: Machine, number: str) -> dict[str, str]:
+    """Sends the main process a signal, and waits until another one is there."""
     before = (await machine.show())["MainPID"]
-    await machine.run("kill", "-TERM", before)
-    story.left_by_signal = await machine.wait_until(
+    await machine.run("systemctl", "kill", "--kill-whom=main", f"--signal={number}", UNIT)
+    return await machine.wait_until(
         lambda shown: shown["ActiveState"] == "active" and shown["MainPID"] not in ("0", before)
     )
 
@@ -282,14 +292,27 @@ def test_events_arrive(story: Story) -> None:
 
 
 def test_killed_at_work_it_is_started_again_and_nothing_is_lost(story: Story) -> None:
-    assert story.killed_at_work
     assert story.after_kill["NRestarts"] == "1"
     assert story.second.ok, str(story.second)
     assert story.second.delivered.total() > story.first.delivered.total()
+    assert story.second.duplicates, "what was sent twice had the same messageId"
+
+
+def test_its_watchdog_is_content_while_it_works(story: Story) -> None:
+    born, died = (
+        int(story.stopped[f"ExecMain{end}TimestampMonotonic"]) for end in ("Start", "Exit")
+    )
+    assert (died - born) / 1e6 > WATCHDOG
+    assert story.stopped["NRestarts"] == "1"
+
+
+def test_hanging_it_is_started_again(story: Story) -> None:
+    assert story.hung["NRestarts"] == "1"
+    timeouts = [line for line in story.journal if "Watchdog timeout" in str(line["MESSAGE"])]
+    assert len(timeouts) == 1
 
 
 def test_a_stop_keeps_the_drain_timeout(story: Story) -> None:
-    assert story.stopped_at_work
     assert story.stop_seconds < DRAIN + 0.5
     assert (story.stopped["ActiveState"], story.stopped["Result"]) == ("inactive", "success")
     assert (story.stopped["ExecMainCode"], story.stopped["ExecMainStatus"]) == ("1", "0")

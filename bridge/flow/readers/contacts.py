@@ -9,7 +9,7 @@ from anyio.abc import ObjectSendStream
 from bridge.errors import CursorError, TemporaryError
 from bridge.flow import scheduler
 from bridge.flow.ledger import Ledger
-from bridge.flow.page import ContactPage, Page, Tally
+from bridge.flow.page import ContactPage, Flush, Page, Tally
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
@@ -110,7 +110,7 @@ class ContactReader:
             await self._send(reading, position, page.rows, subscribed=state == "Subscribed")
         # The next stage compares with what this one found, and no two identifies of a contact are
         # on their way at once.
-        await reading.tally.empty()
+        await self._settle(reading)
 
     async def _find_lost(self, reading: _Reading, after: str) -> None:
         """Contacts known as subscribed that the sweep did not meet, each asked for by itself.
@@ -135,6 +135,11 @@ class ContactReader:
                         row.email_address = email
                         rows.append(row)
             await self._send(reading, ["lost", after], rows, lost=lost)
+        await self._settle(reading)
+
+    async def _settle(self, reading: _Reading) -> None:
+        """Waits until Segment has what was sent on so far."""
+        await self._pages.send(Flush())
         await reading.tally.empty()
 
     async def _send(

@@ -5,7 +5,7 @@ from typing import Final
 from anyio.abc import ObjectSendStream
 
 from bridge.flow.ledger import Ledger
-from bridge.flow.page import HeldPage, OutboxPage, Page, Tally
+from bridge.flow.page import Flush, HeldPage, OutboxPage, Page, Tally
 from bridge.flow.source import SourceList
 
 CHUNK: Final = 1000
@@ -26,6 +26,7 @@ class HeldReader:
             tally = Tally()
             tally.enter()
             await self._pages.send(HeldPage(source.list_id, tally, source.name, rows))
+            await self._pages.send(Flush())
             await tally.empty()
         if (await store.list_state(source.list_id)).contacts_at is not None:
             # Every unsubscribe since the horizon is known by now, so what is left was before it.
@@ -39,4 +40,5 @@ class HeldReader:
         for outbox_id, body in await self._ledger.store.outbox.pages():
             tally.enter()
             await self._pages.send(OutboxPage(outbox_id, tally, body))
+        await self._pages.send(Flush())
         await tally.empty()

@@ -6,11 +6,11 @@ from typing import Final
 import msgspec
 from anyio.abc import ObjectSendStream
 
-from bridge.errors import CursorError, MissingError, TemporaryError
+from bridge.errors import CursorError, TemporaryError
 from bridge.flow import scheduler
 from bridge.flow.ledger import Ledger
 from bridge.flow.look import Look, floor_of
-from bridge.flow.page import ActivityPage, ClickPage, LastPage, Page
+from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage, Page
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
@@ -23,9 +23,6 @@ from bridge.vocabulary import CLICKED
 
 MOST_RESTARTS: Final = 3
 """Refused cursors in one look after which it is left for later."""
-
-SMALLER_PAGE: Final = 1000
-"""Rows to ask for where 5000 are too many: an oversize request answers 404 (listrak/FACTS)."""
 
 
 class MessageReader:
@@ -71,6 +68,10 @@ class MessageReader:
         await self._read(look, source)
         return look
 
+    async def flush(self) -> None:
+        """Somebody waits for the looks that were read so far."""
+        await self._pages.send(Flush())
+
     async def _look(self, message: Message, started_at: float, _: str, position: Position) -> Look:
         store = self._ledger.store
         first = message.looked_at is None
@@ -106,15 +107,8 @@ class MessageReader:
 
     async def _read_activity(self, look: Look, source: SourceList, cursor: str) -> None:
         more: str | None = cursor
-        count = wire.MOST_ROWS
         while more is not None:
-            try:
-                page = await self._listrak.activity(look.message.path, more, count=count)
-            except MissingError:
-                if more != wire.START or count == SMALLER_PAGE:
-                    raise
-                count = SMALLER_PAGE
-                continue
+            page = await self._listrak.activity(look.message.path, more)
             if page.rows and look.message.properties is None:
                 look.message = await self._take_over(look.message, source)
             more = page.next_cursor

@@ -1,0 +1,149 @@
+"""What to look at next."""
+
+import pytest
+from flow_parts import message_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.flow.scheduler import (
+    DAY,
+    SWEEP_EVERY,
+    Agenda,
+    age,
+    check_delay,
+    is_over,
+    look_due,
+    sent_at,
+    sweep_due,
+)
+from bridge.listrak import times
+from bridge.state.records import ListState
+
+SENT = times.seconds("2026-05-10T12:00:00.000Z")
+HOUR = 3600.0
+
+
+# The agenda
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=40))
+def test_agenda(puts: list[tuple[int, int]]) -> None:
+    """Tasks are taken once each, when they are due, the one due for longest first."""
+    agenda: Agenda[tuple[int, int]] = Agenda()
+    tasks = {(number, due): due for number, (due, _) in enumerate(puts)}
+    for task, due in tasks.items():
+        agenda.put(task, due)
+    taken: list[tuple[int, int]] = []
+    for now in range(51):
+        while (task := agenda.take(now)) is not None:
+            assert tasks[task] <= now
+            taken.append(task)
+    assert taken == sorted(tasks, key=lambda task: (tasks[task], task[0]))
+    assert agenda.take(1e9) is None
+
+
+def test_agenda_knows_its_tasks() -> None:
+    """A task that is being done is still known, until it is dropped."""
+    agenda: Agenda[str] = Agenda()
+    assert "a" not in agenda
+    agenda.put("a", 5)
+    assert agenda.take(4.9) is None
+    assert agenda.take(5) == "a"
+    assert "a" in agenda
+    assert agenda.take(100) is None
+    agenda.drop("a")
+    assert "a" not in agenda
+    agenda.put("a", 0)
+    assert agenda.take(0) == "a"
+
+
+@pytest.mark.parametrize(
+    ("due", "now", "expected"), [(100, 90, 10), (100, 100, 0), (100, 150, 0), (1000, 0, 60)]
+)
+def test_agenda_waits(due: float, now: float, expected: float) -> None:
+    """The wait is until the next task is due, at most a minute."""
+    agenda: Agenda[str] = Agenda()
+    assert agenda.wait(now) == 60
+    agenda.put("later", 1e6)
+    agenda.put("next", due)
+    assert agenda.wait(now) == expected
+
+
+# How old a message is
+
+
+def test_age_of_a_broadcast() -> None:
+    """A broadcast message's age counts from its send, else from when it was found."""
+    assert sent_at(message_of()) == SENT
+    assert age(message_of(), SENT + 100) == 100
+    assert age(message_of(), SENT - 100) == 0
+    assert age(message_of(sent_at="", found_at=SENT - 50), SENT) == 50
+
+
+def test_age_of_what_goes_on_sending() -> None:
+    """The others' age counts from when anything moved last."""
+    talk = message_of("conversation", found_at=SENT, moved_at=None)
+    assert age(talk, SENT + 100) == 100
+    assert age(message_of("transactional", found_at=SENT, moved_at=SENT + 90), SENT + 100) == 10
+
+
+@pytest.mark.parametrize(
+    ("old", "factor"),
+    [(0, 1), (DAY - 1, 1), (DAY, 5), (3 * DAY - 1, 5), (3 * DAY, 15), (300 * DAY, 15)],
+)
+def test_delays(old: float, factor: float) -> None:
+    """What is fresh is asked every poll interval, older messages less often.
+
+    Transactional ones, which are read whole each time, less often still.
+    """
+    assert check_delay(message_of(), SENT + old, 60) == 60 * factor
+    mail = message_of("transactional", moved_at=SENT)
+    assert check_delay(mail, SENT + old, 60) == 60 * factor * 5
+
+
+# Looks
+
+
+@pytest.mark.parametrize(
+    ("looked", "known", "summary", "due"),
+    [
+        (None, "", "{1}", True),
+        (0, "{1}", "{2}", True),
+        (0, "{1}", "{1}", False),
+        (HOUR - 1, "{1}", "{1}", False),
+        (HOUR, "{1}", "{1}", True),
+        (0, "", "", True),
+    ],
+)
+def test_look_due(looked: float | None, known: str, summary: str, due: bool) -> None:
+    """A message is read where its counters moved, where it has none, and now and then anyway."""
+    now = SENT + 12 * HOUR
+    message = message_of(looked_at=None if looked is None else now - looked, summary=known)
+    assert look_due(message, summary, now) is due
+
+
+def test_looks_at_old_messages() -> None:
+    """Old messages are read less often while no counter moves."""
+    now = SENT + 5 * DAY
+    assert not look_due(message_of(looked_at=now - 5 * HOUR, summary="{1}"), "{1}", now)
+    assert look_due(message_of(looked_at=now - 6 * HOUR, summary="{1}"), "{1}", now)
+
+
+@pytest.mark.parametrize(("days", "over"), [(0, False), (29.99, False), (30, True), (400, True)])
+def test_is_over(days: float, over: bool) -> None:
+    """A broadcast message is tracked for so long after its send; the others for as long as any."""
+    track = 30 * DAY
+    now = SENT + days * DAY
+    assert is_over(message_of(), track, now) is over
+    assert is_over(message_of(sent_at="", found_at=SENT), track, now) is over
+    assert not is_over(message_of("conversation", found_at=SENT), track, now)
+    assert not is_over(message_of("transactional", found_at=SENT), track, now)
+
+
+@pytest.mark.parametrize(
+    ("swept", "due"), [(None, True), (0, False), (SWEEP_EVERY - 1, False), (SWEEP_EVERY, True)]
+)
+def test_sweeps(swept: float | None, due: bool) -> None:
+    """All contacts are read at first and once a day: only that shows a changed profile value."""
+    state = ListState(5, "News", None, SENT, None if swept is None else SENT - swept)
+    assert sweep_due(state, SENT) is due

@@ -1,0 +1,70 @@
+"""Segment's wire format without a socket."""
+
+import gzip
+import json
+from base64 import b64decode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.http import Answer
+from bridge.segment import wire
+from bridge.segment.wire import Verdict
+
+EVENTS = st.lists(
+    st.dictionaries(st.text("abc"), st.text(st.characters(exclude_categories=["Cs"]))).map(
+        lambda event: json.dumps(event, ensure_ascii=False).encode()
+    ),
+    max_size=30,
+)
+
+RETRIED = {408, 410, 429, 460, *range(500, 600)} - {501, 505}
+SPLIT = {400, 413, 422}
+
+
+@pytest.mark.parametrize("status", range(100, 600))
+def test_verdict(status: int) -> None:
+    """Each status has one meaning: taken, try again, find the bad event, or who we are.
+
+    None means that anything may be dropped.
+    """
+    expected = Verdict.DENIED
+    if 200 <= status < 300:
+        expected = Verdict.ACCEPTED
+    elif status in RETRIED:
+        expected = Verdict.RETRY
+    elif status in SPLIT:
+        expected = Verdict.SPLIT
+    assert wire.verdict(Answer(status, {}, b"")) is expected
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"success": false}', b"\xff"])
+def test_a_200_is_a_200(body: bytes) -> None:
+    """What an accepting answer's body says changes nothing."""
+    assert wire.verdict(Answer(200, {}, body)) is Verdict.ACCEPTED
+
+
+@given(EVENTS)
+def test_body(events: list[bytes]) -> None:
+    """A body is a gzipped batch of the events, in order, and nothing else (no sentAt)."""
+    body = wire.body(events)
+    assert body[:2] == b"\x1f\x8b"
+    assert json.loads(gzip.decompress(body)) == {"batch": [json.loads(event) for event in events]}
+
+
+@given(EVENTS)
+def test_size(events: list[bytes]) -> None:
+    """The size that is reckoned with is the body's before compression, to the byte."""
+    found = wire.size(len(events), sum(map(len, events)))
+    assert found == len(gzip.decompress(wire.body(events)))
+
+
+@pytest.mark.parametrize("key", ["a-key", "k:with:colons", "k" * 200])
+def test_headers(key: str) -> None:
+    """The write key is the user name of Basic auth; the body is JSON, gzipped."""
+    headers = wire.headers(key)
+    scheme, _, code = headers["Authorization"].partition(" ")
+    assert (scheme, b64decode(code).decode()) == ("Basic", f"{key}:")
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Content-Encoding"] == "gzip"

@@ -1,0 +1,165 @@
+"""Killed at any instant and started again, the bridge loses nothing and repeats only itself."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from bridge.sandbox.judge import judge
+from bridge.sandbox.switches import Switches
+from bridge.sandbox.world import World
+
+pytestmark = pytest.mark.anyio
+
+LISTS: dict[int, int | None] = {12345: 777, 13456: 779}
+SETTING = "12345=777,13456=779"
+
+
+def history() -> World:
+    """Three days of a small retailer."""
+    now = datetime(2026, 6, 3, 15, 0, tzinfo=UTC)
+    return World(seed=5, start=now, contacts=40, history=timedelta(days=3))
+
+
+def traced(command: Sequence[str], inject: str) -> list[str]:
+    """The command under a tracer that kills it at an exact system call."""
+    tracer = shutil.which("strace")
+    if tracer is None:
+        if os.environ.get("CI"):
+            pytest.fail("strace is missing")
+        pytest.skip("needs strace")
+    calls = inject.split(":")[0]
+    options = ["-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", "-e", f"inject={inject}"]
+    return [tracer, *options, *command]
+
+
+async def assert_recovers(rig: Any, since: datetime) -> None:
+    """A later start finishes the work, and all that ever arrived is right."""
+    done = await rig.run("run", "--once")
+    assert done.code == 0, done.err
+    verdict = judge(rig.world, rig.segment.received(), lists=LISTS, since=since)
+    assert verdict.ok, verdict
+    # A strict reader has nothing to say: above all, every repeat is the identical event.
+    assert not rig.segment.complaints, rig.segment.complaint_examples
+    assert not rig.segment.dropped
+
+
+@pytest.mark.parametrize("nth", [3, 7, 12, 19, 28, 40])
+async def test_killed_at_a_disk_sync(rig_of: Any, nth: int) -> None:
+    """SIGKILL at the nth fdatasync: before a commit is on disk, with batches on their way."""
+    world = history()
+    since = world.now - timedelta(days=4)
+    async with rig_of(
+        world=world,
+        lists=SETTING,
+        switches=Switches(page_rows=25),
+        BRIDGE_SINCE=since.isoformat(),
+        BRIDGE_BATCH_EVENTS="40",
+    ) as rig:
+        command = traced(rig.command("run", "--once"), f"fdatasync:signal=KILL:when={nth}")
+        with anyio.fail_after(60):
+            killed = await anyio.run_process(command, env=rig.environment, check=False)
+        assert killed.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), killed.stderr
+        await assert_recovers(rig, since)
+
+
+@pytest.mark.parametrize("batches", [1, 5, 11, 20])
+async def test_killed_after_segment_took_a_batch(rig_of: Any, batches: int) -> None:
+    """SIGKILL right when Segment has taken a batch: it is sent again, as the identical events."""
+    world = history()
+    since = world.now - timedelta(days=4)
+    async with rig_of(
+        world=world,
+        lists=SETTING,
+        switches=Switches(page_rows=25),
+        BRIDGE_SINCE=since.isoformat(),
+        BRIDGE_BATCH_EVENTS="40",
+        BRIDGE_POLL_INTERVAL="0.2",
+    ) as rig:
+        process = await rig.start("run")
+        await rig.segment.wait_for(lambda segment: segment.requests[200] >= batches, timeout=30)
+        process.kill()
+        await process.wait()
+        # Meanwhile the world goes on: what was on its way must not be counted twice for it.
+        rig.clock.advance(timedelta(hours=5))
+        await assert_recovers(rig, since)
+
+
+async def test_killed_again_and_again_while_the_world_goes_on(rig_of: Any) -> None:
+    """Ten kills at moments of their own, changes in between: in the end all is right."""
+    world = history()
+    since = world.now - timedelta(days=4)
+    async with rig_of(
+        world=world,
+        lists=SETTING,
+        switches=Switches(page_rows=30, empty_pages=0.1),
+        BRIDGE_SINCE=since.isoformat(),
+        BRIDGE_BATCH_EVENTS="50",
+        BRIDGE_POLL_INTERVAL="0.1",
+    ) as rig:
+        for round_ in range(10):
+            taken = rig.segment.requests[200] + 1 + round_ % 4
+            process = await rig.start("run")
+            await rig.segment.wait_for(
+                lambda segment, taken=taken: segment.requests[200] >= taken, timeout=30
+            )
+            process.kill()
+            await process.wait()
+            rig.clock.advance(timedelta(hours=2))
+        await assert_recovers(rig, since)
+
+
+async def test_a_scan_goes_on_where_it_was(rig_of: Any) -> None:
+    """After a crash in the middle of a long message, its pages are not read from the start."""
+    world = World(start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC), quiet=True)
+    list_id = world.add_list("News").list_id
+    emails = [f"contact{number}@example.com" for number in range(600)]
+    world.send_broadcast(list_id, emails)
+    async with rig_of(
+        world=world,
+        lists=str(list_id),
+        switches=Switches(page_rows=10),
+        BRIDGE_SINCE="2026-06-01T00:00:00Z",
+        BRIDGE_BATCH_EVENTS="50",
+        BRIDGE_QUEUE_PAGES="1",
+        BRIDGE_SEND_CONCURRENCY="1",
+    ) as rig:
+        route = "/v1/List/{listId}/Message/{messageId}/Activity"
+        process = await rig.start("run", "--once")
+        await rig.segment.wait_for(400, timeout=30)
+        process.kill()
+        await process.wait()
+        before = rig.listrak.requests[route]
+        done = await rig.run("run", "--once")
+        assert done.code == 0, done.err
+        assert len(list(rig.segment.received(unique=True))) == 600
+        # The rest of the first look, and the whole of the one that a catch-up owes after it.
+        assert rig.listrak.requests[route] - before < 60 + 40
+        assert before > 40
+
+
+async def test_a_full_disk_only_delays(rig_of: Any) -> None:
+    """Writes that fail for want of space are tried again, and nothing is lost."""
+    world = history()
+    since = world.now - timedelta(days=4)
+    async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat()) as rig:
+        assert (await rig.run("run", "--once")).code == 0
+        rig.clock.advance(timedelta(hours=8))
+        command = traced(rig.command("run", "--once"), "pwrite64:error=ENOSPC:when=20..24")
+        with anyio.fail_after(90):
+            done = await anyio.run_process(command, env=rig.environment, check=False)
+        assert b"state.waiting" in done.stderr
+        assert done.returncode == 0, done.stderr[-2000:]
+        await assert_recovers(rig, since)
+
+
+def test_the_interpreter_is_the_one_with_the_bridge() -> None:
+    """Subprocesses run the code under test."""
+    assert Path(sys.executable).exists()

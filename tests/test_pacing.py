@@ -1,0 +1,158 @@
+"""How fast and how patiently."""
+
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.errors import CredentialsError, RefusedError, TemporaryError
+from bridge.pacing import LONGEST_WAIT, Rate, persist, wait_before
+
+
+@pytest.fixture
+def anyio_backend(leaping_backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    return leaping_backend
+
+
+class Server:
+    """Raises what is left of `errors`, one a call, and answers afterwards."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+        self.waits: list[tuple[TemporaryError, float]] = []
+
+    async def __call__(self) -> str:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "answer"
+
+    def note(self, error: TemporaryError, seconds: float) -> None:
+        self.waits.append((error, seconds))
+
+
+# Rates
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("per_second", "burst"), [(5, 1), (0.5, 1), (1000, 2500), (3, 10)])
+async def test_rate(per_second: float, burst: float) -> None:
+    """After a burst units pass at the rate, neither faster nor slower."""
+    rate = Rate(per_second, burst)
+    began = anyio.current_time()
+    spent = max(per_second, burst)
+    await rate.take(spent)
+    assert anyio.current_time() - began < 0.5
+    for _ in range(10):
+        await rate.take(min(burst, spent))
+    passed = anyio.current_time() - began
+    assert passed == pytest.approx(10 * min(burst, spent) / per_second, rel=0.05, abs=0.5)
+
+
+@pytest.mark.anyio
+async def test_no_rate() -> None:
+    """0 a second means no limit."""
+    rate = Rate(0, burst=1)
+    began = anyio.current_time()
+    for _ in range(1000):
+        await rate.take(10_000)
+    assert anyio.current_time() - began < 5
+
+
+# Waits
+
+
+@given(st.integers(1, 100_000))
+def test_waits_grow_and_are_bounded(attempt: int) -> None:
+    """What may pass is tried again after half a second at first, after half a minute at most."""
+    seconds = wait_before(TemporaryError("busy"), attempt)
+    assert min(0.5 * 2 ** min(attempt - 1, 20), 30) <= seconds <= 30
+
+
+@given(st.integers(1, 100_000))
+def test_refused_credentials_are_asked_about_slowly(attempt: int) -> None:
+    """They pass only when a person acts: from five seconds up to five minutes."""
+    seconds = wait_before(CredentialsError("NAME", "refused"), attempt)
+    assert min(5 * 2 ** min(attempt - 1, 20), LONGEST_WAIT) <= seconds <= LONGEST_WAIT
+
+
+@given(st.floats(0, 1e9), st.integers(1, 100))
+def test_retry_after(seconds: float, attempt: int) -> None:
+    """What the server asked for is kept to, up to five minutes, whichever attempt it is."""
+    found = wait_before(TemporaryError("busy", retry_after=seconds), attempt)
+    assert found == min(seconds, LONGEST_WAIT)
+
+
+def test_any_error_has_a_wait() -> None:
+    """A fault that isn't ours, and none at all, waits like one that may pass."""
+    assert 0.5 <= wait_before(ZeroDivisionError(), 1) <= 1
+    assert 0.5 <= wait_before(None, 1) <= 1
+
+
+# Persistence
+
+
+@pytest.mark.anyio
+async def test_persists() -> None:
+    """What may pass is tried until it passes; every wait is told beforehand."""
+    errors = [TemporaryError("busy", 7.0), TemporaryError("busy"), CredentialsError("X", "no")]
+    server = Server(*errors)
+    began = anyio.current_time()
+    assert await persist(server, patience=None, on_wait=server.note) == "answer"
+    assert server.calls == 4
+    assert [error for error, _ in server.waits] == errors
+    assert server.waits[0][1] == 7.0
+    total = sum(seconds for _, seconds in server.waits)
+    assert anyio.current_time() - began == pytest.approx(total, abs=0.5)
+
+
+@pytest.mark.anyio
+async def test_persists_for_ever() -> None:
+    """Without a limit a day's outage is sat out."""
+    server = Server(*(TemporaryError("busy") for _ in range(3000)))
+    began = anyio.current_time()
+    assert await persist(server, patience=None, on_wait=server.note) == "answer"
+    assert anyio.current_time() - began > 86400 * 0.9
+
+
+@pytest.mark.anyio
+async def test_patience() -> None:
+    """It gives up rather than begin a wait that would pass its patience."""
+    server = Server(TemporaryError("busy", 1.0), TemporaryError("busy still", 61.0))
+    with pytest.raises(TemporaryError, match="still"):
+        await persist(server, patience=60, on_wait=server.note)
+    assert server.calls == 2
+    assert [seconds for _, seconds in server.waits] == [1.0]
+
+
+@pytest.mark.anyio
+async def test_no_patience() -> None:
+    """With no patience there is one call and no wait."""
+    server = Server(TemporaryError("busy"))
+    with pytest.raises(TemporaryError, match="busy"):
+        await persist(server, patience=0, on_wait=server.note)
+    assert (server.calls, server.waits) == (1, [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [RefusedError("no", 400), ZeroDivisionError("oops")])
+async def test_what_does_not_pass(error: Exception) -> None:
+    """Anything else comes through at once, as it is."""
+    server = Server(error)
+    with pytest.raises(type(error)) as caught:
+        await persist(server, patience=None, on_wait=server.note)
+    assert caught.value is error
+    assert server.calls == 1
+
+
+@pytest.mark.anyio
+async def test_a_wait_can_be_cancelled() -> None:
+    """A stop doesn't wait for a retry."""
+    server = Server(TemporaryError("busy", 300))
+    with anyio.move_on_after(10) as scope:
+        await persist(server, patience=None, on_wait=server.note)
+    assert scope.cancelled_caught
+    assert server.calls == 1
