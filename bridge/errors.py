@@ -46,6 +46,8 @@ class TemporaryError(BridgeError):
 class CredentialsError(TemporaryError):
     """A server refuses who we are: pause, say so, and ask again slowly. Nothing is lost."""
 
+    exit_code = 78
+
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting}: {problem}", retry_after=None)
         self.setting = setting

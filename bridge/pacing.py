@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import anyio
 from aiolimiter import AsyncLimiter
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_before_delay
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay
 from tenacity.stop import stop_base, stop_never
 from tenacity.wait import wait_exponential_jitter
 
@@ -16,8 +16,8 @@ Result = TypeVar("Result")
 LONGEST_WAIT = 300.0
 """Seconds; a server's Retry-After is capped here (segment/FACTS: as the official SDKs do)."""
 
-_quick = wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)
-_slow = wait_exponential_jitter(initial=5, max=LONGEST_WAIT, jitter=5)
+_quick = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
+_slow = wait_exponential_jitter(multiplier=5, max=LONGEST_WAIT, jitter=5)
 
 
 class Rate:
@@ -50,10 +50,13 @@ async def persist(
     *,
     patience: float | None,
     on_wait: Callable[[TemporaryError, float], None],
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    give_up_on: tuple[type[Exception], ...] = (),
 ) -> Result:
     """Calls until it stops raising TemporaryError, or until the next wait would pass `patience`.
 
-    `patience` is in seconds, None for ever; `on_wait(error, seconds)` is told of every wait.
+    `patience` is in seconds, None for ever; `on_wait(error, seconds)` is told of every wait before
+    `sleep` waits. What is of a kind to `give_up_on` is raised at once.
     """
     stop: stop_base = stop_never if patience is None else stop_before_delay(patience)
 
@@ -71,10 +74,12 @@ async def persist(
         return await call()
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(TemporaryError),
+        retry=retry_if_exception(
+            lambda error: isinstance(error, TemporaryError) and not isinstance(error, give_up_on)
+        ),
         wait=wait,
         stop=stop,
-        sleep=anyio.sleep,
+        sleep=sleep,
         before_sleep=tell,
         reraise=True,
     )

@@ -126,7 +126,8 @@ class Service:
 
     async def _work(self, ledger: Ledger, outlets: Outlets) -> None:
         first_start = await self._remember(ledger, "first_start", str(time.time()))
-        sources = await self._sources(outlets.listrak)
+        worked_before = await ledger.store.recall("since") is not None
+        sources = await self._sources(outlets.listrak, worked_before=worked_before)
         self._health.ready = True
         self._notifier.tell("READY=1", f"STATUS={self._health.sentence()}")
         if sources is None:
@@ -161,18 +162,21 @@ class Service:
         await ledger.write(work)
         return fixed
 
-    async def _sources(self, listrak: Listrak) -> list[SourceList] | None:
+    async def _sources(self, listrak: Listrak, *, worked_before: bool) -> list[SourceList] | None:
         """The configured lists; None if Listrak can't be asked for now.
 
-        Refused credentials end the start: a person is there to see it. Later they only pause it.
+        Refused credentials end a first start, as a person is there to see it; a service that
+        worked before only waits, as they may be accepted again without anybody's doing here.
         """
+        asking = listrak.with_patience(
+            PATIENCE_ONCE if self._once else PATIENCE_AT_START, give_up_on=(CredentialsError,)
+        )
         try:
-            return await resolve(listrak.with_patience(PATIENCE_AT_START), self._settings.lists)
-        except CredentialsError as error:
-            raise ConfigurationError(error.setting, str(error).partition(": ")[2]) from None
+            return await resolve(asking, self._settings.lists)
         except TemporaryError as error:
-            if self._once:
+            if self._once or (isinstance(error, CredentialsError) and not worked_before):
                 raise
+            self._metrics.blocked.labels("listrak").set(1)
             log.warning("bridge.source_unreachable", reason=str(error))
             return None
 

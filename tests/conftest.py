@@ -1,9 +1,11 @@
 import asyncio
 import selectors
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from rig import MakeRig, make_rig
 
 # The same examples at every run; no example is too slow for a busy machine.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
@@ -44,3 +46,9 @@ def anyio_backend() -> str:
 def leaping_backend() -> tuple[str, dict[str, Any]]:
     """For modules that take it as their `anyio_backend`: time passes by itself (no threads)."""
     return "asyncio", {"loop_factory": LeapingLoop}
+
+
+@pytest.fixture
+def rig_of(tmp_path: Path) -> MakeRig:
+    """Makes rigs (the bridge between two emulated servers) in the test's own folder."""
+    return lambda **options: make_rig(tmp_path, **options)

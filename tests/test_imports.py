@@ -54,6 +54,7 @@ LAYERS = [
     ["bridge.status", "bridge.supervisor"],
     ["bridge.service"],
     ["bridge.commands"],
+    ["bridge.commands.terminal"],
     ["bridge.commands.*"],
     ["bridge.cli"],
     ["bridge.__main__"],

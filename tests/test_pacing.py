@@ -149,6 +149,30 @@ async def test_what_does_not_pass(error: Exception) -> None:
 
 
 @pytest.mark.anyio
+async def test_gives_up_on_some() -> None:
+    """What the caller won't wait for comes out at once; other errors are waited for as ever."""
+    server = Server(TemporaryError("busy"), CredentialsError("NAME", "refused"))
+    with pytest.raises(CredentialsError, match="refused"):
+        await persist(server, patience=None, on_wait=server.note, give_up_on=(CredentialsError,))
+    assert (server.calls, len(server.waits)) == (2, 1)
+
+
+@pytest.mark.anyio
+async def test_another_way_to_wait() -> None:
+    """A caller can wait in its own way, told how long."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    server = Server(TemporaryError("busy", 200.0), TemporaryError("busy", 100.0))
+    began = anyio.current_time()
+    await persist(server, patience=None, on_wait=server.note, sleep=sleep)
+    assert slept == [200.0, 100.0]
+    assert anyio.current_time() - began < 5
+
+
+@pytest.mark.anyio
 async def test_a_wait_can_be_cancelled() -> None:
     """A stop doesn't wait for a retry."""
     server = Server(TemporaryError("busy", 300))

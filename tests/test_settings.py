@@ -429,8 +429,9 @@ def test_since_long_ago(text: str) -> None:
     try:
         horizon = settings(BRIDGE_SINCE=text).since.at(FIRST_START)
     except ConfigurationError as error:
-        assert error.setting == "BRIDGE_SINCE"
-        return
+        if error.setting == "BRIDGE_SINCE":
+            return
+        raise
     as_text = times.instant(horizon)
     assert times.moment(as_text) == horizon
     # Reaching back further than that is part of the work: tracking, overlaps.

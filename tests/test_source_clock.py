@@ -51,7 +51,6 @@ def test_the_latest_answer_counts() -> None:
         "Mon, 99 Foo 2026 10:00:00 GMT",
         "Mon, 32 Jan 2026 10:00:00 GMT",
         "Mon, 01 Jan 2026 99:00:00 GMT",
-        "Mon, 01 Jan 0001 00:00:00 -0000",
         "Mon, 01 Jan 2026 00:00:00 +99999999999999999",
     ],
 )

@@ -1,5 +1,6 @@
 """What breaks is built anew, after a pause; what a restart doesn't mend ends the program."""
 
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -99,9 +100,9 @@ async def test_pauses_grow() -> None:
     """One fault after the other: the pauses between the starts grow, up to half a minute."""
     pipeline = Pipeline(*(TemporaryError("busy") for _ in range(10)))
     await supervise(pipeline.run, pipeline.settle, Metrics())
-    pauses = [b - a for a, b in zip(pipeline.starts, pipeline.starts[1:], strict=False)]
+    pauses = [b - a for a, b in pairwise(pipeline.starts)]
     assert pauses[0] == pytest.approx(0.75, abs=0.5)
-    assert all(later > earlier for earlier, later in zip(pauses[:5], pauses[1:6], strict=True))
+    assert all(later > earlier for earlier, later in pairwise(pauses[:6]))
     assert pauses[-1] == pytest.approx(30, abs=0.5)
 
 
@@ -109,9 +110,7 @@ async def test_calm() -> None:
     """After a long time without a fault the next one counts as the first."""
     pipeline = Pipeline(*(TemporaryError("busy") for _ in range(10)), after=CALM_AFTER + 10)
     await supervise(pipeline.run, pipeline.settle, Metrics())
-    pauses = [
-        b - a - pipeline.after for a, b in zip(pipeline.starts, pipeline.starts[1:], strict=False)
-    ]
+    pauses = [b - a - pipeline.after for a, b in pairwise(pipeline.starts)]
     assert max(pauses) < 2
 
 

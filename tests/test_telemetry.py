@@ -43,7 +43,7 @@ def failed(style: str, error: BaseException, level: str = "info") -> str:
     stream = io.StringIO()
     configure_logging(level=level, style=style, secrets=[SECRET], stream=stream)
     try:
-        raise error
+        raise error  # noqa: TRY301 - for its traceback
     except BaseException as caught:  # noqa: BLE001 - whatever it is
         log.error("something.broke", exc_info=caught)
     return stream.getvalue()

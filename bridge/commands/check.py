@@ -3,9 +3,9 @@
 import sqlite3
 from collections.abc import Awaitable, Callable
 
-from rich.console import Console
 from rich.table import Table
 
+from bridge.commands.terminal import terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
 from bridge.flow.source import SourceList, resolve
 from bridge.http import Http
@@ -33,7 +33,7 @@ async def check_all(settings: Settings) -> int:
     report.add("SQLite", "ok", _sqlite())
     metrics = Metrics()
     async with listrak_client(settings, metrics) as patient:
-        listrak = patient.with_patience(PATIENCE_AT_START)
+        listrak = patient.with_patience(PATIENCE_AT_START, give_up_on=(CredentialsError,))
         sources = await report.note("Listrak credentials", lambda: _credentials(listrak))
         if sources is not None:
             found = await report.note("lists", lambda: _lists(listrak, settings))
@@ -73,12 +73,12 @@ class _Report:
 
     def failed(self, what: str, error: BridgeError) -> None:
         self.add(what, "failed", str(error))
-        code = 78 if isinstance(error, CredentialsError) else error.exit_code
+        code = error.exit_code
         # What must be configured comes before what may pass by itself.
         self.exit_code = code if self.exit_code in (0, 75) else self.exit_code
 
     def show(self) -> None:
-        Console().print(self._table)
+        terminal().print(self._table)
 
 
 async def _state(settings: Settings) -> tuple[str, None]:

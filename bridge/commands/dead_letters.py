@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from bridge.commands.terminal import terminal
 from bridge.listrak import times
 from bridge.state.store import open_store
 
@@ -13,7 +13,7 @@ async def show_dead_letters(path: Path) -> None:
     """Prints all dead letters. Raises StateError and StateDamagedError."""
     async with open_store(path, read_only=True) as store:
         letters = await store.dead_letters.all()
-    console = Console()
+    console = terminal()
     if not letters:
         console.print("No dead letters: everything could be sent.")
         return

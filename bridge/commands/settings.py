@@ -1,8 +1,8 @@
 """`settings`: the environment table."""
 
-from rich.console import Console
 from rich.table import Table
 
+from bridge.commands.terminal import terminal
 from bridge.settings import DECLARATIONS
 
 
@@ -15,4 +15,4 @@ def show_settings() -> None:
         if declared.secret:
             meaning += f"; also as {declared.variable}_FILE or a systemd credential"
         table.add_row(declared.variable, default, meaning)
-    Console().print(table)
+    terminal().print(table)

@@ -48,6 +48,7 @@ class Sender:
         self._rate = Rate(events_per_second, burst=batch_events)
         self._patience = patience
         self._accepted: tuple[float, bytes] | None = None
+        self._well = anyio.Event()
 
     async def run(self, parcels: ObjectReceiveStream[Parcel]) -> None:
         """Sends until there are no more parcels and all is answered."""
@@ -82,8 +83,11 @@ class Sender:
         try:
             await self._rate.take(len(batch.events))
             rest = _Rest(batch)
+            asked_to_wait = False
 
             def on_wait(error: TemporaryError, seconds: float) -> None:
+                nonlocal asked_to_wait
+                asked_to_wait = error.retry_after is not None
                 self._metrics.retries.labels("segment").inc()
                 self._metrics.blocked.labels("segment").set(1)
                 log.warning(
@@ -93,7 +97,21 @@ class Sender:
                     reason=str(error),
                 )
 
-            await persist(lambda: self._attempt(rest), patience=self._patience, on_wait=on_wait)
+            async def sleep(seconds: float) -> None:
+                # As soon as another batch is taken, Segment is well again.
+                with anyio.move_on_after(seconds):
+                    await (anyio.sleep_forever() if asked_to_wait else self._well.wait())
+
+            try:
+                await persist(
+                    lambda: self._attempt(rest),
+                    patience=self._patience,
+                    on_wait=on_wait,
+                    sleep=sleep,
+                )
+            except CredentialsError as error:
+                # Patience has ended; what was not taken is as safe as after any other failure.
+                raise TemporaryError(str(error)) from error
             self._metrics.blocked.labels("segment").set(0)
         finally:
             self._slots.release()
@@ -154,6 +172,8 @@ class Sender:
         verdict, answer = await self._segment.post(wire.body(events))
         if verdict is Verdict.ACCEPTED:
             self._accepted = (time.monotonic(), events[-1])
+            self._well.set()
+            self._well = anyio.Event()
         elif verdict is Verdict.DENIED:
             raise CredentialsError("SEGMENT_WRITE_KEY, SEGMENT_API_URL", _reason(answer))
         return verdict, answer

@@ -72,20 +72,24 @@ class Listrak:
         self._base = base
         self._rate = Rate(requests_per_second)
         self._patience = patience
+        self._give_up_on: tuple[type[Exception], ...] = ()
         self._quiet_until = 0.0
 
-    def with_patience(self, seconds: float | None) -> "Listrak":
-        """The same client, which gives up sooner or later."""
+    def with_patience(
+        self, seconds: float | None, *, give_up_on: tuple[type[Exception], ...] = ()
+    ) -> "Listrak":
+        """The same client, which gives up sooner or later, or at once on some errors."""
         other = copy.copy(self)
         other._patience = seconds
+        other._give_up_on = give_up_on
         return other
 
     async def get(
         self, path: str, shape: Shape[Data], resource: str, **query: Any
     ) -> wire.Envelope[Data]:
         """One resource, decoded. `resource` is its name in logs and metrics."""
-        body = await self._body(path, resource, query)
-        return self._decode(body, shape, resource)
+        answer, _ = await self._ask(path, shape, resource, query)
+        return answer
 
     async def page(
         self, path: str, shape: Shape[list[Row]], resource: str, cursor: str, **query: Any
@@ -93,13 +97,13 @@ class Listrak:
         """One page of a collection, from `cursor` (`wire.START` for the first) on."""
         query |= {"cursor": cursor, "count": query.get("count", wire.MOST_ROWS)}
         try:
-            body = await self._body(path, resource, query)
+            answer, body = await self._ask(path, shape, resource, query)
         except MissingError:
             # An oversize request answers 404 as well (listrak/FACTS): ask for less once.
             if query["count"] <= wire.DEFAULT_ROWS:
                 raise
-            body = await self._body(path, resource, query | {"count": wire.DEFAULT_ROWS})
-        answer = self._decode(body, shape, resource)
+            less = query | {"count": wire.DEFAULT_ROWS}
+            answer, body = await self._ask(path, shape, resource, less)
         rows = answer.data or []
         self._metrics.listrak_rows.labels(resource).inc(len(rows))
         following = wire.next_cursor(answer.next_page_cursor)
@@ -120,16 +124,11 @@ class Listrak:
             cursor = page.next_cursor
         return rows
 
-    def _decode(self, body: bytes, shape: Shape[Data], resource: str) -> wire.Envelope[Data]:
-        try:
-            answer: wire.Envelope[Data] = shape.decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise TemporaryError(
-                f"Listrak's answer to {resource} isn't what its API describes: {error}"
-            ) from None
-        return answer
+    async def _ask(
+        self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]
+    ) -> tuple[wire.Envelope[Data], bytes]:
+        """The decoded answer and its body, however many tries it takes."""
 
-    async def _body(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
         def on_wait(error: TemporaryError, seconds: float) -> None:
             self._metrics.retries.labels("listrak").inc()
             self._metrics.blocked.labels("listrak").set(1)
@@ -137,15 +136,24 @@ class Listrak:
                 "listrak.waiting", resource=resource, seconds=round(seconds, 1), reason=str(error)
             )
 
-        body = await persist(
-            lambda: self._try(path, resource, query), patience=self._patience, on_wait=on_wait
+        async def attempt() -> tuple[wire.Envelope[Data], bytes]:
+            body = await self._try(path, resource, query)
+            try:
+                return shape.decoder.decode(body), body
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise TemporaryError(
+                    f"Listrak's answer to {resource} isn't what its API describes: {error}"
+                ) from None
+
+        found = await persist(
+            attempt, patience=self._patience, on_wait=on_wait, give_up_on=self._give_up_on
         )
         self._metrics.blocked.labels("listrak").set(0)
-        return body
+        return found
 
     async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
-        """One request; a token that has just expired is renewed once on the way."""
-        for last_try in (False, True):
+        """One request; a token that isn't good any more is renewed on the way."""
+        for last_try in (False, False, True):
             await self._rate.take()
             # After a 429 nobody asks again before the server said so.
             await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
@@ -169,7 +177,7 @@ class Listrak:
                 if answer.status == 429:
                     self._quiet_until = time.monotonic() + min(answer.retry_after, 300)
             raise error
-        raise AssertionError("unreachable: the second try returns or raises")
+        raise AssertionError("unreachable: the last try returns or raises")
 
     # What the account holds
 

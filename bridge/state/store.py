@@ -36,6 +36,11 @@ class Store:
         row = await self._db.one("SELECT value FROM meta WHERE name = ?", name)
         return str(row[0])
 
+    async def recall(self, name: str) -> str | None:
+        """The value remembered under a name, None if there is none."""
+        row = await self._db.one("SELECT value FROM meta WHERE name = ?", name)
+        return None if row is None else str(row[0])
+
     async def count(self, counts: Mapping[str, int]) -> None:
         """Adds to the counters."""
         await self._db.many(

@@ -1,6 +1,7 @@
 """How batches fill."""
 
 import gzip
+from itertools import pairwise
 
 from flow_parts import Mailroom
 from hypothesis import given
@@ -69,7 +70,7 @@ def test_batches_are_full(contents: list[list[bytes]]) -> None:
     mailroom = Mailroom()
     batcher = Batcher(most_events=7, most_bytes=MOST_BYTES)
     batches = fill(batcher, [mailroom.parcel(*events) for events in contents])
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in pairwise(batches):
         wider = wire.size(len(batch.events) + 1, batch.event_bytes + len(following.events[0]) + 1)
         assert len(batch.events) == 7 or wider > MOST_BYTES
 

@@ -1,5 +1,7 @@
 """Which events are known: sets of 64-bit keys."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,7 +68,7 @@ def test_few_runs(runs: list[list[int]]) -> None:
     for keys in runs:
         known.add(sorted_keys(keys))
         sizes = [len(run) for run in known._runs]
-        assert all(larger >= 2 * smaller for larger, smaller in zip(sizes, sizes[1:], strict=False))
+        assert all(larger >= 2 * smaller for larger, smaller in pairwise(sizes))
 
 
 def test_nothing() -> None:

@@ -35,9 +35,9 @@ def test_agenda(puts: list[tuple[int, int]]) -> None:
         agenda.put(task, due)
     taken: list[tuple[int, int]] = []
     for now in range(51):
-        while (task := agenda.take(now)) is not None:
-            assert tasks[task] <= now
-            taken.append(task)
+        while (due_task := agenda.take(now)) is not None:
+            assert tasks[due_task] <= now
+            taken.append(due_task)
     assert taken == sorted(tasks, key=lambda task: (tasks[task], task[0]))
     assert agenda.take(1e9) is None
 

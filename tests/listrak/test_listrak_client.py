@@ -63,15 +63,18 @@ async def test_a_token_that_just_expired() -> None:
     assert tokens == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
 
-async def test_a_token_is_renewed_once() -> None:
-    """Where a fresh token is refused too, it is the credentials; the next try takes another."""
-    stand_in = StandIn(status(401), status(401), ok([LIST]))
+async def test_fresh_tokens_are_refused_too() -> None:
+    """Then it is the credentials: a few tries, each with a token of its own, and no more."""
+    stand_in = StandIn(status(401))
     async with client_of(stand_in) as listrak:
         with pytest.raises(CredentialsError, match="allow-list"):
             await listrak.lists()
-        assert len(stand_in.calls) == 2
-        await listrak.lists()
-    assert stand_in.tokens == 3
+        asked = len(stand_in.calls)
+        assert 2 <= asked <= 3
+        assert len({call.headers["Authorization"] for call in stand_in.calls}) == asked
+        stand_in.replies = [ok([LIST])]
+        assert len(await listrak.lists()) == 1
+    assert len(stand_in.calls) == asked + 1
 
 
 async def test_refused_credentials_ask_nothing() -> None:
@@ -121,14 +124,16 @@ async def test_blocked_while_it_waits() -> None:
         return status(503, Retry_After="300")(request)
 
     stand_in.replies = [busy]
-    async with client_of(stand_in, patience=None, metrics=metrics) as listrak:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listrak.lists)
-            await arrived.wait()
-            with anyio.fail_after(10):
-                while value(metrics, "blocked", by="listrak") != 1:
-                    await anyio.lowlevel.checkpoint()
-            tasks.cancel_scope.cancel()
+    async with (
+        client_of(stand_in, patience=None, metrics=metrics) as listrak,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listrak.lists)
+        await arrived.wait()
+        with anyio.fail_after(10):
+            while value(metrics, "blocked", by="listrak") != 1:
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
 
 
 async def test_retry_after_is_told() -> None:
@@ -369,3 +374,12 @@ async def test_with_patience() -> None:
         with pytest.raises(TemporaryError):
             await listrak.with_patience(0).lists()
         assert len(await listrak.lists()) == 1
+
+
+async def test_gives_up_at_once() -> None:
+    """It can be made to give up on some errors at once, however patient it is otherwise."""
+    stand_in = StandIn(status(503, Retry_After="0"), status(401))
+    async with client_of(stand_in, patience=0) as listrak:
+        asking = listrak.with_patience(None, give_up_on=(CredentialsError,))
+        with pytest.raises(CredentialsError):
+            await asking.lists()

@@ -199,7 +199,7 @@ def test_instants_compare_as_text(one: datetime, other: datetime) -> None:
     cut_a, cut_b = (m.replace(microsecond=m.microsecond // 1000 * 1000) for m in (one, other))
     assert (a < b, a == b) == (cut_a < cut_b, cut_a == cut_b)
     assert times.moment(a) == cut_a
-    assert "" < a
+    assert a > ""
 
 
 @given(st.floats(-62_000_000_000, 4_000_000_000))

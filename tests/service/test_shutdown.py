@@ -60,9 +60,7 @@ async def test_a_stop_ends_in_time_and_loses_nothing(
                 faults.add(text)
         process = await rig.start("run")
         asked = "/v1/List/{listId}/Contact"
-        with anyio.fail_after(20):
-            while not rig.listrak.requests[asked]:
-                await anyio.sleep(0.02)
+        await rig.until(lambda: rig.listrak.requests[asked] > 0)
         # Somewhere in the middle of it, at another point for each case.
         await anyio.sleep(0.1 + 0.05 * (len(segment) % 5))
         began = time.monotonic()
@@ -89,9 +87,7 @@ async def test_a_stop_before_anything_began(rig_of: Any) -> None:
     async with rig_of(world=world, lists=str(list_id)) as rig:
         rig.listrak.faults.add("silent")
         process = await rig.start("run")
-        with anyio.fail_after(20):
-            while "bridge.starting" not in rig.log():
-                await anyio.sleep(0.02)
+        await rig.until(lambda: "bridge.starting" in rig.log())
         process.terminate()
         with anyio.fail_after(12):
             assert await process.wait() == 0
@@ -110,9 +106,7 @@ async def test_what_was_read_arrives_before_the_end(rig_of: Any) -> None:
         world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat(), BRIDGE_FLUSH_INTERVAL="30"
     ) as rig:
         process = await rig.start("run")
-        with anyio.fail_after(20):
-            while not rig.listrak.requests["/v1/List/{listId}/Contact"]:
-                await anyio.sleep(0.02)
+        await rig.until(lambda: rig.listrak.requests["/v1/List/{listId}/Contact"] > 0)
         await anyio.sleep(0.3)
         process.terminate()
         with anyio.fail_after(15):

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
@@ -83,6 +82,20 @@ class Rig:
         self.processes.append(process)
         return process
 
+    async def until(self, what: Callable[[], bool], timeout: float = 30) -> None:
+        """Waits for something that nobody announces."""
+
+        async def ask() -> bool:
+            return what()
+
+        await self.until_async(ask, timeout)
+
+    async def until_async(self, what: Callable[[], Awaitable[bool]], timeout: float = 30) -> None:
+        """Waits for something that must be asked for."""
+        with anyio.fail_after(timeout):
+            while not await what():  # noqa: ASYNC110
+                await anyio.sleep(0.02)
+
     def log(self, number: int = -1) -> str:
         """What a started command has logged so far."""
         logs = sorted(self.folder.glob("log-*"), key=lambda path: int(path.name[4:]))
@@ -148,9 +161,3 @@ async def make_rig(
                     if process.returncode is None:
                         process.send_signal(signal.SIGKILL)
                     await process.aclose()
-
-
-@pytest.fixture
-def rig_of(tmp_path: Path) -> MakeRig:
-    """Makes rigs in the test's own folder."""
-    return lambda **options: make_rig(tmp_path, **options)

@@ -1,0 +1,166 @@
+"""What the running service says of itself: health, metrics, logs."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.sandbox.world import World
+
+pytestmark = pytest.mark.anyio
+
+SETTING = "12345=777,13456=779"
+
+
+def history() -> World:
+    """Two days of a small retailer."""
+    now = datetime(2026, 6, 3, 15, 0, tzinfo=UTC)
+    return World(seed=3, start=now, contacts=25, history=timedelta(days=2))
+
+
+async def started(rig: Any) -> str:
+    """Starts the service; returns where its status is served."""
+    await rig.start("run")
+    await rig.until(lambda: "status.listening" in rig.log())
+    for line in rig.log().splitlines():
+        if "status.listening" in line:
+            return str(json.loads(line)["address"])
+    raise AssertionError
+
+
+async def get(url: str) -> tuple[int, str]:
+    """Status and text of an answer."""
+    async with aiohttp.ClientSession() as client, client.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+def outcomes(metrics: str) -> dict[str, float]:
+    """Events by what became of them, and those in flight."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == "bridge_events_total":
+                found[sample.labels["outcome"]] = sample.value
+            elif sample.name == "bridge_events_in_flight":
+                found["in_flight"] = sample.value
+    return found
+
+
+def adds_up(counts: dict[str, float]) -> bool:
+    """fetched = delivered + known + filtered + dead-lettered + in flight."""
+    ended = ("delivered", "known", "filtered", "dead_lettered", "in_flight")
+    return counts.get("fetched", 0) == sum(counts.get(name, 0) for name in ended)
+
+
+async def test_health_and_metrics(rig_of: Any) -> None:
+    """/livez while it lives, /readyz when it works, /metrics adds up at any time."""
+    world = history()
+    since = world.now - timedelta(days=4)
+    async with rig_of(
+        world=world,
+        lists=SETTING,
+        BRIDGE_SINCE=since.isoformat(),
+        BRIDGE_STATUS_BIND="127.0.0.1:0",
+        BRIDGE_POLL_INTERVAL="0.2",
+        BRIDGE_BATCH_EVENTS="20",
+    ) as rig:
+        address = await started(rig)
+        assert await get(f"{address}/livez") == (200, "ok\n")
+        for goal in (50, 150, 300):
+            await rig.segment.wait_for(goal, timeout=30)
+            counts = outcomes((await get(f"{address}/metrics"))[1])
+            assert adds_up(counts), counts
+        await rig.until_async(lambda: is_ready(address))
+        body = json.loads((await get(f"{address}/readyz"))[1])
+        assert body == {"ready": True, "status": "running", "waiting_for": []}
+        text = (await get(f"{address}/metrics"))[1]
+        assert "@" not in text
+
+        rig.segment.faults.add("status:code=503")
+        rig.clock.advance(timedelta(hours=6))
+        await rig.until_async(lambda: is_waiting(address))
+        status, text = await get(f"{address}/readyz")
+        assert status == 503
+        assert json.loads(text)["waiting_for"] == ["segment"]
+        assert (await get(f"{address}/livez"))[0] == 200
+
+
+async def is_ready(address: str) -> bool:
+    """Whether the service says so."""
+    return (await get(f"{address}/readyz"))[0] == 200
+
+
+async def is_waiting(address: str) -> bool:
+    """Whether the service waits for Segment."""
+    return "waiting for segment" in (await get(f"{address}/readyz"))[1]
+
+
+async def test_a_taken_port_is_a_configuration_error(rig_of: Any) -> None:
+    """The service names BRIDGE_STATUS_BIND and ends with 78; a catch-up goes on without."""
+    async with rig_of(world=history(), BRIDGE_STATUS_BIND="127.0.0.1:0") as rig:
+        address = await started(rig)
+        taken = address.removeprefix("http://")
+        other = {"BRIDGE_STATUS_BIND": taken, "BRIDGE_STATE": str(rig.folder / "other.db")}
+        done = await rig.run("run", **other)
+        assert done.code == 78
+        assert "BRIDGE_STATUS_BIND" in done.err
+        assert (await rig.run("run", "--once", **other)).code == 0
+
+
+@pytest.mark.parametrize("level", ["debug", "info"])
+async def test_logs_are_json_and_carry_no_secret_and_no_address(rig_of: Any, level: str) -> None:
+    """One JSON object a line, whatever goes wrong; addresses at most at debug level."""
+    world = history()
+    async with rig_of(
+        world=world,
+        lists=SETTING,
+        BRIDGE_SINCE="2026-05-25T00:00:00Z",
+        BRIDGE_LOG_LEVEL=level,
+        BRIDGE_POLL_INTERVAL="0.2",
+        BRIDGE_BATCH_EVENTS="20",
+    ) as rig:
+        rig.listrak.faults.add("status:code=500,times=4")
+        rig.segment.faults.add("status:code=400,times=2")
+        gone = next(iter(world.lists[12345].contacts))
+        process = await rig.start("run")
+        await rig.segment.wait_for(100, timeout=30)
+        world.delete_contact(12345, gone)
+        rig.clock.advance(timedelta(days=2))
+        await rig.segment.wait_for(lambda segment: segment.accepted > 250, timeout=30)
+        process.terminate()
+        assert await process.wait() == 0
+        lines = [json.loads(line) for line in rig.log().splitlines()]
+        assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+        for secret in ("the-client-id", "the-client-secret", "the-write-key"):
+            assert secret not in rig.log()
+        for line in lines:
+            if line["level"] != "debug":
+                assert not re.search(r"[^\s\"]+(@|%40)[^\s\"]+", json.dumps(line))
+
+
+async def test_counters_in_the_state_file_add_up(rig_of: Any) -> None:
+    """After any number of runs, kills among them, the state file's counters balance."""
+    from bridge.state.store import open_store
+
+    world = history()
+    async with rig_of(
+        world=world, lists=SETTING, BRIDGE_SINCE="2026-05-25T00:00:00Z", BRIDGE_BATCH_EVENTS="20"
+    ) as rig:
+        for goal in (40, 120, 260):
+            process = await rig.start("run")
+            await rig.segment.wait_for(goal, timeout=30)
+            process.kill()
+            await process.wait()
+            async with open_store(rig.state) as store:
+                counts = {name: float(value) for name, value in (await store.counters()).items()}
+            assert adds_up(counts), counts
+        assert (await rig.run("run", "--once")).code == 0
+        async with open_store(rig.state) as store:
+            final = await store.counters()
+        assert adds_up({name: float(value) for name, value in final.items()}), final
+        assert final["in_flight"] == 0
+        assert final["delivered"] == len(list(rig.segment.received(unique=True)))

@@ -1,0 +1,337 @@
+"""The state file: who may open it, and what is said where it can't be used."""
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from bridge.errors import StateDamagedError, StateError, TemporaryError
+from bridge.state.database import SCHEMA_VERSION, Database, open_database, translated
+
+pytestmark = pytest.mark.anyio
+
+HOLD = """
+import sys, anyio
+from pathlib import Path
+from bridge.state.database import open_database
+
+async def hold():
+    async with open_database(Path(sys.argv[1])):
+        print("held", flush=True)
+        await anyio.to_thread.run_sync(sys.stdin.read)
+
+anyio.run(hold)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "bridge.db"
+
+
+async def put(database: Database, name: str, value: str = "x") -> None:
+    await database.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
+
+
+async def names(database: Database) -> list[str]:
+    return [row[0] for row in await database.all("SELECT name FROM meta ORDER BY name")]
+
+
+async def made(path: Path, rows: int = 0) -> None:
+    """A state file with something in it, closed."""
+    async with open_database(path) as database, database.transaction():
+        for number in range(rows):
+            await put(database, f"name {number:05}", "x" * 200)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def put_in_place(path: Path, content: bytes = b"", mode: int = 0o600) -> None:
+    """A file that somebody else made."""
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+# Opening
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o000])
+async def test_for_nobody_else(path: Path, mask: int) -> None:
+    """All files are made for their owner alone, whatever the umask: they hold addresses."""
+    before = os.umask(mask)
+    try:
+        async with open_database(path) as database:
+            async with database.transaction():
+                await put(database, "a")
+            found = {file.name: mode(file) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert found["bridge.db"] == 0o600
+    assert {"bridge.db", "bridge.db.lock", "bridge.db-wal"} <= set(found)
+    assert set(found.values()) == {0o600}
+
+
+async def test_made_private_again(path: Path) -> None:
+    """A state file that others can read (copied, restored) is closed to them."""
+    await made(path)
+    put_in_place(path, content(path), 0o644)
+    await made(path)
+    assert mode(path) == 0o600
+
+
+async def test_stays(path: Path) -> None:
+    """What was committed is there after opening it again."""
+    for name in ("a", "b"):
+        async with open_database(path) as database, database.transaction():
+            await put(database, name)
+    async with open_database(path) as database:
+        assert await names(database) == ["a", "b"]
+        assert await database.one("PRAGMA user_version") == (SCHEMA_VERSION,)
+        assert await database.one("PRAGMA journal_mode") == ("wal",)
+        assert await database.one("PRAGMA synchronous") == (2,), "FULL: survives power loss"
+
+
+async def test_an_empty_file(path: Path) -> None:
+    """A file that is there and empty (made beforehand for its permissions) is taken."""
+    put_in_place(path, mode=0o644)
+    await made(path, rows=1)
+    assert mode(path) == 0o600
+
+
+async def test_held_by_another_process(path: Path) -> None:
+    """While another process holds it nobody else writes: 73, and that one is not disturbed."""
+    with anyio.fail_after(60):
+        async with await anyio.open_process([sys.executable, "-c", HOLD, str(path)]) as other:
+            assert other.stdout is not None
+            assert other.stdin is not None
+            assert (await other.stdout.receive()).strip() == b"held"
+            with pytest.raises(StateError, match="in use by another") as caught:
+                await made(path)
+            assert caught.value.exit_code == 73
+            async with open_database(path, read_only=True) as database:
+                assert await names(database) == []
+            await other.stdin.aclose()
+            assert await other.wait() == 0
+    await made(path)
+
+
+async def test_held_by_this_process(path: Path) -> None:
+    """Nor does this process open it twice; afterwards it is free again."""
+    async with open_database(path):
+        with pytest.raises(StateError, match="in use"):
+            await made(path)
+    await made(path)
+
+
+async def test_free_after_an_error(path: Path) -> None:
+    """What fails while it is open doesn't keep it locked."""
+    with pytest.raises(ZeroDivisionError):
+        async with open_database(path):
+            raise ZeroDivisionError
+    await made(path)
+
+
+async def test_no_folder(tmp_path: Path) -> None:
+    """A folder that isn't there is not made: 73, and what to do."""
+    path = tmp_path / "missing" / "bridge.db"
+    with pytest.raises(StateError, match="folder") as caught:
+        await made(path)
+    assert caught.value.exit_code == 73
+    assert str(path) in str(caught.value)
+    assert not path.parent.exists()
+
+
+async def test_a_folder(tmp_path: Path) -> None:
+    """A folder in place of the file is named."""
+    (tmp_path / "bridge.db").mkdir()
+    with pytest.raises(StateError, match="can't write"):
+        await made(tmp_path / "bridge.db")
+
+
+async def test_newer(path: Path) -> None:
+    """A file of a newer version is left as it is: 65."""
+    await made(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    for read_only in (False, True):
+        with pytest.raises(StateDamagedError, match="newer version") as caught:
+            async with open_database(path, read_only=read_only):
+                pytest.fail("opened")
+        assert caught.value.exit_code == 65
+
+
+@pytest.mark.parametrize(
+    "text", [b"hello, this is a text" * 500, b"\0" * 8192, b"SQLite format 3\0"]
+)
+async def test_not_a_database(path: Path, text: bytes) -> None:
+    """A file that is no database is not touched: 65."""
+    put_in_place(path, text)
+    with pytest.raises(StateDamagedError) as caught:
+        await made(path)
+    assert caught.value.exit_code == 65
+    assert str(path) in str(caught.value)
+    assert content(path) == text
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_somebody_elses(path: Path, read_only: bool) -> None:
+    """Another program's database is left untouched, its permissions as well."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (a)")
+        db.execute("INSERT INTO theirs VALUES (1)")
+        db.commit()
+    before = content(path)
+    put_in_place(path, before, 0o644)
+    with pytest.raises(StateDamagedError, match="not a state file of this program"):
+        async with open_database(path, read_only=read_only):
+            pytest.fail("opened")
+    assert content(path) == before
+    assert mode(path) == 0o644
+
+
+async def test_damaged(path: Path) -> None:
+    """Damage is found at the start: 65, the file left as it is, and what to do."""
+    await made(path, rows=500)
+    damaged = bytearray(content(path))
+    page = 4096
+    for start in range(3 * page, len(damaged) - page, 2 * page):
+        damaged[start : start + page] = b"\xde\xad" * (page // 2)
+    put_in_place(path, bytes(damaged))
+    with pytest.raises(StateDamagedError, match="damaged") as caught:
+        await made(path)
+    assert caught.value.exit_code == 65
+    assert "backup" in str(caught.value)
+    assert content(path) == damaged
+    with pytest.raises(StateDamagedError):
+        async with open_database(path, read_only=True) as database:
+            await database.all("SELECT * FROM meta")
+
+
+async def test_cut_short(path: Path) -> None:
+    """So is a file that lost its end."""
+    await made(path, rows=500)
+    os.truncate(path, len(content(path)) // 2)
+    with pytest.raises(StateDamagedError):
+        await made(path)
+
+
+# Reading beside a service
+
+
+async def test_read_only(path: Path) -> None:
+    """A reader sees what is committed while another one writes, and writes nothing itself."""
+    async with open_database(path) as writer:
+        async with writer.transaction():
+            await put(writer, "a")
+        async with open_database(path, read_only=True) as reader:
+            assert await names(reader) == ["a"]
+            async with writer.transaction():
+                await put(writer, "b")
+            assert await names(reader) == ["a", "b"]
+            with pytest.raises((StateError, sqlite3.OperationalError)):
+                async with reader.transaction():
+                    await put(reader, "c")
+
+
+async def test_nothing_to_read(path: Path) -> None:
+    """A reader doesn't make a file."""
+    with pytest.raises(StateError, match="no state file"):
+        async with open_database(path, read_only=True):
+            pytest.fail("opened")
+    assert list(path.parent.iterdir()) == []
+
+
+# Transactions
+
+
+async def test_all_or_nothing(path: Path) -> None:
+    """An error takes back all of a transaction, and the next one works."""
+    async with open_database(path) as database:
+
+        async def half() -> None:
+            async with database.transaction():
+                await put(database, "a")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await half()
+        async with database.transaction():
+            await put(database, "b")
+        assert await names(database) == ["b"]
+
+
+async def test_not_cancelled_half_way(path: Path) -> None:
+    """A transaction that has begun is finished, also while the service stops."""
+    async with open_database(path) as database:
+        with anyio.CancelScope() as scope:
+            async with database.transaction():
+                await put(database, "a")
+                scope.cancel()
+                await put(database, "b")
+        assert await names(database) == ["a", "b"]
+
+
+async def test_a_full_disk(path: Path) -> None:
+    """A full disk may pass: nothing of the transaction is there, and later it works."""
+    async with open_database(path) as database:
+        (pages,) = await database.one("PRAGMA page_count")
+        await database.all(f"PRAGMA max_page_count = {pages + 2}")
+
+        async def much() -> None:
+            async with database.transaction():
+                for number in range(100):
+                    await put(database, f"name {number}", "x" * 1000)
+
+        with pytest.raises(TemporaryError, match="full"):
+            await much()
+        assert await names(database) == []
+        await database.all("PRAGMA max_page_count = 1000000")
+        async with database.transaction():
+            await put(database, "a")
+        assert await names(database) == ["a"]
+
+
+async def test_what_is_wrong_with_a_statement(path: Path) -> None:
+    """A mistake of ours is no damage and no matter of waiting."""
+    async with open_database(path) as database:
+        with pytest.raises(StateError):
+            async with database.transaction():
+                await database.run("INSERT INTO nowhere VALUES (1)")
+        with pytest.raises(StateError):
+            await database.all("SELECT * FROM nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("SQLITE_FULL", TemporaryError),
+        ("SQLITE_IOERR_WRITE", TemporaryError),
+        ("SQLITE_BUSY", TemporaryError),
+        ("SQLITE_BUSY_SNAPSHOT", TemporaryError),
+        ("SQLITE_CORRUPT", StateDamagedError),
+        ("SQLITE_CORRUPT_INDEX", StateDamagedError),
+        ("SQLITE_NOTADB", StateDamagedError),
+        ("SQLITE_READONLY", StateError),
+        ("SQLITE_CANTOPEN", StateError),
+        ("", StateError),
+    ],
+)
+async def test_translated(path: Path, name: str, kind: type[Exception]) -> None:
+    """SQLite's errors are told by what is to be done about them, with the file's name."""
+    error = sqlite3.OperationalError("some reason")
+    if name:
+        error.sqlite_errorname = name
+    found = translated(error, path)
+    assert type(found) is kind
+    assert str(path) in str(found)
+    assert "some reason" in str(found)

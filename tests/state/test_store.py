@@ -1,0 +1,500 @@
+"""Typed operations of the state file, each on a real one."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bridge.state.keys import KnownKeys, sorted_keys
+from bridge.state.records import (
+    Contact,
+    DeadLetter,
+    ListState,
+    Message,
+    Total,
+    Unsubscribe,
+)
+from bridge.state.store import Store, open_store
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_778_500_000.25
+SENT_AT = "2026-05-10T12:00:00.000Z"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path / "bridge.db") as store:
+        yield store
+
+
+def found_message(message_id: int = 7, **changes: Any) -> tuple[Any, ...]:
+    """A message as discovery hands it over."""
+    values = {
+        "list_id": 5,
+        "kind": "broadcast",
+        "message_id": message_id,
+        "conversation_id": 0,
+        "campaign_id": 3,
+        "sent_at": SENT_AT,
+    }
+    return tuple((values | changes).values())
+
+
+async def tracked(store: Store, *found: tuple[Any, ...]) -> list[Message]:
+    """Messages that are tracked from now on."""
+    async with store.transaction():
+        await store.messages.add(found or [found_message()], NOW)
+    return await store.messages.tracked()
+
+
+async def test_again_after_opening(tmp_path: Path) -> None:
+    """What is in the file is there for the next process."""
+    for value in ("first", "second"):
+        async with open_store(tmp_path / "bridge.db") as store, store.transaction():
+            assert await store.remember("name", value) == "first"
+
+
+# What is remembered for ever
+
+
+async def test_remember(store: Store) -> None:
+    """What was fixed at the first start stays as it was then."""
+    async with store.transaction():
+        assert await store.remember("since", "a") == "a"
+        assert await store.remember("since", "b") == "a"
+        assert await store.remember("first_start", "c") == "c"
+    assert await store.recall("since") == "a"
+    assert await store.recall("nothing") is None
+
+
+async def test_counters(store: Store) -> None:
+    """Counters add up; in flight is what waits in the outbox and among the held unsubscribes."""
+    assert await store.counters() == {"in_flight": 0}
+    async with store.transaction():
+        await store.count({"fetched": 5, "delivered": 3, "known": 0})
+        await store.count({"fetched": 2, "filtered": 1})
+        page = await store.outbox.put(4, b"x")
+        await store.outbox.put(2, b"y")
+        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
+    expected = {"fetched": 7, "delivered": 3, "filtered": 1, "in_flight": 7}
+    assert await store.counters() == expected
+    async with store.transaction():
+        await store.outbox.remove(page)
+        await store.unsubscribes.release(5, [unsubscribe()])
+    assert (await store.counters())["in_flight"] == 2
+
+
+# Lists
+
+
+async def test_lists(store: Store) -> None:
+    """A list's name follows Listrak, how far it was read stays; lists are apart."""
+    assert await store.list_state(5) == ListState(5, "", None, None, None)
+    async with store.transaction():
+        await store.name_list(5, "News")
+        await store.discovered(5, NOW)
+        await store.name_list(5, "Néws 🎉")
+        await store.name_list(6, "Other")
+    assert await store.list_state(5) == ListState(5, "Néws 🎉", NOW, None, None)
+    assert await store.list_state(6) == ListState(6, "Other", None, None, None)
+
+
+# Messages
+
+
+async def test_messages(store: Store) -> None:
+    """A message that was found is tracked, with all that discovery knew of it."""
+    (message,) = await tracked(store)
+    assert message == Message(
+        id=message.id,
+        list_id=5,
+        kind="broadcast",
+        message_id=7,
+        conversation_id=0,
+        campaign_id=3,
+        sent_at=SENT_AT,
+        properties=None,
+        found_at=NOW,
+        looked_at=None,
+        moved_at=None,
+        summary="",
+        retired=0,
+    )
+    assert await store.messages.get(message.id) == message
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({}, "List/5/Message/7"),
+        ({"kind": "conversation", "conversation_id": 9}, "List/5/Conversation/9/Message/7"),
+        ({"kind": "transactional"}, "List/5/TransactionalMessage/7"),
+    ],
+)
+async def test_paths(store: Store, changes: dict[str, Any], path: str) -> None:
+    """Each kind of message has its place in the API, and ids of its own."""
+    (message,) = await tracked(store, found_message(**changes))
+    assert message.path == path
+    assert len(await tracked(store, found_message(), found_message(**changes))) == len(
+        {"broadcast", changes.get("kind", "broadcast")}
+    )
+
+
+async def test_messages_of_a_list(store: Store) -> None:
+    """Messages are told apart by list; the same id may stand in two."""
+    await tracked(store, found_message(7), found_message(8), found_message(7, list_id=6))
+    assert [message.message_id for message in await store.messages.tracked(5)] == [7, 8]
+    assert [message.list_id for message in await store.messages.tracked(6)] == [6]
+    assert len(await store.messages.tracked()) == 3
+
+
+async def test_found_again(store: Store) -> None:
+    """Until it is seen to be sent a message's date and campaign follow Listrak, then they stay."""
+    (message,) = await tracked(store, found_message(sent_at="", campaign_id=0))
+    later = found_message(sent_at="2026-05-11T12:00:00.000Z", campaign_id=4)
+    (moved,) = await tracked(store, later)
+    assert moved == replace(message, sent_at="2026-05-11T12:00:00.000Z", campaign_id=4)
+    async with store.transaction():
+        await store.messages.take_over(message.id, "{}", SENT_AT)
+        await store.messages.take_over(message.id, '{"other": 1}', "")
+    (fixed,) = await tracked(store, found_message(sent_at="", campaign_id=9))
+    assert fixed == replace(moved, properties="{}", sent_at=SENT_AT)
+
+
+async def test_retire(store: Store) -> None:
+    """A message that is over drops all that was remembered of it, and is not found anew."""
+    first, second = await tracked(store, found_message(7), found_message(8))
+    async with store.transaction():
+        for message in (first, second):
+            await store.looks.begin(message.id, NOW, "{}")
+            await store.looks.add_run(message.id, 0, sorted_keys([1, 2]))
+            await store.looks.set_totals(message.id, {1: (0, Total(5.0, 1, 0))})
+            await store.unsubscribes.add_causes(5, message.id, [f"{message.id}@x.y"], old=False)
+        await store.messages.retire(first.id)
+    assert [message.id for message in await store.messages.tracked()] == [second.id]
+    assert await store.looks.runs(first.id) == []
+    assert await store.looks.totals(first.id) == {}
+    assert await store.looks.open_one(first.id) is None
+    assert len(await store.looks.runs(second.id)) == 1
+    assert await store.looks.totals(second.id) == {1: Total(5.0, 1, 0)}
+    assert [message.id for message in await tracked(store, found_message(7))] == [second.id]
+
+
+# Looks
+
+
+async def test_looks(store: Store) -> None:
+    """A look begins, moves on, and ends; its message then knows when, and whether it moved."""
+    (message,) = await tracked(store)
+    assert await store.looks.open_one(message.id) is None
+    async with store.transaction():
+        await store.looks.begin(message.id, NOW, '{"sentCount":1}')
+    assert await store.looks.open_one(message.id) == (NOW, '{"sentCount":1}', [])
+    async with store.transaction():
+        await store.looks.move(message.id, ["clicks", 9, "a+b/=🎉"])
+    assert await store.looks.open_one(message.id) == (
+        NOW,
+        '{"sentCount":1}',
+        ["clicks", 9, "a+b/=🎉"],
+    )
+    async with store.transaction():
+        await store.looks.complete(message.id, 0, found=True)
+    assert await store.looks.open_one(message.id) is None
+    seen = await store.messages.get(message.id)
+    assert (seen.looked_at, seen.moved_at, seen.summary) == (NOW, NOW, '{"sentCount":1}')
+    async with store.transaction():
+        await store.looks.begin(message.id, NOW + 60, "{}")
+        await store.looks.complete(message.id, 0, found=False)
+    seen = await store.messages.get(message.id)
+    assert (seen.looked_at, seen.moved_at, seen.summary) == (NOW + 60, NOW, "{}")
+
+
+async def test_begun_again(store: Store) -> None:
+    """A look that begins anew is at the start."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        await store.looks.begin(message.id, NOW, "a")
+        await store.looks.move(message.id, ["activity", 0, "abc"])
+        await store.looks.begin(message.id, NOW + 1, "b")
+    assert await store.looks.open_one(message.id) == (NOW + 1, "b", [])
+
+
+KEYS = st.lists(st.integers(0, 50) | st.integers(0, 2**64 - 1), min_size=1, max_size=20)
+BUCKETS = st.sampled_from([0, 2900, 2901, 2**30])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(st.lists(st.tuples(BUCKETS, KEYS), max_size=6), min_size=1, max_size=6))
+def test_runs_keep_all_keys(
+    tmp_path_factory: pytest.TempPathFactory, looks: list[list[tuple[int, list[int]]]]
+) -> None:
+    """However many runs are added and merged from look to look, no key is lost; few runs stay.
+
+    Those of buckets below the floor are dropped, all of them and no other.
+    """
+
+    async def check() -> None:
+        async with open_store(tmp_path_factory.mktemp("runs") / "bridge.db") as store:
+            (message,) = await tracked(store)
+            model: dict[int, set[int]] = {}
+            for found in looks:
+                async with store.transaction():
+                    await store.looks.begin(message.id, NOW, "")
+                    for bucket, keys in found:
+                        await store.looks.add_run(message.id, bucket, sorted_keys(keys))
+                        model.setdefault(bucket, set()).update(keys)
+                    await store.looks.complete(message.id, 0, found=True)
+                runs = await store.looks.runs(message.id)
+                every = set().union(*model.values()) if model else set()
+                assert set(KnownKeys(runs).merged().tolist()) == every
+                assert len(runs) <= 8 * len(model)
+            async with store.transaction():
+                await store.looks.begin(message.id, NOW, "")
+                await store.looks.complete(message.id, 2901, found=True)
+            left = [keys for bucket, keys in model.items() if bucket >= 2901]
+            runs = await store.looks.runs(message.id)
+            assert set(KnownKeys(runs).merged().tolist()) == set().union(*left)
+
+    anyio.run(check)
+
+
+async def test_merged_runs_are_few(store: Store) -> None:
+    """A message that is looked at a thousand times keeps a handful of runs."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        for number in range(300):
+            await store.looks.begin(message.id, NOW, "")
+            await store.looks.add_run(message.id, 0, sorted_keys([number]))
+            await store.looks.complete(message.id, 0, found=True)
+    runs = await store.looks.runs(message.id)
+    assert sorted(key for run in runs for key in run.tolist()) == list(range(300))
+    assert len(runs) <= 10
+
+
+async def test_totals(store: Store) -> None:
+    """A row's last totals are kept under all 64 bits of its key, and follow it."""
+    (message,) = await tracked(store)
+    totals = {
+        0: (0, Total(19.99, 2, 0)),
+        2**63 - 1: (0, Total(0.1 + 0.2, 1, 3)),
+        2**63: (2900, Total(0.0, 0, 10_000)),
+        2**64 - 1: (2901, Total(-5.0, 0, 0)),
+    }
+    async with store.transaction():
+        await store.looks.set_totals(message.id, totals)
+        await store.looks.set_totals(message.id, {0: (0, Total(25.0, 3, 0))})
+    expected = {key: total for key, (_, total) in totals.items()} | {0: Total(25.0, 3, 0)}
+    assert await store.looks.totals(message.id) == expected
+    async with store.transaction():
+        await store.looks.begin(message.id, NOW, "")
+        await store.looks.complete(message.id, 2901, found=False)
+    assert set(await store.looks.totals(message.id)) == {2**64 - 1}
+
+
+# Contacts
+
+
+async def test_contacts(store: Store) -> None:
+    """What Segment was told of a contact is found by list and exact address."""
+    contacts = [
+        Contact("zoë@example.com", True, "C-17", 1, ""),
+        Contact("Zoë@example.com", False, None, 3, SENT_AT),
+        Contact("o'brien@x.y", True, None, 1, ""),
+        Contact("", True, None, 1, ""),
+    ]
+    async with store.transaction():
+        await store.contacts.set(5, contacts)
+        await store.contacts.set(6, [replace(contacts[0], user_id="other")])
+    emails = [contact.email for contact in contacts]
+    found = await store.contacts.known(5, [*emails, "stranger@x.y", "zoë@example.com"])
+    assert found == {contact.email: contact for contact in contacts}
+    async with store.transaction():
+        await store.contacts.set(5, [replace(contacts[0], subscribed=False, revision=2)])
+    changed = await store.contacts.known(5, ["zoë@example.com"])
+    assert changed["zoë@example.com"] == Contact("zoë@example.com", False, "C-17", 2, "")
+    assert (await store.contacts.known(6, emails))["zoë@example.com"].user_id == "other"
+    assert await store.contacts.known(5, []) == {}
+
+
+async def test_subscribed_after(store: Store) -> None:
+    """Known subscribers can be walked through in order, a piece at a time."""
+    async with store.transaction():
+        for email, subscribed in (("b", True), ("a", True), ("c", False), ("ä", True), ("d", True)):
+            await store.contacts.set(5, [Contact(email, subscribed, None, 1, "")])
+        await store.contacts.set(6, [Contact("aa", True, None, 1, "")])
+    assert await store.contacts.subscribed_after(5, "", 2) == ["a", "b"]
+    assert await store.contacts.subscribed_after(5, "b", 2) == ["d", "ä"]
+    assert await store.contacts.subscribed_after(5, "ä", 2) == []
+
+
+async def test_contact_looks(store: Store) -> None:
+    """A look at contacts begins, moves on and ends; only a sweep counts as one."""
+    async with store.transaction():
+        await store.name_list(5, "News")
+        await store.name_list(6, "Other")
+        await store.contacts.begin_look(5, NOW, sweep=True)
+        await store.contacts.begin_look(6, NOW, sweep=True)
+    assert await store.contacts.look(5) == (True, NOW, [])
+    async with store.transaction():
+        await store.contacts.move_look(5, ["Unsubscribed", "a+b="])
+        await store.contacts.add_met(5, sorted_keys([1, 2]))
+        await store.contacts.add_met(5, sorted_keys([2**64 - 1]))
+        await store.contacts.add_met(6, sorted_keys([7]))
+    assert await store.contacts.look(5) == (True, NOW, ["Unsubscribed", "a+b="])
+    met = await store.contacts.met(5)
+    assert sorted(key for run in met for key in run.tolist()) == [1, 2, 2**64 - 1]
+    async with store.transaction():
+        await store.contacts.complete_look(5)
+    assert await store.contacts.look(5) is None
+    assert await store.contacts.met(5) == []
+    assert len(await store.contacts.met(6)) == 1
+    assert await store.list_state(5) == ListState(5, "News", None, NOW, NOW)
+    async with store.transaction():
+        await store.contacts.begin_look(5, NOW + 60, sweep=False)
+        await store.contacts.complete_look(5)
+    assert await store.list_state(5) == ListState(5, "News", None, NOW + 60, NOW)
+    assert await store.contacts.look(6) == (True, NOW, [])
+
+
+async def test_a_contact_look_begun_again(store: Store) -> None:
+    """A look that begins anew has met nobody yet."""
+    async with store.transaction():
+        await store.contacts.begin_look(5, NOW, sweep=True)
+        await store.contacts.add_met(5, sorted_keys([1]))
+        await store.contacts.begin_look(5, NOW + 1, sweep=False)
+    assert await store.contacts.met(5) == []
+    assert await store.contacts.look(5) == (False, NOW + 1, [])
+
+
+# Unsubscribes
+
+
+def unsubscribe(email: str = "zoë@x.y", date: str = "2026-05-10T08:00:00") -> Unsubscribe:
+    return Unsubscribe(email, date, SENT_AT, "Administrator")
+
+
+async def test_held(store: Store) -> None:
+    """Unsubscribes are held until what may have caused them was asked, each once."""
+    other = unsubscribe(date="2026-05-11T08:00:00")
+    async with store.transaction():
+        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
+        await store.unsubscribes.hold(5, [unsubscribe(), other], NOW + 10)
+        await store.unsubscribes.hold(6, [unsubscribe()], NOW)
+    assert await store.unsubscribes.held(5, NOW - 1, 10) == []
+    assert await store.unsubscribes.held(5, NOW, 10) == [unsubscribe()]
+    assert await store.unsubscribes.held(5, NOW + 10, 10) == [unsubscribe(), other]
+    assert await store.unsubscribes.held(5, NOW + 10, 1) == [unsubscribe()]
+    async with store.transaction():
+        await store.unsubscribes.release(5, [unsubscribe()])
+    assert await store.unsubscribes.held(5, NOW + 10, 10) == [other]
+    assert len(await store.unsubscribes.held(6, NOW, 10)) == 1
+
+
+async def test_causes(store: Store) -> None:
+    """An unsubscribe finds the message behind it by list and contact, and uses it up."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        await store.messages.take_over(message.id, '{"email_id":"7"}', SENT_AT)
+        await store.unsubscribes.add_causes(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
+        for list_id in (5, 6):
+            await store.unsubscribes.hold(list_id, [unsubscribe(), unsubscribe("c@x.y")], NOW)
+    found = {row.email: row.properties for row in await store.unsubscribes.held(5, NOW, 10)}
+    assert found == {"zoë@x.y": '{"email_id":"7"}', "c@x.y": None}
+    assert [row.properties for row in await store.unsubscribes.held(6, NOW, 10)] == [None, None]
+    async with store.transaction():
+        await store.unsubscribes.release(5, [unsubscribe()])
+        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
+    (_, again) = await store.unsubscribes.held(5, NOW, 10)
+    assert (again.email, again.properties) == ("zoë@x.y", None)
+
+
+@pytest.mark.parametrize(
+    ("first_old", "second_old", "winner"),
+    [(False, False, 8), (True, False, 8), (True, True, 8), (False, True, 7)],
+)
+async def test_which_cause(store: Store, first_old: bool, second_old: bool, winner: int) -> None:
+    """The later message is the cause, but for one that may have been long ago."""
+    first, second = await tracked(store, found_message(7), found_message(8))
+    async with store.transaction():
+        for message in (first, second):
+            await store.messages.take_over(message.id, str(message.message_id), SENT_AT)
+        await store.unsubscribes.add_causes(5, first.id, ["zoë@x.y"], old=first_old)
+        await store.unsubscribes.add_causes(5, second.id, ["zoë@x.y"], old=second_old)
+        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
+    (row,) = await store.unsubscribes.held(5, NOW, 10)
+    assert row.properties == str(winner)
+
+
+async def test_forgotten_causes(store: Store) -> None:
+    """What made a contact leave is history once it is back, unless that is still to be told."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        await store.messages.take_over(message.id, "{}", SENT_AT)
+        await store.unsubscribes.add_causes(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
+        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
+        await store.unsubscribes.forget_causes(5, ["zoë@x.y", "b@x.y"])
+        await store.unsubscribes.hold(5, [unsubscribe("b@x.y")], NOW)
+    found = {row.email: row.properties for row in await store.unsubscribes.held(5, NOW, 10)}
+    assert found == {"zoë@x.y": "{}", "b@x.y": None}
+
+
+async def test_old_causes(store: Store) -> None:
+    """Causes from before the horizon are dropped once no unsubscribe is held that needs them."""
+    (message,) = await tracked(store)
+
+    async def properties() -> str | None:
+        async with store.transaction():
+            await store.unsubscribes.hold(5, [unsubscribe()], NOW)
+        (row,) = await store.unsubscribes.held(5, NOW, 10)
+        return row.properties
+
+    async with store.transaction():
+        await store.messages.take_over(message.id, "{}", SENT_AT)
+        await store.unsubscribes.add_causes(5, message.id, ["zoë@x.y"], old=True)
+        await store.unsubscribes.hold(5, [unsubscribe("other@x.y")], NOW + 99)
+        await store.unsubscribes.forget_old_causes(5)
+    assert await properties() == "{}"
+    async with store.transaction():
+        await store.unsubscribes.release(5, [unsubscribe(), unsubscribe("other@x.y")])
+        await store.unsubscribes.add_causes(5, message.id, ["zoë@x.y"], old=True)
+        await store.unsubscribes.forget_old_causes(5)
+    assert await properties() is None
+
+
+# Outbox and dead letters
+
+
+async def test_outbox(store: Store) -> None:
+    """Pages that were written down come back in order until they are settled."""
+    async with store.transaction():
+        first = await store.outbox.put(2, b"\x00\xff")
+        second = await store.outbox.put(1, b"second")
+    assert await store.outbox.pages() == [(first, b"\x00\xff"), (second, b"second")]
+    async with store.transaction():
+        await store.outbox.remove(first)
+    assert await store.outbox.pages() == [(second, b"second")]
+
+
+async def test_dead_letters(store: Store) -> None:
+    """Dead letters are kept whole, in order, with when and why."""
+    assert (await store.dead_letters.count(), await store.dead_letters.all()) == (0, [])
+    at = time.time()
+    letters = [DeadLetter("Email Sent", f"id {n}", "because", b"\x00\xff") for n in range(3)]
+    async with store.transaction():
+        await store.dead_letters.bury(letters[:2], at)
+        await store.dead_letters.bury([], at)
+        await store.dead_letters.bury(letters[2:], at + 1)
+    assert await store.dead_letters.count() == 3
+    found = await store.dead_letters.all()
+    assert [(row[1], row[2], row[3], row[4]) for row in found] == [
+        (at, "Email Sent", "id 0", "because"),
+        (at, "Email Sent", "id 1", "because"),
+        (at + 1, "Email Sent", "id 2", "because"),
+    ]
