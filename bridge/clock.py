@@ -19,7 +19,7 @@ class SourceClock:
         """Takes note of an answer's Date header; one that is no date says nothing."""
         try:
             ahead = parsedate_to_datetime(date).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         # It is cut to the second: rather too early than too late, as these are lower bounds.
         self.offset = 0.0 if abs(ahead) <= CLOSE_ENOUGH else ahead

@@ -29,7 +29,7 @@ class Answer:
     def retry_after(self) -> float | None:
         """Retry-After in seconds, where it is one (the date form isn't used by either server)."""
         text = self.headers.get("Retry-After", "")
-        return float(text) if text.isdigit() else None
+        return float(text) if text.isascii() and text.isdigit() else None
 
 
 class Http:

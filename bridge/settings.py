@@ -186,6 +186,8 @@ def _address(text: str) -> SplitResult:
         raise ValueError("an https:// address") from None
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("an https:// address without query and fragment")
+    if not re.fullmatch(r"[\w.:-]+", parts.hostname):
+        raise ValueError("an https:// address; its host name is none")
     if parts.username is not None:
         raise ValueError("an address without user name and password")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
@@ -426,7 +428,12 @@ def _secret_from_file(declared: Declaration, environment: Mapping[str, str]) -> 
     return text
 
 
+_LONG_AGO = timedelta(days=20 * 365)
+
+
 def _zoned(value: Since, zone: ZoneInfo) -> Since:
+    if value.ago > _LONG_AGO or (value.instant and value.instant.year < 1970):
+        raise ConfigurationError("BRIDGE_SINCE", f"{value.text!r} lies too far back")
     if value.instant is None:
         return value
     instant = value.instant if value.instant.tzinfo else value.instant.replace(tzinfo=zone)

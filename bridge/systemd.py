@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 
 
 class Notifier:
@@ -16,11 +17,9 @@ class Notifier:
             return
         # A leading @ stands for the abstract namespace, written as a NUL byte.
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            try:
-                channel.sendto("\n".join(assignments).encode(), address)
-            except OSError:
-                self._address = ""
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+        with socket.socket(socket.AF_UNIX, kind) as channel, suppress(OSError):
+            channel.sendto("\n".join(assignments).encode(), address)
 
     @property
     def watchdog_interval(self) -> float | None:

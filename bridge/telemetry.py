@@ -1,5 +1,6 @@
 """What the service says of itself: structured logs and the catalogue of metrics."""
 
+import json
 import logging
 import re
 import sys
@@ -13,7 +14,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 log: structlog.stdlib.BoundLogger = structlog.get_logger("bridge")
 
 # Wide on purpose: better a word too many hidden than one address shown. %40 is @ in a URL.
-_EMAIL = re.compile(r"""[^\s"'<>@,;:=/\\()\[\]{}]+(?:@|%40)[^\s"'<>@,;:=/?\\()\[\]{}]+""")
+_EMAIL = re.compile(r"""[^\s"<>@,;]+(?:@|%40)[^\s"'<>@,;:=/?\\()\[\]{}]+""")
 
 
 class Redactor:
@@ -21,7 +22,8 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str], render: Processor, *, emails: bool) -> None:
         # Longest first, so that a secret that holds another is hidden whole.
-        self._secrets = sorted({text for text in secrets if text}, key=len, reverse=True)
+        forms = {form for text in secrets if text for form in _forms(text)}
+        self._secrets = sorted(forms, key=len, reverse=True)
         self._render = render
         self._emails = emails
 
@@ -31,6 +33,14 @@ class Redactor:
         for secret in self._secrets:
             line = line.replace(secret, "[secret]")
         return line if self._emails and method == "debug" else _EMAIL.sub("[email]", line)
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret as a rendered line may show it: plain, as JSON, as Python writes text, or both."""
+    quoted = repr(secret)[1:-1]
+    return {secret, quoted, json.dumps(secret)[1:-1], json.dumps(quoted)[1:-1]} | {
+        repr(f"'{secret}")[2:-1]
+    }
 
 
 def configure_logging(

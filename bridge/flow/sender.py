@@ -98,8 +98,9 @@ class Sender:
                 )
 
             async def sleep(seconds: float) -> None:
-                # As soon as another batch is taken, Segment is well again.
+                # As soon as another batch is taken, Segment is well again; but not all at once.
                 with anyio.move_on_after(seconds):
+                    await anyio.sleep(1)
                     await (anyio.sleep_forever() if asked_to_wait else self._well.wait())
 
             try:

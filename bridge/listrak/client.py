@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections import defaultdict
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -74,6 +75,7 @@ class Listrak:
         self._patience = patience
         self._give_up_on: tuple[type[Exception], ...] = ()
         self._quiet_until = 0.0
+        self._most_rows: defaultdict[str, int] = defaultdict(lambda: wire.MOST_ROWS)
 
     def with_patience(
         self, seconds: float | None, *, give_up_on: tuple[type[Exception], ...] = ()
@@ -95,15 +97,16 @@ class Listrak:
         self, path: str, shape: Shape[list[Row]], resource: str, cursor: str, **query: Any
     ) -> PageOf[Row]:
         """One page of a collection, from `cursor` (`wire.START` for the first) on."""
-        query |= {"cursor": cursor, "count": query.get("count", wire.MOST_ROWS)}
+        query |= {"cursor": cursor, "count": query.get("count", self._most_rows[resource])}
         try:
             answer, body = await self._ask(path, shape, resource, query)
         except MissingError:
-            # An oversize request answers 404 as well (listrak/FACTS): ask for less once.
+            # An oversize request answers 404 as well (listrak/FACTS): ask for less, once.
             if query["count"] <= wire.DEFAULT_ROWS:
                 raise
-            less = query | {"count": wire.DEFAULT_ROWS}
-            answer, body = await self._ask(path, shape, resource, less)
+            query["count"] = wire.DEFAULT_ROWS
+            answer, body = await self._ask(path, shape, resource, query)
+            self._most_rows[resource] = wire.DEFAULT_ROWS
         rows = answer.data or []
         self._metrics.listrak_rows.labels(resource).inc(len(rows))
         following = wire.next_cursor(answer.next_page_cursor)

@@ -5,19 +5,22 @@ the empty text is no time at all and comes before every other.
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TypeVar
 
 Instant = str
+Read = TypeVar("Read")
 
-_NAIVE = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d)(:[0-5]\d:[0-5]\d)(?:\.(\d{1,9}))?")
-_NONE = "0001-01-01T00:00:00"
+_NAIVE = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d)(:[0-5]\d:[0-5]\d)(?:\.(\d{1,9}))?", re.ASCII)
+_NONES = ("0001-01-01T00:00:00", "0001-01-01 00:00:00")
 _HOUR = timedelta(hours=1)
 
 
 def instant(moment: datetime) -> Instant:
     """An aware datetime as an instant; microseconds are cut to milliseconds."""
     utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return f"{utc.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def moment(text: Instant) -> datetime:
@@ -40,13 +43,13 @@ def canonical(text: str | None) -> str:
 
     For identities: naive as it came, so that no reading of a repeated hour can change it.
     """
-    if not text or text.startswith(_NONE):
+    if not text or text.startswith(_NONES):
         return ""
     return text.rstrip("0").rstrip(".") if "." in text and text[-1].isdigit() else text
 
 
 class Zone:
-    """Reads naive times of one time zone. Remembers each hour's readings, so most reads are cheap."""
+    """Reads naive times of one zone. Remembers each hour's readings: most reads are cheap."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
@@ -59,19 +62,19 @@ class Zone:
         `not_before`. An offset or Z in the text is honoured. Raises ValueError for what is no
         ISO 8601 date-time.
         """
-        if not text or text.startswith(_NONE):
+        if not text or text.startswith(_NONES):
             return ""
         match = _NAIVE.fullmatch(text)
         if match is None:
-            return self._unusual(text, not_before)
+            return self._within_calendar(self._unusual, text, not_before)
         day, hour, rest, fraction = match.groups()
         prefix = f"{day}T{hour}"
         try:
             readings = self._hours[prefix]
         except KeyError:
-            readings = self._hours[prefix] = self._readings(prefix)
+            readings = self._hours[prefix] = self._within_calendar(self._readings, prefix)
         if readings is None:
-            return self._unusual(text, not_before)
+            return self._within_calendar(self._unusual, text, not_before)
         tail = f"{rest}.{(fraction or '').ljust(3, '0')[:3]}Z"
         earlier, later = readings
         found = earlier + tail
@@ -89,10 +92,17 @@ class Zone:
         exists = both[0].astimezone(UTC).astimezone(self._zone).hour == start.hour
         for reading in both:
             offset = reading.utcoffset() or timedelta(0)
-            if offset % _HOUR or (reading + timedelta(minutes=59)).utcoffset() != offset:
+            if offset % _HOUR or reading.replace(minute=59).utcoffset() != offset:
                 return None
-        first, second = (f"{reading.astimezone(UTC):%Y-%m-%dT%H}" for reading in both)
+        first, second = (reading.astimezone(UTC).isoformat()[:13] for reading in both)
         return (first, second if exists else first)
+
+    def _within_calendar(self, read: Callable[..., Read], *arguments: str) -> Read:
+        """What `read` makes of them; the end of time (9999-12-31T23:59:59) is no date either."""
+        try:
+            return read(*arguments)
+        except OverflowError:
+            raise ValueError(f"{arguments[0]!r} is out of the calendar") from None
 
     def _unusual(self, text: str, not_before: Instant) -> Instant:
         moment = datetime.fromisoformat(text)

@@ -17,7 +17,7 @@ class Segment:
         self._headers = wire.headers(write_key)
 
     async def post(self, body: bytes) -> tuple[Verdict, Answer]:
-        """Posts a gzipped batch. Raises TemporaryError when no answer came or it is to be retried."""
+        """Posts a gzipped batch. Raises TemporaryError where it is to be posted again."""
         with self._metrics.posts.track_inprogress():
             try:
                 answer = await self._http.request(

@@ -25,7 +25,7 @@ def literal(value: Any) -> str:
 
 
 def identity(*parts: object) -> str:
-    """What happened, as text to hash. Only the last part may hold anything; the others no U+001F."""
+    """What happened, as text to hash. Only the last part may hold anything, others no U+001F."""
     return "\x1f".join(map(str, parts))
 
 

@@ -81,13 +81,9 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     """
     lock = None if read_only else _claim(path)
     try:
-        if not read_only:
-            _create(path)
-        elif not path.exists():
-            raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+        address = _address(path, read_only=read_only)
         try:
-            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+            connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
         except sqlite3.Error as error:
             raise translated(error, path) from error
         try:
@@ -125,12 +121,23 @@ def _claim(path: Path) -> int:
     return lock
 
 
-def _create(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
-    except OSError as error:
-        raise StateError(f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}") from None
+def _address(path: Path, *, read_only: bool) -> str:
+    """The file as a URI; made empty where it is missing, for this user alone."""
+    if read_only and not path.exists():
+        raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
+    if not read_only:
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            problem = f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}"
+            raise StateError(problem) from None
+    return f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+
+
+def _take_over(path: Path) -> int:
+    """Makes a file that is ours this user's alone; returns its size in bytes."""
+    path.chmod(0o600)
+    return path.stat().st_size
 
 
 async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> None:
@@ -151,7 +158,7 @@ async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> 
         )
     if read_only:
         return
-    if path.stat().st_size <= QUICK_CHECK_UP_TO:
+    if _take_over(path) <= QUICK_CHECK_UP_TO:
         found = await _first(db, "PRAGMA quick_check(1)")
         if found != "ok":
             raise StateDamagedError(_damaged(path, str(found)))

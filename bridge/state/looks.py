@@ -55,7 +55,7 @@ class Looks:
         await self._merge_runs(message)
 
     async def _merge_runs(self, message: int) -> None:
-        """Merges a bucket's runs of like size, so that there are few and each is rewritten rarely."""
+        """Merges a bucket's runs of like size: there are few, and each is rewritten rarely."""
         rows = await self._db.all(
             "SELECT id, bucket, length(keys) FROM runs WHERE message = ? ORDER BY bucket, id",
             message,

@@ -22,8 +22,8 @@ class Messages:
         One already tracked keeps what is known; until it is taken over, its dates follow Listrak.
         """
         await self._db.many(
-            "INSERT INTO messages (list_id, kind, message_id, conversation_id, campaign_id, sent_at,"
-            " found_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO messages (list_id, kind, message_id, conversation_id, campaign_id,"
+            " sent_at, found_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " sent_at = excluded.sent_at, campaign_id = excluded.campaign_id"
             " WHERE properties IS NULL AND retired = 0",
             [(*row, at) for row in found],

@@ -117,7 +117,9 @@ class _Draft:
         """Something a row shows for the first time."""
         key = events.key(fingerprint)
         try:
-            sent, activity = self._dates(row)
+            # A send doesn't depend on what else its row says.
+            sent = self._sent(row)
+            activity = "" if name is SENT else self._zone.instant(row.activity_date, sent)
         except ValueError as error:
             self._mapped.keys.setdefault(bucket, []).append(key)
             self._bury(name, fingerprint, f"a date of its row is no date: {error}", row)
@@ -136,7 +138,7 @@ class _Draft:
         """A contact that unsubscribed through this message, unless perhaps long ago."""
         self._mapped.keys.setdefault(bucket, []).append(events.key(fingerprint))
         try:
-            sent, _ = self._dates(row)
+            sent = self._sent(row)
         except ValueError:
             sent = ""
         early = (
@@ -215,7 +217,8 @@ class _Draft:
         origin: wire.Origin | None,
     ) -> None:
         try:
-            sent, activity = self._dates(row)
+            sent = self._sent(row)
+            activity = self._zone.instant(row.activity_date, not_before=sent)
         except ValueError as error:
             self._bury(
                 name, fingerprint, f"a date of its row is no date: {error}", row, planned=True
@@ -225,10 +228,9 @@ class _Draft:
         early = happened < self._look.horizon and not self._look.previous
         self._emit(name, row.email_address, fingerprint, happened, origin, early, True, properties)
 
-    def _dates(self, row: wire.Activity) -> tuple[Instant, Instant]:
-        """A row's send and first activity. Raises ValueError for what is no date."""
-        sent = self._zone.instant(row.send_date, not_before=self._look.message.sent_at)
-        return sent, self._zone.instant(row.activity_date, not_before=sent)
+    def _sent(self, row: wire.Activity) -> Instant:
+        """When a row's email was sent, as it says. Raises ValueError for what is no date."""
+        return self._zone.instant(row.send_date, not_before=self._look.message.sent_at)
 
     def _total(self, tail: str) -> tuple[int, Total]:
         key = events.key(events.digest(self._look.identity(_TOTAL) + tail))

@@ -1,0 +1,56 @@
+"""The documentation is tested: every setting, command, exit code and metric promise stands in it."""
+
+import re
+from pathlib import Path
+
+import click
+
+from bridge.cli import cli
+from bridge.settings import DECLARATIONS
+from bridge.vocabulary import TRACKS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def environment_table() -> dict[str, list[str]]:
+    """Variable -> its other cells, from the README."""
+    section = README.split("## Environment")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([A-Z_]+)` \|(.*)\|$", section, re.MULTILINE)
+    return {name: [cell.strip() for cell in rest.split(" | ")] for name, rest in rows}
+
+
+def test_every_setting_is_documented_as_declared() -> None:
+    """Name, default and meaning in the README are those of the declaration, in its order."""
+    table = environment_table()
+    assert list(table) == [declared.variable for declared in DECLARATIONS.values()]
+    for declared in DECLARATIONS.values():
+        default, meaning = table[declared.variable]
+        shown = "required" if declared.default is None else declared.default
+        assert default.strip("`| ") == shown, declared.variable
+        assert meaning == declared.help
+
+
+def test_every_command_is_documented() -> None:
+    """Each command, with its subcommands, stands in the README and explains itself."""
+    for name, command in cli.commands.items():
+        inner = command.commands if isinstance(command, click.Group) else {"": command}
+        for sub, leaf in inner.items():
+            assert f"`listrak-bridge {name} {sub}".rstrip() in README
+            assert leaf.help
+
+
+def test_every_event_and_exit_code_is_documented() -> None:
+    """The seven events and the exit codes of the contract."""
+    for name in TRACKS:
+        assert f"| `{name}` |" in README
+    for code in (0, 64, 65, 73, 75, 78):
+        assert re.search(rf"\b{code}\b", README.split("Exit codes:")[1].split("\n\n")[0])
+
+
+def test_the_paths_it_names_exist() -> None:
+    """Files and folders that the README sends a reader to are there."""
+    named = re.findall(r"`((?:bridge|scripts|tests)/[\w/.-]*)`", README)
+    assert named
+    for path in named:
+        assert (ROOT / path).exists(), path
