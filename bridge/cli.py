@@ -50,9 +50,9 @@ def run(once: bool) -> None:
     With --once: find everything that is new, deliver it, save that, and end with 0. If something
     could not be read or delivered it ends with 75; nothing is lost, the next run goes on.
     """
+    settings = _settings()
     from bridge import service
 
-    settings = _settings()
     _complete(lambda: service.run(settings, once=once))
 
 
@@ -62,9 +62,9 @@ def check() -> None:
 
     Says as well what can't be checked: Segment answers a wrong write key like a right one.
     """
+    settings = _settings()
     from bridge.commands.check import check_all
 
-    settings = _settings()
     sys.exit(_complete(lambda: check_all(settings)))
 
 
@@ -84,9 +84,9 @@ def lists() -> None:
 @click.option("--limit", type=click.IntRange(0), help="Print so many events at most; count all.")
 def preview(limit: int | None) -> None:
     """Print what `run --once` would send now, a JSON event a line; send and store nothing."""
+    settings = _settings()
     from bridge.commands.preview import show_preview
 
-    settings = _settings()
     _complete(lambda: show_preview(settings, limit))
 
 

@@ -34,7 +34,7 @@ from bridge.telemetry import Metrics, log
 PATIENCE: Final = 60.0
 """Seconds that the service retries one call to Listrak before the poller turns to others."""
 
-PATIENCE_ONCE: Final = 30.0
+PATIENCE_ONCE: Final = 15.0
 """Seconds that a single catch-up retries one call, to Listrak or to Segment, before it gives up."""
 
 PATIENCE_AT_START: Final = 4.0

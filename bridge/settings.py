@@ -1,44 +1,30 @@
 """The environment table: each setting once, with its default, its meaning and how it is read."""
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from bridge.errors import ConfigurationError
-from bridge.vocabulary import TRACKS
-
-
-class ListSetting(NamedTuple):
-    """One configured list: its id, and the profile field (id or exact name) with the userId."""
-
-    list_id: int
-    profile_field: str | None
-
-
-class Bind(NamedTuple):
-    """Where the status server listens; port 0 takes any free one."""
-
-    host: str
-    port: int
-
-
-class Since(NamedTuple):
-    """How far back the first start looks: an instant, or a span before the first start."""
-
-    text: str
-    instant: datetime | None
-    ago: timedelta
-
-    def at(self, first_start: datetime) -> datetime:
-        """The start horizon, given when the first start happened (both aware)."""
-        return self.instant or first_start - self.ago
+from bridge.values import (
+    Bind,
+    ListSetting,
+    Since,
+    address,
+    bind,
+    choice,
+    event_names,
+    integer,
+    list_settings,
+    number,
+    secret_text,
+    segment_address,
+    since,
+    timezone,
+)
 
 
 @dataclass(frozen=True)
@@ -63,159 +49,6 @@ def setting(
     """A dataclass field that carries its declaration; `default=None` makes it required."""
     declaration = Declaration(variable, default, meaning, parse, secret)
     return field(metadata={"setting": declaration}, repr=not secret)
-
-
-def number(low: float, high: float, unit: str = "") -> Callable[[str], float]:
-    """A parser of a number from `low` to `high`; with unit "s" also `500ms`, `2m`, `1h`, `1d`."""
-    scale = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400} if unit == "s" else {}
-
-    def parse(text: str) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text)
-        if match is None or (match[2] and match[2] not in scale):
-            raise ValueError(f"a number from {low:g} to {high:g}{' seconds' if scale else ''}")
-        value = float(match[1]) * scale.get(match[2], 1)
-        if not low <= value <= high:
-            raise ValueError(f"a number from {low:g} to {high:g}{' seconds' if scale else ''}")
-        return value
-
-    return parse
-
-
-def integer(low: int, high: int) -> Callable[[str], int]:
-    """A parser of a whole number from `low` to `high`."""
-
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def choice(*allowed: str) -> Callable[[str], str]:
-    """A parser of one of a few words, in any case."""
-
-    def parse(text: str) -> str:
-        if text.lower() not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)}")
-        return text.lower()
-
-    return parse
-
-
-def secret_text(text: str) -> str:
-    """A secret: anything that fits into an HTTP header."""
-    if not text.isascii() or not text.isprintable():
-        raise ValueError("printable ASCII characters only")
-    return text
-
-
-def event_names(text: str) -> frozenset[str]:
-    """`all`, or event names separated by commas, in any case."""
-    if text.lower() == "all":
-        return frozenset(TRACKS)
-    by_lower = {name.lower(): name for name in TRACKS}
-    wanted = [part.strip() for part in text.split(",") if part.strip()]
-    if not wanted or any(name.lower() not in by_lower for name in wanted):
-        raise ValueError(f"all, or some of {', '.join(TRACKS)}, separated by commas")
-    return frozenset(by_lower[name.lower()] for name in wanted)
-
-
-def list_settings(text: str) -> tuple[ListSetting, ...]:
-    """`12345=777,67890`: list ids, each optionally with the id or exact name of a profile field."""
-    allowed = "list ids separated by commas, each optionally =profile field, as in 12345=777,67890"
-    found: dict[int, ListSetting] = {}
-    # A comma parts two lists only where a list id follows: a profile field's name may hold commas.
-    for part in re.split(r",(?=\s*\d+\s*(?:=|,|$))", text.strip().rstrip(",")):
-        match = re.fullmatch(r"\s*(\d{1,10})\s*(?:=\s*(.*\S)\s*)?", part)
-        if match is None:
-            raise ValueError(allowed)
-        list_id = int(match[1])
-        if list_id in found:
-            raise ValueError(f"{allowed}; list {list_id} stands twice")
-        found[list_id] = ListSetting(list_id, match[2])
-    return tuple(found.values())
-
-
-def bind(text: str) -> Bind | None:
-    """`host:port`, `[::1]:port`; empty means no status server."""
-    if not text:
-        return None
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([^:\s\[\]]+)):(\d{1,5})", text)
-    if match is None or int(match[3]) > 65535:
-        raise ValueError("host:port, such as 127.0.0.1:8321 or [::1]:0, or nothing for none")
-    return Bind(match[1] or match[2], int(match[3]))
-
-
-def since(text: str) -> Since:
-    """An ISO date-time (naive ones are read in LISTRAK_TIMEZONE), or a span such as `30d`."""
-    if text == "the first start":
-        return Since(text, None, timedelta(0))
-    if match := re.fullmatch(r"(\d{1,5})\s*([hdw])", text):
-        hours = int(match[1]) * {"h": 1, "d": 24, "w": 168}[match[2]]
-        return Since(text, None, timedelta(hours=hours))
-    try:
-        return Since(text, datetime.fromisoformat(text), timedelta(0))
-    except ValueError:
-        raise ValueError(
-            "an ISO date-time such as 2026-03-01T00:00:00Z, or a span such as 30d, 12h or 2w"
-        ) from None
-
-
-def timezone(text: str) -> ZoneInfo:
-    """A name of the IANA time zone database."""
-    try:
-        return ZoneInfo(text)
-    except (OSError, ValueError, KeyError):
-        raise ValueError("a time zone's name such as America/New_York") from None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address stays on this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _address(text: str) -> SplitResult:
-    try:
-        parts = urlsplit(text)
-        parts.port  # noqa: B018  (raises on a bad port)
-    except ValueError:
-        raise ValueError("an https:// address") from None
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("an https:// address without query and fragment")
-    if not re.fullmatch(r"[\w.:-]+", parts.hostname):
-        raise ValueError("an https:// address; its host name is none")
-    if parts.username is not None:
-        raise ValueError("an address without user name and password")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError("an https:// address; plain http:// is taken for loopback only")
-    return parts
-
-
-def address(default_path: str) -> Callable[[str], str]:
-    """A parser of a base address; where no path is given it gets `default_path`."""
-
-    def parse(text: str) -> str:
-        parts = _address(text)
-        path = parts.path.rstrip("/") or default_path
-        return f"{parts.scheme}://{parts.netloc}{path}"
-
-    return parse
-
-
-def segment_address(text: str) -> str:
-    """The base address of Segment's HTTP Tracking API; EU endpoints are refused."""
-    parts = _address(text)
-    labels = (parts.hostname or "").rstrip(".").split(".")
-    if any(re.fullmatch(r"eu\d*(-.+)?|.+-eu\d*", label) for label in labels[:-1]):
-        raise ValueError(
-            "an address of a US workspace: the Listrak source is supported in US workspaces only, "
-            "and this is a Segment EU endpoint"
-        )
-    return address("/v1")(text).removesuffix("/batch")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.errors import ConfigurationError
-from bridge.settings import Bind
 from bridge.telemetry import Metrics, log
+from bridge.values import Bind
 
 
 class Health:

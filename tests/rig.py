@@ -55,9 +55,9 @@ class Rig:
         """The command as the package installs it."""
         return [sys.executable, "-m", "bridge", *arguments]
 
-    async def run(self, *arguments: str, timeout: float = 60, **more: str | None) -> Run:
+    async def run(self, *arguments: str, within: float = 60, **more: str | None) -> Run:
         """Runs a command to its end."""
-        with anyio.fail_after(timeout):
+        with anyio.fail_after(within):
             done = await anyio.run_process(
                 self.command(*arguments), env=self.with_settings(more), check=False
             )
@@ -82,17 +82,17 @@ class Rig:
         self.processes.append(process)
         return process
 
-    async def until(self, what: Callable[[], bool], timeout: float = 30) -> None:
+    async def until(self, what: Callable[[], bool], within: float = 30) -> None:
         """Waits for something that nobody announces."""
 
         async def ask() -> bool:
             return what()
 
-        await self.until_async(ask, timeout)
+        await self.until_async(ask, within)
 
-    async def until_async(self, what: Callable[[], Awaitable[bool]], timeout: float = 30) -> None:
+    async def until_async(self, what: Callable[[], Awaitable[bool]], within: float = 30) -> None:
         """Waits for something that must be asked for."""
-        with anyio.fail_after(timeout):
+        with anyio.fail_after(within):
             while not await what():  # noqa: ASYNC110
                 await anyio.sleep(0.02)
 

@@ -1,4 +1,4 @@
-"""The documentation is tested: every setting, command, exit code and metric promise stands in it."""
+"""The documentation is tested: every setting, command, event and exit code stands in it."""
 
 import re
 from pathlib import Path

@@ -15,6 +15,7 @@ ROOT = Path(bridge.__file__).parent
 LAYERS = [
     ["bridge"],
     ["bridge.errors", "bridge.vocabulary", "bridge.clock", "bridge.systemd"],
+    ["bridge.values"],
     ["bridge.settings", "bridge.telemetry", "bridge.pacing", "bridge.http"],
     # The state file knows neither server.
     ["bridge.state"],

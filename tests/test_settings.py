@@ -10,15 +10,8 @@ import pytest
 
 from bridge.errors import ConfigurationError
 from bridge.listrak import times
-from bridge.settings import (
-    DECLARATIONS,
-    Bind,
-    ListSetting,
-    Settings,
-    Since,
-    load,
-    unknown,
-)
+from bridge.settings import DECLARATIONS, Settings, load, unknown
+from bridge.values import Bind, ListSetting, Since
 from bridge.vocabulary import TRACKS
 
 REQUIRED = {

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.settings import DECLARATIONS, number
+from bridge.settings import DECLARATIONS
+from bridge.values import number
 
 UNIT = Path(__file__).parents[1] / "scripts" / "listrak-bridge.service"
 EXPOSURE = 1.2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bridge.errors import ConfigurationError
 from bridge.listrak import wire
 from bridge.listrak.client import Listrak
-from bridge.settings import ListSetting
+from bridge.values import ListSetting
 
 
 @dataclass(frozen=True)

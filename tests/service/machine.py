@@ -86,9 +86,11 @@ async def booted(tree: Path, folder: Path) -> AsyncIterator[Machine]:
         nspawn = await anyio.open_process(
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
         )
+    leader: int | None = None
     try:
         with anyio.fail_after(60):
-            machine = Machine(await _leader(nspawn, log))
+            leader = await _leader(nspawn, log)
+            machine = Machine(leader)
             state = ""
             while state not in ("running", "degraded"):
                 await anyio.sleep(0.1)
@@ -101,8 +103,12 @@ async def booted(tree: Path, folder: Path) -> AsyncIterator[Machine]:
         yield machine
     finally:
         with anyio.CancelScope(shield=True):
-            if nspawn.returncode is None:
-                nspawn.send_signal(signal.SIGKILL)
+            # Its first process takes all others of the container along; systemd-nspawn would not.
+            with contextlib.suppress(ProcessLookupError):
+                if leader is not None:
+                    os.kill(leader, signal.SIGKILL)
+                elif nspawn.returncode is None:
+                    nspawn.send_signal(signal.SIGKILL)
             await nspawn.aclose()
 
 

@@ -25,12 +25,12 @@ def history() -> World:
     "fault",
     [
         "status:code=429,retry_after=1,times=3",
-        "status:code=500,probability=0.2",
-        "reset:probability=0.1",
-        "torn:probability=0.1",
-        "garbage:probability=0.1",
-        "lost:probability=0.1",
-        "expire_token:probability=0.2",
+        "status:code=500,path=Message,times=3",
+        "reset:path=Contact,times=2",
+        "torn:path=Activity,times=3",
+        "garbage:path=Clicker,times=3",
+        "lost:path=Summary,times=3",
+        "expire_token:path=Activity,times=6",
         "status:code=404,path=Activity,times=2",
     ],
 )
@@ -57,10 +57,10 @@ async def test_a_catch_up_outlasts_a_poor_listrak(rig_of: Any, fault: str) -> No
     "fault",
     [
         "status:code=429,retry_after=1,times=2",
-        "status:code=503,probability=0.3",
-        "reset:probability=0.2",
-        "torn:probability=0.2",
-        "lost:probability=0.3",
+        "status:code=503,times=4",
+        "reset:times=3",
+        "torn:times=3",
+        "lost:times=4",
         "status:code=413,times=1",
         "status:code=408,times=2",
     ],
@@ -137,7 +137,7 @@ async def test_a_segment_that_refuses_everything_is_waited_for(rig_of: Any) -> N
     since = world.now - timedelta(days=4)
     async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat()) as rig:
         rig.segment.faults.add("status:code=400")
-        done = await rig.run("run", "--once", timeout=90)
+        done = await rig.run("run", "--once", within=90)
         assert done.code == 75, done.err
         assert rig.segment.accepted == 0
         assert "No dead letters" in (await rig.run("dead-letters", "list")).out

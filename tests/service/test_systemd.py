@@ -43,6 +43,9 @@ DROP_IN = f"/etc/systemd/system/{UNIT}.d/test.conf"
 WATCHDOG = 4.0
 """Seconds, in place of the unit's, so that a test lives through them; likewise the pause."""
 
+# One worker boots it, for all tests of this file.
+pytestmark = pytest.mark.xdist_group("systemd")
+
 
 @dataclass
 class Story:
