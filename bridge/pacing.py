@@ -17,7 +17,7 @@ LONGEST_WAIT = 300.0
 """Seconds; a server's Retry-After is capped here (segment/FACTS: as the official SDKs do)."""
 
 _quick = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
-_slow = wait_exponential_jitter(multiplier=5, max=LONGEST_WAIT, jitter=2)
+_slow = wait_exponential_jitter(multiplier=2, max=LONGEST_WAIT, jitter=1)
 
 
 class Rate:

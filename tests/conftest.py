@@ -6,6 +6,7 @@ from typing import Any
 import hypothesis
 import pytest
 from rig import MakeRig, make_rig
+from xdist.scheduler import LoadScopeScheduling
 
 # The same examples at every run; no example is too slow for a busy machine.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
@@ -52,3 +53,15 @@ def leaping_backend() -> tuple[str, dict[str, Any]]:
 def rig_of(tmp_path: Path) -> MakeRig:
     """Makes rigs (the bridge between two emulated servers) in the test's own folder."""
     return lambda **options: make_rig(tmp_path, **options)
+
+
+class ByNeed(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests go to whichever worker is free; those that share a booted machine stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return file if file.endswith("test_systemd.py") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByNeed:
+    return ByNeed(config, log)

@@ -40,6 +40,7 @@ LAYERS = [
     ["bridge.flow"],
     ["bridge.flow.source", "bridge.flow.scheduler", "bridge.flow.look"],
     ["bridge.flow.page"],
+    ["bridge.flow.progress"],
     ["bridge.flow.batch", "bridge.flow.rules"],
     ["bridge.flow.rules.activity", "bridge.flow.rules.contacts"],
     ["bridge.flow.ledger"],

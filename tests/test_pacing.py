@@ -74,9 +74,9 @@ def test_waits_grow_and_are_bounded(attempt: int) -> None:
 
 @given(st.integers(1, 100_000))
 def test_refused_credentials_are_asked_about_slowly(attempt: int) -> None:
-    """They pass only when a person acts: from five seconds up to five minutes."""
+    """They pass only when a person acts: from two seconds up to five minutes."""
     seconds = wait_before(CredentialsError("NAME", "refused"), attempt)
-    assert min(5 * 2 ** min(attempt - 1, 20), LONGEST_WAIT) <= seconds <= LONGEST_WAIT
+    assert min(2 * 2 ** min(attempt - 1, 20), LONGEST_WAIT) <= seconds <= LONGEST_WAIT
 
 
 @given(st.floats(0, 1e9), st.integers(1, 100))

@@ -11,6 +11,9 @@ from bridge.pacing import wait_before
 from bridge.state.store import Store
 from bridge.telemetry import Metrics, log
 
+MOST_WAITING: Final = 64
+"""Pieces of work that wait for a commit before no further page is mapped."""
+
 Work = Callable[[Store], Awaitable[None]]
 """A piece of a transaction: touches nothing but the store, as it may have to be done again."""
 
@@ -35,6 +38,7 @@ class Ledger:
         self._wake = anyio.Event()
         self._hurry = anyio.Event()
         self._turn = anyio.Lock()
+        self._flushed = anyio.Event()
 
     async def run(self) -> None:
         """Commits until cancelled; call `flush` afterwards."""
@@ -57,6 +61,11 @@ class Ledger:
         self._wake.set()
         await entry.done.wait()
 
+    async def room(self) -> None:
+        """Waits while much is waiting to be committed: what is read must not pile up here."""
+        while len(self._entries) >= MOST_WAITING:
+            await self._flushed.wait()
+
     async def flush(self) -> None:
         """Commits all that waits. Does not give up while the state file can't be written."""
         async with self._turn:
@@ -73,6 +82,8 @@ class Ledger:
         for entry in entries:
             entry.then()
             entry.done.set()
+        self._flushed.set()
+        self._flushed = anyio.Event()
 
     async def _commit(self, entries: list[_Entry], attempt: int) -> bool:
         try:

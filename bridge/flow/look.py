@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 
@@ -65,7 +65,7 @@ class Look:
     previous: Instant
     horizon: Instant
     floor: int
-    pages: Prefix[object] = field(default_factory=Prefix)
+    pages: Prefix[Any] = field(default_factory=Prefix)
     found: bool = False
     completed: anyio.Event = field(default_factory=anyio.Event)
     moved: anyio.Event = field(default_factory=anyio.Event)

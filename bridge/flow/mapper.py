@@ -3,6 +3,7 @@
 import gzip
 import time
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
@@ -26,10 +27,12 @@ from bridge.flow.page import (
     Tally,
     name_of,
 )
+from bridge.flow.progress import Progress, progress_of
 from bridge.flow.rules.activity import ActivityRules
 from bridge.flow.rules.contacts import ContactRules
 from bridge.segment import events
 from bridge.state.keys import sorted_keys
+from bridge.state.records import DeadLetter
 from bridge.state.store import Store
 from bridge.telemetry import Metrics, log
 
@@ -55,7 +58,10 @@ class Mapper:
         """Maps until there are no more pages, then closes the way to the sender."""
         async with pages, parcels:
             async for page in pages:
+                await self._ledger.room()
                 parcel = await self._map(page)
+                # Nothing of a page may outlive it here: the next one may be long in coming.
+                del page
                 if parcel.events or parcel.flush:
                     await parcels.send(parcel)
                 else:
@@ -70,7 +76,8 @@ class Mapper:
             case ClickPage():
                 return await self._look_page(page, self._activity.map_clicks(page))
             case LastPage():
-                return Parcel([], Counter(), partial(self._close, page.look, page.number, None))
+                look, number = page.look, page.number
+                return Parcel([], Counter(), lambda _: self._close(look, number, None))
             case ContactPage():
                 return await self._contact_page(page)
             case HeldPage():
@@ -86,62 +93,46 @@ class Mapper:
 
     async def _look_page(self, page: ActivityPage | ClickPage, mapped: Mapped) -> Parcel:
         look = page.look
-        for found in (mapped.keys, mapped.planned_keys):
-            for keys in found.values():
-                look.known.add(sorted_keys(keys))
-        look.found = look.found or bool(mapped.keys or mapped.planned_keys or mapped.totals)
+        runs, planned_runs = (
+            {bucket: sorted_keys(keys) for bucket, keys in found.items()}
+            for found in (mapped.keys, mapped.planned_keys)
+        )
+        for run in (*runs.values(), *planned_runs.values()):
+            look.known.add(run)
+        look.found = look.found or bool(runs or planned_runs or mapped.totals)
         outbox_id: int | None = None
-        if mapped.planned or mapped.planned_keys or mapped.totals or mapped.planned_dead:
-            outbox_id = await self._plan(mapped, partial(_plan_look, look, mapped))
+        if mapped.planned or planned_runs or mapped.totals or mapped.planned_dead:
+
+            async def effects(store: Store) -> None:
+                for bucket, run in planned_runs.items():
+                    await store.looks.add_run(look.message.id, bucket, run)
+                await store.looks.set_totals(look.message.id, mapped.totals)
+
+            outbox_id = await self._plan(mapped, effects)
+        events = mapped.derived + mapped.planned
+        number = page.number
+        progress = progress_of(look, page.position, mapped, runs, outbox_id)
 
         def settle(parcel: Parcel) -> None:
-            self._close(look, page.number, (page, mapped, outbox_id, parcel), parcel)
+            progress.bury(parcel.dead)
+            self._close(look, number, progress)
 
-        return Parcel(mapped.derived + mapped.planned, mapped.names, settle)
+        return Parcel(events, mapped.names, settle)
 
-    def _close(self, look: Look, number: int, item: object, _: Parcel | None = None) -> None:
-        """A page is settled: what is now a contiguous prefix of its look can be committed."""
-        for ready in look.pages.close(number, item):
-            if isinstance(ready, tuple):
-                self._commit_page(look, *ready)
-            else:
+    def _close(self, look: Look, number: int, progress: Progress | None) -> None:
+        """A page is settled: what is now a contiguous prefix of its look can be saved.
+
+        The last page of a look has no progress of its own: with it the look is complete.
+        """
+        for ready in look.pages.close(number, progress):
+            if ready is None:
                 self._ledger.later(partial(_complete, look), look.completed.set)
+            else:
+                self._ledger.later(ready.save, partial(self._count_progress, ready))
         look.moved.set()
 
-    def _commit_page(
-        self,
-        look: Look,
-        page: ActivityPage | ClickPage,
-        mapped: Mapped,
-        outbox_id: int | None,
-        parcel: Parcel,
-    ) -> None:
-        delivered = len(parcel.events) - len(parcel.dead)
-        settled = {
-            # Planned events were counted as fetched when they were written down.
-            "fetched": len(mapped.derived) + len(mapped.dead) + mapped.known + mapped.filtered,
-            "known": mapped.known,
-            "filtered": mapped.filtered,
-            "delivered": delivered,
-            "dead_lettered": len(mapped.dead) + len(parcel.dead),
-        }
-        dead = mapped.dead + parcel.dead
-
-        async def work(store: Store) -> None:
-            for bucket, keys in mapped.keys.items():
-                await store.looks.add_run(look.message.id, bucket, sorted_keys(keys))
-            for emails, old in ((mapped.causes, False), (mapped.old_causes, True)):
-                await store.unsubscribes.add_causes(
-                    look.message.list_id, look.message.id, emails, old=old
-                )
-            await store.looks.move(look.message.id, page.position)
-            await store.dead_letters.bury(dead, time.time())
-            if outbox_id is not None:
-                await store.outbox.remove(outbox_id)
-            await store.count(settled)
-
-        in_flight = -len(mapped.planned)
-        self._ledger.later(work, partial(self._count, settled, in_flight, parcel))
+    def _count_progress(self, progress: Progress) -> None:
+        self._count(progress.counts, -progress.planned, progress.names, progress.dead)
 
     # Pages whose progress is committed before they are sent
 
@@ -192,20 +183,21 @@ class Mapper:
     ) -> Parcel:
         """A parcel of written-down events: once they are settled, they leave the outbox."""
 
+        size = len(planned)
+
         def settle(parcel: Parcel) -> None:
-            settled = {
-                "delivered": len(parcel.events) - len(parcel.dead),
-                "dead_lettered": len(parcel.dead),
-            }
+            dead = parcel.dead
+            settled = {"delivered": size - len(dead), "dead_lettered": len(dead)}
+            names.subtract(letter.event for letter in dead)
 
             async def work(store: Store) -> None:
                 if outbox_id is not None:
                     await store.outbox.remove(outbox_id)
-                await store.dead_letters.bury(parcel.dead, time.time())
+                await store.dead_letters.bury(dead, time.time())
                 await store.count(settled)
 
             def then() -> None:
-                self._count(settled, -len(parcel.events), parcel)
+                self._count(settled, -size, names, dead)
                 tally.leave()
 
             self._ledger.later(work, then)
@@ -233,27 +225,25 @@ class Mapper:
             await effects(store)
 
         await self._ledger.write(work)
-        self._count(counts, len(mapped.planned))
+        self._count(counts, len(mapped.planned), dead=mapped.planned_dead)
         return outbox_id
 
-    def _count(self, counts: dict[str, int], in_flight: int, parcel: Parcel | None = None) -> None:
+    def _count(
+        self,
+        counts: dict[str, int],
+        in_flight: int,
+        names: Counter[str] | None = None,
+        dead: Sequence[DeadLetter] = (),
+    ) -> None:
         """The same numbers in the metrics, once they are in the state file."""
         for outcome, number in counts.items():
             self._metrics.events.labels(outcome).inc(number)
         self._metrics.in_flight.inc(in_flight)
-        if parcel is None:
-            return
-        for letter in parcel.dead:
+        self._metrics.dead_letters.inc(counts.get("dead_lettered", 0))
+        for letter in dead:
             log.error("event.dead", event_name=letter.event, reason=letter.reason)
-            parcel.names[letter.event] -= 1
-        for name, number in parcel.names.items():
+        for name, number in (names or {}).items():
             self._metrics.delivered.labels(name).inc(number)
-
-
-async def _plan_look(look: Look, mapped: Mapped, store: Store) -> None:
-    for bucket, keys in mapped.planned_keys.items():
-        await store.looks.add_run(look.message.id, bucket, sorted_keys(keys))
-    await store.looks.set_totals(look.message.id, mapped.totals)
 
 
 async def _complete(look: Look, store: Store) -> None:

@@ -3,6 +3,7 @@
 import copy
 import time
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -22,10 +23,29 @@ Row = TypeVar("Row")
 
 
 class Shape(Generic[Data]):
-    """A decoder made once: its type is what an answer must be."""
+    """A decoder made once: its type is what an answer must be.
 
-    def __init__(self, shape: type[Data]) -> None:
-        self.decoder = msgspec.json.Decoder(wire.Envelope[shape])  # type: ignore[valid-type]
+    `documented`: the same rows with nothing but the fields that the documentation has. A page that
+    fits it needs no search for IP addresses and user agents.
+    """
+
+    def __init__(self, shape: type[Data], documented: type[Any] | None = None) -> None:
+        self._decoder = msgspec.json.Decoder(wire.Envelope[shape])  # type: ignore[valid-type]
+        self._documented = (
+            msgspec.json.Decoder(wire.Envelope[documented])  # type: ignore[valid-type]
+            if documented
+            else None
+        )
+
+    def decode(self, body: bytes) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
+        """The answer, and where its rows come from. Raises msgspec.DecodeError."""
+        answer: wire.Envelope[Data]
+        if self._documented is not None:
+            with suppress(msgspec.ValidationError):
+                answer = self._documented.decode(body)
+                return answer, None
+        answer = self._decoder.decode(body)
+        return answer, wire.origins(body) if self._documented is not None else None
 
 
 LISTS = Shape(list[wire.MailingList])
@@ -41,9 +61,9 @@ SPLIT_TESTS = Shape(list[wire.SplitTest])
 SPLIT_TEST_MESSAGES = Shape(list[wire.SplitTestMessage])
 CONVERSATIONS = Shape(list[wire.Conversation])
 TRANSACTIONAL = Shape(list[wire.TransactionalMessage])
-ACTIVITIES = Shape(list[wire.Activity])
+ACTIVITIES = Shape(list[wire.Activity], list[wire.DocumentedActivity])
 LINKS = Shape(list[wire.Link])
-CLICKERS = Shape(list[wire.Clicker])
+CLICKERS = Shape(list[wire.Clicker], list[wire.DocumentedClicker])
 SUMMARY = Shape(wire.Summary)
 
 
@@ -99,21 +119,20 @@ class Listrak:
         """One page of a collection, from `cursor` (`wire.START` for the first) on."""
         query |= {"cursor": cursor, "count": query.get("count", self._most_rows[resource])}
         try:
-            answer, body = await self._ask(path, shape, resource, query)
+            answer, origins = await self._ask(path, shape, resource, query)
         except MissingError:
             # An oversize request answers 404 as well (listrak/FACTS): ask for less, once.
             if query["count"] <= wire.DEFAULT_ROWS:
                 raise
             query["count"] = wire.DEFAULT_ROWS
-            answer, body = await self._ask(path, shape, resource, query)
+            answer, origins = await self._ask(path, shape, resource, query)
             self._most_rows[resource] = wire.DEFAULT_ROWS
         rows = answer.data or []
         self._metrics.listrak_rows.labels(resource).inc(len(rows))
         following = wire.next_cursor(answer.next_page_cursor)
         if following == cursor:
             raise TemporaryError(f"Listrak's answer to {resource} names itself as the next page")
-        carries_origins = shape is ACTIVITIES or shape is CLICKERS
-        return PageOf(rows, following, wire.origins(body) if carries_origins else None)
+        return PageOf(rows, following, origins)
 
     async def whole(
         self, path: str, shape: Shape[list[Row]], resource: str, **query: Any
@@ -129,8 +148,8 @@ class Listrak:
 
     async def _ask(
         self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]
-    ) -> tuple[wire.Envelope[Data], bytes]:
-        """The decoded answer and its body, however many tries it takes."""
+    ) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
+        """The decoded answer, however many tries it takes."""
 
         def on_wait(error: TemporaryError, seconds: float) -> None:
             self._metrics.retries.labels("listrak").inc()
@@ -139,10 +158,10 @@ class Listrak:
                 "listrak.waiting", resource=resource, seconds=round(seconds, 1), reason=str(error)
             )
 
-        async def attempt() -> tuple[wire.Envelope[Data], bytes]:
+        async def attempt() -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
             body = await self._try(path, resource, query)
             try:
-                return shape.decoder.decode(body), body
+                return shape.decode(body)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise TemporaryError(
                     f"Listrak's answer to {resource} isn't what its API describes: {error}"

@@ -124,7 +124,7 @@ class TransactionalMessage(Struct):
     subject: str | None = None
 
 
-class Activity(Struct):
+class Activity(Struct, gc=False):
     """What is known of one contact and one message: a state, not an event.
 
     `order_total` and `click_count` are cumulative; `activity_date` is the first activity.
@@ -141,6 +141,17 @@ class Activity(Struct):
     order_total: float | None = None
 
 
+class DocumentedActivity(Activity, forbid_unknown_fields=True):
+    """An activity row that has nothing but what the documentation has."""
+
+    bounce_reason: Any = None
+    click: Any = None
+    read: Any = None
+    visit_date: Any = None
+    external_contact_id: Any = msgspec.field(name="externalContactID", default=None)
+    resend_key: Any = None
+
+
 class Link(Struct):
     """A link of a message. `click_count` is the number of its clicks."""
 
@@ -149,11 +160,15 @@ class Link(Struct):
     click_count: int | None = None
 
 
-class Clicker(Struct):
+class Clicker(Struct, gc=False):
     """One click on a link."""
 
     email_address: str | None = None
     click_date: str | None = None
+
+
+class DocumentedClicker(Clicker, forbid_unknown_fields=True):
+    """A click that has nothing but what the documentation has."""
 
 
 class Summary(Struct):

@@ -64,7 +64,7 @@ async def test_after_changes_exactly_the_changes(rig_of: Any) -> None:
     world = living_world()
     since = world.now - timedelta(days=5)
     async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat()) as rig:
-        for _ in range(4):
+        for _ in range(3):
             done = await rig.run("run", "--once")
             assert done.code == 0, done.err
             verdict = verdict_on(rig, since)

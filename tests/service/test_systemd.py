@@ -43,9 +43,6 @@ DROP_IN = f"/etc/systemd/system/{UNIT}.d/test.conf"
 WATCHDOG = 4.0
 """Seconds, in place of the unit's, so that a test lives through them; likewise the pause."""
 
-# One worker boots it, for all tests of this file.
-pytestmark = pytest.mark.xdist_group("systemd")
-
 
 @dataclass
 class Story:
@@ -171,6 +168,8 @@ async def first_start(story: Story, servers: Servers, machine: Machine) -> None:
         await machine.write(f"/etc/listrak-bridge/{name}", secret + "\n")
         lines.append(f"LoadCredential={name}:/etc/listrak-bridge/{name}")
     await machine.write(DROP_IN, "\n".join(lines) + "\n")
+    # Wanted at boot, it stays loaded while it is stopped, and so does what is known of its end.
+    await machine.run("systemctl", "enable", "--quiet", UNIT)
     await machine.run("systemctl", "daemon-reload")
     await machine.run("systemctl", "start", UNIT)
     # `start` comes back with READY=1; what the service says of itself is there from then on.

@@ -59,6 +59,9 @@ class ActivityRules:
             if transactional and row.click_count:
                 draft.counted_clicks(row, tail, bucket, _origin(page, number))
         unknown = look.known.unknown(events.key(flag[3]) for flag in flags)
+        if not any(unknown):
+            mapped.known += sum(flag[0] is not _CAUSE for flag in flags)
+            return mapped
         for (name, number, bucket, fingerprint), new in zip(flags, unknown, strict=True):
             row = page.rows[number]
             if name is _CAUSE:

@@ -1,0 +1,80 @@
+"""What a page leaves to be saved: small, as many may wait for their turn to be committed."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from bridge.flow.look import Look
+from bridge.flow.page import Mapped
+from bridge.state.keys import Keys
+from bridge.state.records import DeadLetter, Position
+from bridge.state.store import Store
+
+
+@dataclass(eq=False)
+class Progress:
+    """The progress of one page of a look, saved once every event of it is accepted or dead.
+
+    `counts` are what became of its events; `planned` of them were counted as fetched before.
+    """
+
+    look: Look
+    position: Position
+    runs: dict[int, Keys]
+    causes: list[str]
+    old_causes: list[str]
+    outbox_id: int | None
+    planned: int
+    counts: dict[str, int]
+    names: Counter[str]
+    dead: list[DeadLetter]
+
+    def bury(self, letters: list[DeadLetter]) -> None:
+        """Some of its events could not be sent."""
+        self.dead += letters
+        self.counts["delivered"] -= len(letters)
+        self.counts["dead_lettered"] += len(letters)
+        self.names.subtract(letter.event for letter in letters)
+
+    async def save(self, store: Store) -> None:
+        """Writes it into the transaction."""
+        message = self.look.message
+        for bucket, run in self.runs.items():
+            await store.looks.add_run(message.id, bucket, run)
+        for emails, old in ((self.causes, False), (self.old_causes, True)):
+            if emails:
+                await store.unsubscribes.add_causes(message.list_id, message.id, emails, old=old)
+        await store.looks.move(message.id, self.position)
+        if self.dead:
+            await store.dead_letters.bury(self.dead, time.time())
+        if self.outbox_id is not None:
+            await store.outbox.remove(self.outbox_id)
+        await store.count(self.counts)
+
+
+def progress_of(
+    look: Look,
+    position: Position,
+    mapped: Mapped,
+    runs: dict[int, Keys],
+    outbox_id: int | None,
+) -> Progress:
+    """What a mapped page leaves to be saved, as if all its events were accepted."""
+    return Progress(
+        look=look,
+        position=position,
+        runs=runs,
+        causes=mapped.causes,
+        old_causes=mapped.old_causes,
+        outbox_id=outbox_id,
+        planned=len(mapped.planned),
+        counts={
+            "fetched": len(mapped.derived) + len(mapped.dead) + mapped.known + mapped.filtered,
+            "known": mapped.known,
+            "filtered": mapped.filtered,
+            "delivered": len(mapped.derived) + len(mapped.planned),
+            "dead_lettered": len(mapped.dead),
+        },
+        names=mapped.names,
+        dead=mapped.dead,
+    )
