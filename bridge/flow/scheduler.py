@@ -91,8 +91,11 @@ def look_due(message: Message, summary: str, now: float) -> bool:
 def is_over(message: Message, track: float, now: float) -> bool:
     """Whether nothing of a message counts any more, `track` seconds after it was sent.
 
-    Messages of the other kinds go on sending; of them, old sends are forgotten instead.
+    Messages of the other kinds go on sending; of them, old sends are forgotten instead. A draft
+    that nobody sent yet may still be sent.
     """
+    if not message.sent_at and message.properties is None:
+        return False
     return message.kind == "broadcast" and now >= sent_at(message) + track
 
 

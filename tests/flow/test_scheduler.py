@@ -140,6 +140,13 @@ def test_is_over(days: float, over: bool) -> None:
     assert not is_over(message_of("transactional", found_at=SENT), track, now)
 
 
+def test_a_draft_is_never_over() -> None:
+    """A message without a date and without a row, however old, may still be sent."""
+    draft = message_of(sent_at="", found_at=SENT, properties=None)
+    assert not is_over(draft, 30 * DAY, SENT + 400 * DAY)
+    assert is_over(message_of(properties=None), 30 * DAY, SENT + 400 * DAY)
+
+
 @pytest.mark.parametrize(
     ("swept", "due"), [(None, True), (0, False), (SWEEP_EVERY - 1, False), (SWEEP_EVERY, True)]
 )
