@@ -12,7 +12,8 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """The command `listrak-bridge`."""
-    signal.signal(signal.SIGTERM, _leave)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     from bridge.cli import start
 
     start()

@@ -21,10 +21,13 @@ _slow = wait_exponential_jitter(multiplier=2, max=LONGEST_WAIT, jitter=1)
 
 
 class Rate:
-    """At most so many units a second, in bursts of at most `burst`; 0 a second means no limit."""
+    """At most so many units a second; 0 means no limit.
+
+    Bursts are of at most `burst`, or of what may pass in a fifth of a second.
+    """
 
     def __init__(self, per_second: float, burst: float = 1) -> None:
-        capacity = max(per_second, burst)
+        capacity = max(per_second / 5, burst)
         self._limiter = AsyncLimiter(capacity, capacity / per_second) if per_second else None
 
     async def take(self, units: float = 1) -> None:

@@ -240,16 +240,22 @@ class Service:
     async def _watch_signals(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            task_status.started()
-            async for number in signals:
-                if self._stop.is_set():
-                    log.warning("bridge.draining_still", signal=number.name)
-                    continue
-                log.info("bridge.draining", signal=number.name)
-                self._health.stopping = True
-                self._notifier.tell("STOPPING=1", f"STATUS={self._health.sentence()}")
-                self._stop.set()
+        stops = (signal.SIGTERM, signal.SIGINT)
+        try:
+            with anyio.open_signal_receiver(*stops) as signals:
+                task_status.started()
+                async for number in signals:
+                    if self._stop.is_set():
+                        log.warning("bridge.draining_still", signal=number.name)
+                        continue
+                    log.info("bridge.draining", signal=number.name)
+                    self._health.stopping = True
+                    self._notifier.tell("STOPPING=1", f"STATUS={self._health.sentence()}")
+                    self._stop.set()
+        finally:
+            # It is about to end anyway: a late signal must not spoil the exit code.
+            for number in stops:
+                signal.signal(number, signal.SIG_IGN)
 
     async def _drain_deadline(self, tasks: anyio.abc.TaskGroup) -> None:
         """What has not arrived in time is read again after the next start."""

@@ -15,14 +15,30 @@ import anyio
 
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
+from bridge.sandbox.judge import judge
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
 from bridge.sandbox.switches import Switches
+from bridge.sandbox.verdict import Verdict
 from bridge.sandbox.world import World
 
-START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+START = datetime(2026, 6, 3, 15, 0, tzinfo=UTC)
+LISTS: dict[int, int | None] = {12345: 777, 13456: 779}
+"""The lists of a world with people, each with the profile field that holds the userId."""
+
+SETTING = "12345=777,13456=Customer ID"
 CLIENT, SECRET, KEY = "the-client-id", "the-client-secret", "the-write-key"
+
+
+def retailer(*, contacts: int = 25, days: int = 2, seed: int = 3) -> World:
+    """A small retailer with some days behind it."""
+    return World(seed=seed, start=START, contacts=contacts, history=timedelta(days=days))
+
+
+def quiet_world() -> World:
+    """An account in which nothing happens by itself."""
+    return World(start=START, quiet=True)
 
 
 @dataclass
@@ -82,6 +98,14 @@ class Rig:
         self.processes.append(process)
         return process
 
+    def verdict(self, since: datetime, **options: Any) -> Verdict:
+        """The judge's word on all that Segment received."""
+        return judge(self.world, self.segment.received(), lists=LISTS, since=since, **options)
+
+    def complaints(self) -> object:
+        """What Segment dropped or a strict reader has to say; empty if all is well."""
+        return dict(self.segment.dropped) or dict(self.segment.complaint_examples)
+
     async def until(self, what: Callable[[], bool], within: float = 30) -> None:
         """Waits for something that nobody announces."""
 
@@ -110,7 +134,7 @@ async def make_rig(
     folder: Path,
     *,
     world: World | None = None,
-    lists: str | None = None,
+    lists: str = SETTING,
     switches: Switches | None = None,
     clock: Clock | None = None,
     token_lifetime: float = 3599.0,
@@ -118,7 +142,7 @@ async def make_rig(
     **environment: str,
 ) -> AsyncIterator[Rig]:
     """A rig on loopback; ends every process that it started."""
-    world = world or World(seed=7, start=START, contacts=30, history=timedelta(days=3))
+    world = world or retailer()
     clock = clock or Clock.manual(world.now)
     listrak = Listrak(
         world,
@@ -141,7 +165,7 @@ async def make_rig(
             "LISTRAK_CLIENT_ID": CLIENT,
             "LISTRAK_CLIENT_SECRET": SECRET,
             "SEGMENT_WRITE_KEY": KEY,
-            "LISTRAK_LISTS": lists or ",".join(str(number) for number in world.lists),
+            "LISTRAK_LISTS": lists,
             "LISTRAK_API_URL": source + API_PATH,
             "LISTRAK_TOKEN_URL": source + TOKEN_PATH,
             "SEGMENT_API_URL": f"{sink}/v1",

@@ -135,7 +135,7 @@ async def run_sandbox(plan: Plan) -> None:
             click.echo("# Both servers are up. In another terminal:")
             for name, value in sandbox.environment.items():
                 click.echo(f"export {name}='{value}'")
-            click.echo("export BRIDGE_POLL_INTERVAL=1")
+            click.echo("export BRIDGE_POLL_INTERVAL=1 LISTRAK_REQUESTS_PER_SECOND=0")
             source = sandbox.environment["LISTRAK_API_URL"].removesuffix(API_PATH)
             click.echo(
                 f"# Then: listrak-bridge run, and to judge it: curl {source}/_sandbox/verdict"

@@ -80,6 +80,13 @@ class Zone:
         found = earlier + tail
         return later + tail if earlier != later and found < not_before else found
 
+    def lenient(self, text: str | None) -> Instant:
+        """As `instant`, but what is no date is no time: where a date only helps."""
+        try:
+            return self.instant(text)
+        except ValueError:
+            return ""
+
     def naive(self, text: Instant) -> str:
         """An instant as a naive time for a query, to the second."""
         return f"{moment(text).astimezone(self._zone):%Y-%m-%dT%H:%M:%S}"

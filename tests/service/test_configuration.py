@@ -1,19 +1,19 @@
 """Bad input: one clear message that names the variable, the right exit code, nothing sent."""
 
 import sqlite3
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rig import quiet_world
 
 from bridge.sandbox.world import World
 
 pytestmark = pytest.mark.anyio
 
 
-def quiet_world() -> World:
+def small_account() -> World:
     """One list with one contact and a profile field."""
-    world = World(start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC), quiet=True)
+    world = quiet_world()
     list_id = world.add_list("News", list_id=12345).list_id
     world.add_field(list_id, "Customer ID")
     world.subscribe(list_id, "ann@example.com")
@@ -51,7 +51,7 @@ async def test_a_bad_setting_ends_the_start(
     rig_of: Any, variable: str, value: str | None, says: str
 ) -> None:
     """Exit code 78 and one line that names the variable and what is allowed; nothing is sent."""
-    async with rig_of(world=quiet_world()) as rig:
+    async with rig_of(world=small_account(), lists="12345") as rig:
         for command in (("run", "--once"), ("check",)):
             done = await rig.run(*command, **{variable: value})
             assert done.code == 78, (command, done.err)
@@ -68,7 +68,7 @@ async def test_refused_credentials_end_the_start(
     rig_of: Any, command: tuple[str, ...], how: str
 ) -> None:
     """Refused credentials: exit code 78, both variables named, the secret not shown."""
-    async with rig_of(world=quiet_world()) as rig:
+    async with rig_of(world=small_account(), lists="12345") as rig:
         more = {"LISTRAK_CLIENT_SECRET": "not-the-secret"} if how == "wrong" else {}
         rig.listrak.switches.paused = how == "paused"
         done = await rig.run(*command, **more)
@@ -81,8 +81,8 @@ async def test_refused_credentials_end_the_start(
 
 async def test_credentials_refused_later_only_pause(rig_of: Any) -> None:
     """A paused integration pauses the running service; it goes on when it is let in again."""
-    world = quiet_world()
-    async with rig_of(world=world, BRIDGE_POLL_INTERVAL="0.1") as rig:
+    world = small_account()
+    async with rig_of(world=world, lists="12345", BRIDGE_POLL_INTERVAL="0.1") as rig:
         process = await rig.start("run")
         await rig.segment.wait_for(1, timeout=20)
         rig.listrak.switches.paused = True
@@ -105,7 +105,7 @@ async def test_credentials_refused_later_only_pause(rig_of: Any) -> None:
 
 async def test_a_usage_error_is_64(rig_of: Any) -> None:
     """Commands and options that don't exist."""
-    async with rig_of(world=quiet_world()) as rig:
+    async with rig_of(world=small_account(), lists="12345") as rig:
         for command in (("fly",), ("run", "--twice"), ("preview", "--limit", "few")):
             done = await rig.run(*command)
             assert done.code == 64
@@ -114,7 +114,7 @@ async def test_a_usage_error_is_64(rig_of: Any) -> None:
 
 async def test_unreachable_servers_are_75_once(rig_of: Any) -> None:
     """A catch-up that can't reach Listrak ends with 75; the next one does all of it."""
-    async with rig_of(world=quiet_world()) as rig:
+    async with rig_of(world=small_account(), lists="12345") as rig:
         done = await rig.run("run", "--once", LISTRAK_API_URL="http://127.0.0.1:9/email/v1")
         assert done.code == 75
         assert "127.0.0.1:9" in done.err
@@ -125,7 +125,7 @@ async def test_unreachable_servers_are_75_once(rig_of: Any) -> None:
 
 async def test_the_state_file_belongs_to_one(rig_of: Any) -> None:
     """A second bridge on the same state file ends with 73 and leaves the first one alone."""
-    async with rig_of(world=quiet_world()) as rig:
+    async with rig_of(world=small_account(), lists="12345") as rig:
         process = await rig.start("run")
         await rig.segment.wait_for(1, timeout=20)
         second = await rig.run("run", "--once")
@@ -136,7 +136,7 @@ async def test_the_state_file_belongs_to_one(rig_of: Any) -> None:
 
 async def test_an_unwritable_state_folder_is_73(rig_of: Any) -> None:
     """The message names the variable and says what to do."""
-    async with rig_of(world=quiet_world()) as rig:
+    async with rig_of(world=small_account(), lists="12345") as rig:
         done = await rig.run("run", "--once", BRIDGE_STATE="/proc/nowhere/bridge.db")
         assert done.code == 73
         assert "BRIDGE_STATE" in done.err
@@ -145,7 +145,7 @@ async def test_an_unwritable_state_folder_is_73(rig_of: Any) -> None:
 @pytest.mark.parametrize("damage", ["text", "foreign", "newer", "pages"])
 async def test_a_state_file_that_cant_be_trusted_is_65(rig_of: Any, damage: str) -> None:
     """Not ours, newer or damaged: exit code 65, nothing sent, the file left as it was."""
-    async with rig_of(world=quiet_world()) as rig:
+    async with rig_of(world=small_account(), lists="12345") as rig:
         if damage == "text":
             rig.state.write_text("these are not the pages you are looking for" * 100)
         elif damage == "foreign":

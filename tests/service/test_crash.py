@@ -5,27 +5,17 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from rig import quiet_world, retailer
 
-from bridge.sandbox.judge import judge
 from bridge.sandbox.switches import Switches
-from bridge.sandbox.world import World
 
 pytestmark = pytest.mark.anyio
-
-LISTS: dict[int, int | None] = {12345: 777, 13456: 779}
-SETTING = "12345=777,13456=779"
-
-
-def history() -> World:
-    """Three days of a small retailer."""
-    now = datetime(2026, 6, 3, 15, 0, tzinfo=UTC)
-    return World(seed=5, start=now, contacts=40, history=timedelta(days=3))
 
 
 def traced(command: Sequence[str], inject: str) -> list[str]:
@@ -44,21 +34,19 @@ async def assert_recovers(rig: Any, since: datetime) -> None:
     """A later start finishes the work, and all that ever arrived is right."""
     done = await rig.run("run", "--once")
     assert done.code == 0, done.err
-    verdict = judge(rig.world, rig.segment.received(), lists=LISTS, since=since)
+    verdict = rig.verdict(since)
     assert verdict.ok, verdict
     # A strict reader has nothing to say: above all, every repeat is the identical event.
-    assert not rig.segment.complaints, rig.segment.complaint_examples
-    assert not rig.segment.dropped
+    assert not rig.complaints()
 
 
 @pytest.mark.parametrize("nth", [3, 7, 12, 19, 28, 40])
 async def test_killed_at_a_disk_sync(rig_of: Any, nth: int) -> None:
     """SIGKILL at the nth fdatasync: before a commit is on disk, with batches on their way."""
-    world = history()
+    world = retailer(contacts=40, days=3, seed=5)
     since = world.now - timedelta(days=4)
     async with rig_of(
         world=world,
-        lists=SETTING,
         switches=Switches(page_rows=25),
         BRIDGE_SINCE=since.isoformat(),
         BRIDGE_BATCH_EVENTS="40",
@@ -73,11 +61,10 @@ async def test_killed_at_a_disk_sync(rig_of: Any, nth: int) -> None:
 @pytest.mark.parametrize("batches", [1, 5, 11, 20])
 async def test_killed_after_segment_took_a_batch(rig_of: Any, batches: int) -> None:
     """SIGKILL right when Segment has taken a batch: it is sent again, as the identical events."""
-    world = history()
+    world = retailer(contacts=40, days=3, seed=5)
     since = world.now - timedelta(days=4)
     async with rig_of(
         world=world,
-        lists=SETTING,
         switches=Switches(page_rows=25),
         BRIDGE_SINCE=since.isoformat(),
         BRIDGE_BATCH_EVENTS="40",
@@ -94,11 +81,10 @@ async def test_killed_after_segment_took_a_batch(rig_of: Any, batches: int) -> N
 
 async def test_killed_again_and_again_while_the_world_goes_on(rig_of: Any) -> None:
     """Six kills at moments of their own, changes in between: in the end all is right."""
-    world = history()
+    world = retailer(contacts=40, days=3, seed=5)
     since = world.now - timedelta(days=4)
     async with rig_of(
         world=world,
-        lists=SETTING,
         switches=Switches(page_rows=30, empty_pages=0.1),
         BRIDGE_SINCE=since.isoformat(),
         BRIDGE_BATCH_EVENTS="50",
@@ -118,7 +104,7 @@ async def test_killed_again_and_again_while_the_world_goes_on(rig_of: Any) -> No
 
 async def test_a_scan_goes_on_where_it_was(rig_of: Any) -> None:
     """After a crash in the middle of a long message, its pages are not read from the start."""
-    world = World(start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC), quiet=True)
+    world = quiet_world()
     list_id = world.add_list("News").list_id
     emails = [f"contact{number}@example.com" for number in range(600)]
     world.send_broadcast(list_id, emails)
@@ -150,9 +136,9 @@ async def test_a_scan_goes_on_where_it_was(rig_of: Any) -> None:
 
 async def test_a_full_disk_only_delays(rig_of: Any) -> None:
     """Writes that fail for want of space are tried again, and nothing is lost."""
-    world = history()
+    world = retailer(contacts=40, days=3, seed=5)
     since = world.now - timedelta(days=4)
-    async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat()) as rig:
+    async with rig_of(world=world, BRIDGE_SINCE=since.isoformat()) as rig:
         assert (await rig.run("run", "--once")).code == 0
         rig.clock.advance(timedelta(hours=8))
         command = traced(rig.command("run", "--once"), "pwrite64:error=ENOSPC:when=20..21")

@@ -2,51 +2,34 @@
 
 import json
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import anyio
 import pytest
+from rig import Rig, quiet_world, retailer
 
 from bridge.sandbox.clock import Clock
-from bridge.sandbox.judge import judge
 from bridge.sandbox.switches import Switches
-from bridge.sandbox.verdict import Verdict
-from bridge.sandbox.world import World
 
 pytestmark = pytest.mark.anyio
 
-LISTS = {12345: 777, 13456: 779}
-SETTING = "12345=777,13456=Customer ID"
 
-
-def living_world(contacts: int = 40, seed: int = 7) -> World:
-    """A small retailer with three days behind it."""
-    now = datetime(2026, 6, 3, 15, 0, tzinfo=UTC)
-    return World(seed=seed, start=now, contacts=contacts, history=timedelta(days=3))
-
-
-def verdict_on(rig: Any, since: datetime, **options: Any) -> Verdict:
-    """The judge's word on all that Segment received."""
-    return judge(rig.world, rig.segment.received(), lists=LISTS, since=since, **options)
-
-
-def assert_clean(rig: Any) -> None:
-    """Segment dropped nothing, and a strict reader has nothing to say."""
-    assert not rig.segment.dropped
-    assert not rig.segment.complaints, rig.segment.complaint_examples
+def assert_clean(rig: Rig) -> None:
+    """Segment dropped nothing, a strict reader has nothing to say, and nothing was refused."""
+    assert not rig.complaints()
     assert set(rig.segment.requests) <= {200}
 
 
 async def test_once_delivers_exactly_what_is_due_and_again_nothing(rig_of: Any) -> None:
     """A catch-up delivers all history since the horizon; a second one has nothing to send."""
-    world = living_world()
+    world = retailer(contacts=40, days=3, seed=7)
     since = world.now - timedelta(days=5)
-    async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat()) as rig:
+    async with rig_of(world=world, BRIDGE_SINCE=since.isoformat()) as rig:
         first = await rig.run("run", "--once")
         assert first.code == 0, first.err
-        verdict = verdict_on(rig, since)
+        verdict = rig.verdict(since)
         assert verdict.ok, verdict
         assert all(verdict.delivered[name] for name in verdict.expected)
         assert len(verdict.delivered) == 8
@@ -61,13 +44,13 @@ async def test_once_delivers_exactly_what_is_due_and_again_nothing(rig_of: Any) 
 
 async def test_after_changes_exactly_the_changes(rig_of: Any) -> None:
     """Every later catch-up delivers what happened since the one before."""
-    world = living_world()
+    world = retailer(contacts=40, days=3, seed=7)
     since = world.now - timedelta(days=5)
-    async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat()) as rig:
+    async with rig_of(world=world, BRIDGE_SINCE=since.isoformat()) as rig:
         for _ in range(3):
             done = await rig.run("run", "--once")
             assert done.code == 0, done.err
-            verdict = verdict_on(rig, since)
+            verdict = rig.verdict(since)
             assert verdict.ok, verdict
             rig.clock.advance(timedelta(hours=7))
         assert rig.segment.duplicates == 0
@@ -76,15 +59,15 @@ async def test_after_changes_exactly_the_changes(rig_of: Any) -> None:
 
 async def test_the_first_start_takes_history_as_known(rig_of: Any) -> None:
     """Without BRIDGE_SINCE contacts are identified, and only what happens from then on is sent."""
-    world = living_world()
-    async with rig_of(world=world, lists=SETTING) as rig:
+    world = retailer(contacts=40, days=3, seed=7)
+    async with rig_of(world=world) as rig:
         started = rig.clock.now
         assert (await rig.run("run", "--once")).code == 0
         counts = rig.segment.counts()
         assert set(counts) == {"identify"}
         rig.clock.advance(timedelta(hours=12))
         assert (await rig.run("run", "--once")).code == 0
-        verdict = verdict_on(rig, started, first_look=started)
+        verdict = rig.verdict(started, first_look=started)
         assert verdict.ok, verdict
         assert rig.segment.counts()["Email Opened"] > 0
         assert_clean(rig)
@@ -111,13 +94,12 @@ async def test_the_first_start_takes_history_as_known(rig_of: Any) -> None:
 )
 async def test_right_under_every_reading_of_the_api(rig_of: Any, switches: Switches) -> None:
     """The running service finds everything, whatever the undocumented parameters mean."""
-    world = living_world(contacts=25)
+    world = retailer(contacts=25, days=3, seed=7)
     since = world.now - timedelta(days=5)
     clock = Clock(world.now, speed=7200)
     async with rig_of(
         world=world,
         clock=clock,
-        lists=SETTING,
         switches=switches,
         BRIDGE_SINCE=since.isoformat(),
         BRIDGE_POLL_INTERVAL="0.2",
@@ -129,14 +111,14 @@ async def test_right_under_every_reading_of_the_api(rig_of: Any, switches: Switc
         assert await process.wait() == 0
         done = await rig.run("run", "--once")
         assert done.code == 0, done.err
-        verdict = verdict_on(rig, since, extra_fields=switches.extra_fields)
+        verdict = rig.verdict(since, extra_fields=switches.extra_fields)
         assert verdict.ok, verdict
         assert_clean(rig)
 
 
 async def test_a_new_order_is_sent_as_what_the_total_rose_by(rig_of: Any) -> None:
     """Totals are cumulative: each event carries the difference, to the cent, with its own id."""
-    world = World(start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC), quiet=True)
+    world = quiet_world()
     list_id = world.add_list("News").list_id
     world.subscribe(list_id, "ann@example.com")
     async with rig_of(world=world, lists=str(list_id)) as rig:
@@ -156,7 +138,7 @@ async def test_a_new_order_is_sent_as_what_the_total_rose_by(rig_of: Any) -> Non
 
 async def test_a_contact_that_changes_back_is_a_new_change(rig_of: Any) -> None:
     """Each change of a contact is an identify with an id of its own, also the way back."""
-    world = World(start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC), quiet=True)
+    world = quiet_world()
     owner = world.add_list("News")
     field = world.add_field(owner.list_id, "Customer ID")
     world.subscribe(owner.list_id, "ann@example.com")
@@ -190,9 +172,9 @@ async def test_a_contact_that_changes_back_is_a_new_change(rig_of: Any) -> None:
 
 async def test_events_that_are_not_wanted_are_not_sent_later_either(rig_of: Any) -> None:
     """BRIDGE_EVENTS filters; what was filtered counts as known when it is changed."""
-    world = living_world(contacts=20)
+    world = retailer(contacts=20, days=3, seed=7)
     since = (world.now - timedelta(days=5)).isoformat()
-    async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since) as rig:
+    async with rig_of(world=world, BRIDGE_SINCE=since) as rig:
         some = "Email Opened,Unsubscribed"
         assert (await rig.run("run", "--once", BRIDGE_EVENTS=some)).code == 0
         counts = Counter(rig.segment.counts())
@@ -204,9 +186,9 @@ async def test_events_that_are_not_wanted_are_not_sent_later_either(rig_of: Any)
 
 async def test_preview_sends_and_stores_nothing(rig_of: Any) -> None:
     """What preview prints is what a catch-up then sends."""
-    world = living_world(contacts=20)
+    world = retailer(contacts=20, days=3, seed=7)
     since = (world.now - timedelta(days=5)).isoformat()
-    async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since) as rig:
+    async with rig_of(world=world, BRIDGE_SINCE=since) as rig:
         shown = await rig.run("preview")
         assert shown.code == 0, shown.err
         assert not rig.state.exists()
@@ -218,7 +200,7 @@ async def test_preview_sends_and_stores_nothing(rig_of: Any) -> None:
 
 async def test_the_service_polls_and_delivers_while_it_runs(rig_of: Any) -> None:
     """What happens at Listrak arrives while the service runs, without another start."""
-    world = World(start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC), quiet=True)
+    world = quiet_world()
     list_id = world.add_list("News").list_id
     world.subscribe(list_id, "ann@example.com")
     async with rig_of(world=world, lists=str(list_id), BRIDGE_POLL_INTERVAL="0.1") as rig:

@@ -1,24 +1,14 @@
 """What servers and networks do to each other: nothing is lost, nothing is dropped."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from rig import quiet_world, retailer
 
-from bridge.sandbox.judge import judge
 from bridge.sandbox.switches import Switches
-from bridge.sandbox.world import World
 
 pytestmark = pytest.mark.anyio
-
-LISTS: dict[int, int | None] = {12345: 777, 13456: 779}
-SETTING = "12345=777,13456=779"
-
-
-def history() -> World:
-    """Two days of a small retailer."""
-    now = datetime(2026, 6, 3, 15, 0, tzinfo=UTC)
-    return World(seed=3, start=now, contacts=25, history=timedelta(days=2))
 
 
 @pytest.mark.parametrize(
@@ -36,20 +26,20 @@ def history() -> World:
 )
 async def test_a_catch_up_outlasts_a_poor_listrak(rig_of: Any, fault: str) -> None:
     """Throttled, failing, torn or expired: tried again until all is read."""
-    world = history()
+    world = retailer()
     since = world.now - timedelta(days=4)
     async with rig_of(
-        world=world, lists=SETTING, switches=Switches(page_rows=40), BRIDGE_SINCE=since.isoformat()
+        world=world, switches=Switches(page_rows=40), BRIDGE_SINCE=since.isoformat()
     ) as rig:
         rig.listrak.faults.add(fault)
         done = await rig.run("run", "--once")
         assert done.code == 0, done.err
         rig.listrak.faults.clear()
-        verdict = judge(world, rig.segment.received(), lists=LISTS, since=since)
+        verdict = rig.verdict(since)
         if "404" in fault:
             # A message that was not there for once is caught up with the next time.
             assert (await rig.run("run", "--once")).code == 0
-            verdict = judge(world, rig.segment.received(), lists=LISTS, since=since)
+            verdict = rig.verdict(since)
         assert verdict.ok, verdict
 
 
@@ -67,27 +57,24 @@ async def test_a_catch_up_outlasts_a_poor_listrak(rig_of: Any, fault: str) -> No
 )
 async def test_a_catch_up_outlasts_a_poor_segment(rig_of: Any, fault: str) -> None:
     """Whatever Segment answers for a while, everything arrives, and no event is given up."""
-    world = history()
+    world = retailer()
     since = world.now - timedelta(days=4)
-    async with rig_of(
-        world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat(), BRIDGE_BATCH_EVENTS="40"
-    ) as rig:
+    async with rig_of(world=world, BRIDGE_SINCE=since.isoformat(), BRIDGE_BATCH_EVENTS="40") as rig:
         rig.segment.faults.add(fault)
         done = await rig.run("run", "--once")
         assert done.code == 0, done.err
-        verdict = judge(world, rig.segment.received(), lists=LISTS, since=since)
+        verdict = rig.verdict(since)
         assert verdict.ok, verdict
-        assert not rig.segment.complaints, rig.segment.complaint_examples
+        assert not rig.complaints()
         assert "No dead letters" in (await rig.run("dead-letters", "list")).out
 
 
 async def test_expiring_cursors_and_tokens(rig_of: Any) -> None:
     """A cursor that isn't taken any more restarts its scan; a token is renewed before it ends."""
-    world = history()
+    world = retailer()
     since = world.now - timedelta(days=4)
     async with rig_of(
         world=world,
-        lists=SETTING,
         token_lifetime=1.0,
         switches=Switches(page_rows=15, cursor_lifetime=3600.0),
         BRIDGE_SINCE=since.isoformat(),
@@ -101,16 +88,16 @@ async def test_expiring_cursors_and_tokens(rig_of: Any) -> None:
         rig.clock.advance(timedelta(hours=3))
         done = await rig.run("run", "--once")
         assert done.code == 0, done.err
-        verdict = judge(world, rig.segment.received(), lists=LISTS, since=since)
+        verdict = rig.verdict(since)
         assert verdict.ok, verdict
 
 
 async def test_one_bad_event_never_takes_its_batch_along(rig_of: Any) -> None:
     """An event that Segment refuses becomes a dead letter with the reason; all others arrive."""
-    world = history()
+    world = retailer()
     since = world.now - timedelta(days=4)
     poisoned = sorted(contact for contact in world.lists[12345].contacts)[:2]
-    async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat()) as rig:
+    async with rig_of(world=world, BRIDGE_SINCE=since.isoformat()) as rig:
         rig.segment.refuse = lambda event: (
             event.get("anonymousId") in poisoned and event["type"] == "identify"
         )
@@ -133,9 +120,9 @@ async def test_one_bad_event_never_takes_its_batch_along(rig_of: Any) -> None:
 
 async def test_a_segment_that_refuses_everything_is_waited_for(rig_of: Any) -> None:
     """400 to everything is no reason to give events up: 75, and all of them arrive later."""
-    world = history()
+    world = retailer()
     since = world.now - timedelta(days=4)
-    async with rig_of(world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat()) as rig:
+    async with rig_of(world=world, BRIDGE_SINCE=since.isoformat()) as rig:
         rig.segment.faults.add("status:code=400")
         done = await rig.run("run", "--once", within=90)
         assert done.code == 75, done.err
@@ -143,13 +130,13 @@ async def test_a_segment_that_refuses_everything_is_waited_for(rig_of: Any) -> N
         assert "No dead letters" in (await rig.run("dead-letters", "list")).out
         rig.segment.faults.clear()
         assert (await rig.run("run", "--once")).code == 0
-        verdict = judge(world, rig.segment.received(), lists=LISTS, since=since)
+        verdict = rig.verdict(since)
         assert verdict.ok, verdict
 
 
 async def test_what_segment_would_drop_silently_is_caught_before(rig_of: Any) -> None:
     """An event over 32,000 bytes is a dead letter, not a loss without a word."""
-    world = World(start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC), quiet=True)
+    world = quiet_world()
     list_id = world.add_list("News").list_id
     world.subscribe(list_id, "ann@example.com")
     world.send_broadcast(list_id, ["ann@example.com"], subject="é" * 17_000)

@@ -2,20 +2,17 @@
 
 import signal
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import pytest
+from rig import quiet_world, retailer
 
-from bridge.sandbox.judge import judge
 from bridge.sandbox.switches import Switches
-from bridge.sandbox.world import World
 
 pytestmark = pytest.mark.anyio
 
-LISTS: dict[int, int | None] = {12345: 777, 13456: 779}
-SETTING = "12345=777,13456=779"
 DRAIN = 3.0
 
 
@@ -39,16 +36,10 @@ async def test_a_stop_ends_in_time_and_loses_nothing(
     rig_of: Any, segment: str, listrak: str, number: signal.Signals
 ) -> None:
     """SIGTERM and SIGINT: exit 0 within BRIDGE_DRAIN_TIMEOUT, both servers well or not."""
-    world = World(
-        seed=5,
-        start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC),
-        contacts=30,
-        history=timedelta(days=2),
-    )
+    world = retailer(contacts=30, seed=5)
     since = world.now - timedelta(days=4)
     async with rig_of(
         world=world,
-        lists=SETTING,
         switches=Switches(page_rows=20),
         BRIDGE_SINCE=since.isoformat(),
         BRIDGE_DRAIN_TIMEOUT=str(DRAIN),
@@ -73,16 +64,16 @@ async def test_a_stop_ends_in_time_and_loses_nothing(
         rig.listrak.faults.clear()
         done = await rig.run("run", "--once")
         assert done.code == 0, done.err
-        verdict = judge(rig.world, rig.segment.received(), lists=LISTS, since=since)
+        verdict = rig.verdict(since)
         assert verdict.ok, verdict
-        assert not rig.segment.complaints, rig.segment.complaint_examples
+        assert not rig.complaints()
         letters = await rig.run("dead-letters", "list")
         assert "No dead letters" in letters.out
 
 
 async def test_a_stop_before_anything_began(rig_of: Any) -> None:
     """SIGTERM while the service can't reach Listrak yet ends it as well."""
-    world = World(start=datetime(2026, 6, 3, tzinfo=UTC), quiet=True)
+    world = quiet_world()
     list_id = world.add_list("News").list_id
     async with rig_of(world=world, lists=str(list_id)) as rig:
         rig.listrak.faults.add("silent")
@@ -95,15 +86,10 @@ async def test_a_stop_before_anything_began(rig_of: Any) -> None:
 
 async def test_what_was_read_arrives_before_the_end(rig_of: Any) -> None:
     """With both servers well, a stop sends on what was read and saves it: nothing is repeated."""
-    world = World(
-        seed=5,
-        start=datetime(2026, 6, 3, 15, 0, tzinfo=UTC),
-        contacts=30,
-        history=timedelta(days=2),
-    )
+    world = retailer(contacts=30, seed=5)
     since = world.now - timedelta(days=4)
     async with rig_of(
-        world=world, lists=SETTING, BRIDGE_SINCE=since.isoformat(), BRIDGE_FLUSH_INTERVAL="30"
+        world=world, BRIDGE_SINCE=since.isoformat(), BRIDGE_FLUSH_INTERVAL="30"
     ) as rig:
         process = await rig.start("run")
         await rig.until(lambda: rig.listrak.requests["/v1/List/{listId}/Contact"] > 0)

@@ -2,24 +2,15 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-
-from bridge.sandbox.world import World
+from rig import retailer
 
 pytestmark = pytest.mark.anyio
-
-SETTING = "12345=777,13456=779"
-
-
-def history() -> World:
-    """Two days of a small retailer."""
-    now = datetime(2026, 6, 3, 15, 0, tzinfo=UTC)
-    return World(seed=3, start=now, contacts=25, history=timedelta(days=2))
 
 
 async def started(rig: Any) -> str:
@@ -58,11 +49,10 @@ def adds_up(counts: dict[str, float]) -> bool:
 
 async def test_health_and_metrics(rig_of: Any) -> None:
     """/livez while it lives, /readyz when it works, /metrics adds up at any time."""
-    world = history()
+    world = retailer()
     since = world.now - timedelta(days=4)
     async with rig_of(
         world=world,
-        lists=SETTING,
         BRIDGE_SINCE=since.isoformat(),
         BRIDGE_STATUS_BIND="127.0.0.1:0",
         BRIDGE_POLL_INTERVAL="0.2",
@@ -101,7 +91,7 @@ async def is_waiting(address: str) -> bool:
 
 async def test_a_taken_port_is_a_configuration_error(rig_of: Any) -> None:
     """The service names BRIDGE_STATUS_BIND and ends with 78; a catch-up goes on without."""
-    async with rig_of(world=history(), BRIDGE_STATUS_BIND="127.0.0.1:0") as rig:
+    async with rig_of(world=retailer(), BRIDGE_STATUS_BIND="127.0.0.1:0") as rig:
         address = await started(rig)
         taken = address.removeprefix("http://")
         other = {"BRIDGE_STATUS_BIND": taken, "BRIDGE_STATE": str(rig.folder / "other.db")}
@@ -114,10 +104,9 @@ async def test_a_taken_port_is_a_configuration_error(rig_of: Any) -> None:
 @pytest.mark.parametrize("level", ["debug", "info"])
 async def test_logs_are_json_and_carry_no_secret_and_no_address(rig_of: Any, level: str) -> None:
     """One JSON object a line, whatever goes wrong; addresses at most at debug level."""
-    world = history()
+    world = retailer()
     async with rig_of(
         world=world,
-        lists=SETTING,
         BRIDGE_SINCE="2026-05-25T00:00:00Z",
         BRIDGE_LOG_LEVEL=level,
         BRIDGE_POLL_INTERVAL="0.2",
@@ -146,9 +135,9 @@ async def test_counters_in_the_state_file_add_up(rig_of: Any) -> None:
     """After any number of runs, kills among them, the state file's counters balance."""
     from bridge.state.store import open_store
 
-    world = history()
+    world = retailer()
     async with rig_of(
-        world=world, lists=SETTING, BRIDGE_SINCE="2026-05-25T00:00:00Z", BRIDGE_BATCH_EVENTS="20"
+        world=world, BRIDGE_SINCE="2026-05-25T00:00:00Z", BRIDGE_BATCH_EVENTS="20"
     ) as rig:
         for goal in (40, 120, 260):
             process = await rig.start("run")

@@ -1,6 +1,7 @@
 """Finds the emails of a list that are to be tracked."""
 
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from bridge.errors import MissingError
 from bridge.flow.ledger import Ledger
@@ -9,6 +10,9 @@ from bridge.listrak import times
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
 from bridge.state.store import Store
+from bridge.telemetry import log
+
+Row = TypeVar("Row")
 
 
 class Discovery:
@@ -45,15 +49,15 @@ class Discovery:
         listed = await self._listrak.messages(list_id)
         found: list[Any] = []
         for row in listed:
-            sent = self._zone.instant(row.send_date)
+            sent = self._zone.lenient(row.send_date)
             # Without a date it may be about to be sent, or have been: its rows will tell.
             if not sent or sent >= oldest:
                 found.append((list_id, "broadcast", row.message_id, 0, row.campaign_id or 0, sent))
         if not tests:
             return found
         seen = {row.message_id for row in listed}
-        for test in await self._listrak.split_tests(list_id):
-            ended = self._zone.instant(test.end_date)
+        for test in await self._if_any(self._listrak.split_tests(list_id)):
+            ended = self._zone.lenient(test.end_date)
             if ended and ended < oldest:
                 continue
             for message_id in await self._listrak.split_test_messages(list_id, test.split_test_id):
@@ -68,7 +72,7 @@ class Discovery:
             row = await self._listrak.message(f"List/{list_id}/Message/{message_id}")
         except MissingError:
             return []
-        sent = self._zone.instant(row.send_date)
+        sent = self._zone.lenient(row.send_date)
         if sent and sent < oldest:
             return []
         return [(list_id, "broadcast", message_id, 0, row.campaign_id or 0, sent)]
@@ -76,12 +80,20 @@ class Discovery:
     async def _going_on(self, list_id: int) -> list[Any]:
         """Conversation and transactional messages."""
         found: list[Any] = []
-        for talk in await self._listrak.conversations(list_id):
+        for talk in await self._if_any(self._listrak.conversations(list_id)):
             number = talk.conversation_id
             for row in await self._listrak.conversation_messages(list_id, number):
                 campaign = row.campaign_id or talk.campaign_id or 0
                 found.append((list_id, "conversation", row.message_id, number, campaign, ""))
-        for mail in await self._listrak.transactional_messages(list_id):
+        for mail in await self._if_any(self._listrak.transactional_messages(list_id)):
             number = mail.transactional_message_id
             found.append((list_id, "transactional", number, 0, mail.campaign_id or 0, ""))
         return found
+
+    async def _if_any(self, listing: Awaitable[list[Row]]) -> list[Row]:
+        """A listing, empty where the account has no such thing at all."""
+        try:
+            return await listing
+        except MissingError as error:
+            log.info("listing.missing", reason=str(error))
+            return []

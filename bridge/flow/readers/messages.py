@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from anyio.abc import ObjectSendStream
 
-from bridge.errors import CursorError, TemporaryError
+from bridge.errors import CursorError, MissingError, TemporaryError
 from bridge.flow import scheduler
 from bridge.flow.ledger import Ledger
 from bridge.flow.look import Look, floor_of
@@ -56,10 +56,7 @@ class MessageReader:
         started = self._listrak.clock.now()
         begun = await self._ledger.store.looks.open_one(message.id)
         if begun is None:
-            summary = ""
-            if message.kind != "transactional":
-                counters = await self._listrak.summary(message.path)
-                summary = msgspec.json.encode(counters).decode()
+            summary = await self._summary(message)
             if not full and not scheduler.look_due(message, summary, started):
                 return None
             await self._ledger.write(lambda store: store.looks.begin(message.id, started, summary))
@@ -67,6 +64,16 @@ class MessageReader:
         look = await self._look(message, *begun)
         await self._read(look, source)
         return look
+
+    async def _summary(self, message: Message) -> str:
+        """A message's counters as text; "" where there are none, so that only a look can tell."""
+        if message.kind == "transactional":
+            return ""
+        try:
+            counters = await self._listrak.summary(message.path)
+        except MissingError:
+            return ""
+        return msgspec.json.encode(counters).decode()
 
     async def flush(self) -> None:
         """Somebody waits for the looks that were read so far."""
@@ -153,9 +160,9 @@ class MessageReader:
         else:
             detail = await self._listrak.message(message.path)
             subject, name = detail.subject, detail.google_analytics_campaign_name
-            sent_at = sent_at or self._zone.instant(detail.send_date)
+            sent_at = sent_at or self._zone.lenient(detail.send_date)
             if not sent_at and message.kind == "broadcast":
-                sent_at = self._zone.instant(await self._listrak.started(message.path))
+                sent_at = self._zone.lenient(await self._listrak.started(message.path))
         properties = events.properties_of(
             {
                 "email_id": str(message.message_id),

@@ -109,7 +109,7 @@ class ContactRules:
 
     def _unsubscribe_instant(self, row: wire.Contact) -> Instant:
         subscribed = max(
-            self.zone.instant(row.subscribe_date), self.zone.instant(row.resubscribe_date)
+            self.zone.lenient(row.subscribe_date), self.zone.lenient(row.resubscribe_date)
         )
         return self.zone.instant(row.unsubscribe_date, not_before=subscribed)
 
