@@ -2,11 +2,11 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 
@@ -30,6 +30,8 @@ from bridge.status import Health, status_server
 from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
 from bridge.telemetry import Metrics, log
+
+Answer = TypeVar("Answer")
 
 PATIENCE: Final = 60.0
 """Seconds that the service retries one call to Listrak before the poller turns to others."""
@@ -127,11 +129,13 @@ class Service:
     async def _work(self, ledger: Ledger, outlets: Outlets) -> None:
         first_start = await self._remember(ledger, "first_start", str(time.time()))
         worked_before = await ledger.store.recall("since") is not None
-        sources = await self._sources(outlets.listrak, worked_before=worked_before)
+        sources = await self._unless_stopped(
+            lambda: self._sources(outlets.listrak, worked_before=worked_before)
+        )
         self._health.ready = True
         self._notifier.tell("READY=1", f"STATUS={self._health.sentence()}")
         if sources is None:
-            sources = await self._insist(outlets.listrak)
+            sources = await self._unless_stopped(lambda: self._insist(outlets.listrak))
         if sources is None:
             return
         clock = outlets.listrak.clock
@@ -180,13 +184,19 @@ class Service:
             log.warning("bridge.source_unreachable", reason=str(error))
             return None
 
-    async def _insist(self, listrak: Listrak) -> list[SourceList] | None:
-        """Asks until Listrak answers; None if the service is to stop before."""
-        found: list[SourceList] | None = None
+    async def _insist(self, listrak: Listrak) -> list[SourceList]:
+        """Asks until Listrak answers."""
 
         def on_wait(error: TemporaryError, seconds: float) -> None:
             log.warning("bridge.source_unreachable", seconds=round(seconds, 1), reason=str(error))
 
+        return await persist(
+            lambda: resolve(listrak, self._settings.lists), patience=None, on_wait=on_wait
+        )
+
+    async def _unless_stopped(self, ask: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        """What is asked for, None if the service is to stop before the answer."""
+        found: Answer | None = None
         async with anyio.create_task_group() as asking:
 
             async def watch() -> None:
@@ -194,9 +204,7 @@ class Service:
                 asking.cancel_scope.cancel()
 
             asking.start_soon(watch)
-            found = await persist(
-                lambda: resolve(listrak, self._settings.lists), patience=None, on_wait=on_wait
-            )
+            found = await ask()
             asking.cancel_scope.cancel()
         return found
 
