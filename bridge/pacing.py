@@ -36,6 +36,21 @@ class Rate:
             await self._limiter.acquire(units)
 
 
+async def unless(stop: anyio.Event, work: Callable[[], Awaitable[Result]]) -> Result | None:
+    """What `work` comes to; it is cancelled, and comes to None, when `stop` is set before."""
+    found: Result | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            await stop.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(watch)
+        found = await work()
+        tasks.cancel_scope.cancel()
+    return found
+
+
 def wait_before(error: BaseException | None, attempt: int) -> float:
     """Seconds to wait after the `attempt`th failure: what the server asked for, else growing.
 

@@ -2,11 +2,11 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio
 
@@ -22,7 +22,7 @@ from bridge.listrak import times
 from bridge.listrak.auth import Auth
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
-from bridge.pacing import persist
+from bridge.pacing import persist, unless
 from bridge.segment.client import Segment
 from bridge.settings import Settings
 from bridge.state.store import Store, open_store
@@ -30,8 +30,6 @@ from bridge.status import Health, status_server
 from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
 from bridge.telemetry import Metrics, log
-
-Answer = TypeVar("Answer")
 
 PATIENCE: Final = 60.0
 """Seconds that the service retries one call to Listrak before the poller turns to others."""
@@ -129,13 +127,13 @@ class Service:
     async def _work(self, ledger: Ledger, outlets: Outlets) -> None:
         first_start = await self._remember(ledger, "first_start", str(time.time()))
         worked_before = await ledger.store.recall("since") is not None
-        sources = await self._unless_stopped(
-            lambda: self._sources(outlets.listrak, worked_before=worked_before)
+        sources = await unless(
+            self._stop, lambda: self._sources(outlets.listrak, worked_before=worked_before)
         )
         self._health.ready = True
         self._notifier.tell("READY=1", f"STATUS={self._health.sentence()}")
         if sources is None:
-            sources = await self._unless_stopped(lambda: self._insist(outlets.listrak))
+            sources = await unless(self._stop, lambda: self._insist(outlets.listrak))
         if sources is None:
             return
         clock = outlets.listrak.clock
@@ -193,20 +191,6 @@ class Service:
         return await persist(
             lambda: resolve(listrak, self._settings.lists), patience=None, on_wait=on_wait
         )
-
-    async def _unless_stopped(self, ask: Callable[[], Awaitable[Answer]]) -> Answer | None:
-        """What is asked for, None if the service is to stop before the answer."""
-        found: Answer | None = None
-        async with anyio.create_task_group() as asking:
-
-            async def watch() -> None:
-                await self._stop.wait()
-                asking.cancel_scope.cancel()
-
-            asking.start_soon(watch)
-            found = await ask()
-            asking.cancel_scope.cancel()
-        return found
 
     def _pipeline(
         self, ledger: Ledger, outlets: Outlets, sources: list[SourceList], horizon: str

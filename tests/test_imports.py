@@ -45,6 +45,7 @@ LAYERS = [
     ["bridge.flow.rules.activity", "bridge.flow.rules.contacts"],
     ["bridge.flow.ledger"],
     ["bridge.flow.readers"],
+    ["bridge.flow.readers.restart"],
     [
         "bridge.flow.readers.discovery",
         "bridge.flow.readers.messages",

@@ -23,8 +23,6 @@ WAL_BUG_UP_TO = (3, 51, 2)
 WAL_BUG_MENDED = {(3, 50, 7), (3, 44, 6)}
 """SQLite versions with a rare bug that needs two writing connections; the bridge has one."""
 
-Finding = tuple[str, str, str]
-
 
 async def check_all(settings: Settings) -> int:
     """Prints what was found; returns the exit code, the gravest of all."""

@@ -20,6 +20,7 @@ from bridge.flow.rules.contacts import ContactRules
 from bridge.flow.source import SourceList
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
+from bridge.pacing import unless
 from bridge.telemetry import Metrics
 
 
@@ -94,15 +95,8 @@ class Pipeline:
         async with anyio.create_task_group() as actors:
             actors.start_soon(self._make_sender().run, parcel_out)
             actors.start_soon(mapper.run, page_out, parcel_in)
-            async with page_in, anyio.create_task_group() as polling:
-
-                async def watch() -> None:
-                    await stop.wait()
-                    polling.cancel_scope.cancel()
-
-                polling.start_soon(watch)
-                await poll(self._poller(page_in))
-                polling.cancel_scope.cancel()
+            async with page_in:
+                await unless(stop, lambda: poll(self._poller(page_in)))
 
     def _poller(self, pages: ObjectSendStream[Page]) -> Poller:
         pacing = self._pacing

@@ -22,7 +22,6 @@ from bridge.errors import (
 START = "Start"
 MOST_ROWS = 5000
 DEFAULT_ROWS = 1000
-MOST_FIELDS = 30
 
 Data = TypeVar("Data")
 Row = TypeVar("Row")

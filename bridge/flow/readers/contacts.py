@@ -6,10 +6,10 @@ from typing import Final
 
 from anyio.abc import ObjectSendStream
 
-from bridge.errors import CursorError, TemporaryError
 from bridge.flow import scheduler
 from bridge.flow.ledger import Ledger
 from bridge.flow.page import ContactPage, Flush, Page, Tally
+from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
@@ -17,10 +17,6 @@ from bridge.listrak.times import Instant, Zone
 from bridge.segment import events
 from bridge.state.keys import KnownKeys
 from bridge.state.records import Position
-from bridge.telemetry import log
-
-MOST_RESTARTS: Final = 3
-"""Refused cursors in one look after which it is left for later."""
 
 CHUNK: Final = 1000
 """Known contacts that are compared with a sweep at once."""
@@ -68,15 +64,11 @@ class ContactReader:
         reading = _Reading(source, sweep, Tally())
         previous = (await store.list_state(source.list_id)).contacts_at
         reading.previous = times.from_seconds(previous) if previous else ""
-        for restart in range(MOST_RESTARTS + 1):
-            try:
-                await self._read_contacts(reading, position)
-                break
-            except CursorError as error:
-                log.warning("contacts.restarted", list=source.list_id, reason=str(error))
-                if restart == MOST_RESTARTS:
-                    raise TemporaryError(str(error)) from error
-                position = []
+        await read_from(
+            position,
+            lambda position: self._read_contacts(reading, position),
+            f"contacts of list {source.list_id}",
+        )
         await self._ledger.write(lambda store: store.contacts.complete_look(source.list_id))
 
     async def _read_contacts(self, reading: _Reading, position: Position) -> None:

@@ -1,16 +1,16 @@
 """Reads a message: asks whether it moved, and if so reads its rows and its clicks."""
 
 from dataclasses import replace
-from typing import Final
 
 import msgspec
 from anyio.abc import ObjectSendStream
 
-from bridge.errors import CursorError, MissingError, TemporaryError
+from bridge.errors import MissingError
 from bridge.flow import scheduler
 from bridge.flow.ledger import Ledger
 from bridge.flow.look import Look, floor_of
 from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage, Page
+from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
@@ -18,11 +18,7 @@ from bridge.listrak.times import Instant, Zone
 from bridge.segment import events
 from bridge.state.keys import KnownKeys
 from bridge.state.records import Message, Position
-from bridge.telemetry import log
 from bridge.vocabulary import CLICKED
-
-MOST_RESTARTS: Final = 3
-"""Refused cursors in one look after which it is left for later."""
 
 
 class MessageReader:
@@ -61,7 +57,8 @@ class MessageReader:
                 return None
             await self._ledger.write(lambda store: store.looks.begin(message.id, started, summary))
             begun = (started, summary, [])
-        look = await self._look(message, *begun)
+        started_at, _summary, position = begun
+        look = await self._look(message, started_at, position)
         await self._read(look, source)
         return look
 
@@ -79,7 +76,7 @@ class MessageReader:
         """Somebody waits for the looks that were read so far."""
         await self._pages.send(Flush())
 
-    async def _look(self, message: Message, started_at: float, _: str, position: Position) -> Look:
+    async def _look(self, message: Message, started_at: float, position: Position) -> Look:
         store = self._ledger.store
         first = message.looked_at is None
         since = times.seconds(self._horizon) if first else started_at
@@ -95,22 +92,21 @@ class MessageReader:
         )
 
     async def _read(self, look: Look, source: SourceList) -> None:
-        """All pages of a look from its position on; from the start where a cursor is refused."""
-        for restart in range(MOST_RESTARTS + 1):
-            try:
-                stage, link_id, cursor = (look.position or ["activity", 0, wire.START])[:3]
-                if stage == "activity":
-                    await self._read_activity(look, source, str(cursor))
-                    link_id, cursor = 0, wire.START
-                if look.message.kind != "transactional" and CLICKED in self._wanted:
-                    await self._read_clicks(look, int(link_id or 0), str(cursor))
-                break
-            except CursorError as error:
-                log.warning("look.restarted", message=look.message.path, reason=str(error))
-                if restart == MOST_RESTARTS:
-                    raise TemporaryError(str(error)) from error
-                look.position = []
+        """All pages of a look, from its position on."""
+        await read_from(
+            look.position,
+            lambda position: self._read_stages(look, source, position),
+            look.message.path,
+        )
         await self._send(look, LastPage(look, look.pages.enter()))
+
+    async def _read_stages(self, look: Look, source: SourceList, position: Position) -> None:
+        stage, link_id, cursor = position or ["activity", 0, wire.START]
+        if stage == "activity":
+            await self._read_activity(look, source, str(cursor))
+            link_id, cursor = 0, wire.START
+        if look.message.kind != "transactional" and CLICKED in self._wanted:
+            await self._read_clicks(look, int(link_id or 0), str(cursor))
 
     async def _read_activity(self, look: Look, source: SourceList, cursor: str) -> None:
         more: str | None = cursor
@@ -138,7 +134,7 @@ class MessageReader:
                 position: Position = (
                     ["clicks", link.link_id, more]
                     if more
-                    else ["clicks", link.link_id + 1, "Start"]
+                    else ["clicks", link.link_id + 1, wire.START]
                 )
                 number = look.pages.enter()
                 await self._send(
