@@ -1,12 +1,12 @@
 """How fast and how patiently: rate limits and waits between tries, on libraries' arithmetic."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
 from aiolimiter import AsyncLimiter
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay
-from tenacity.stop import stop_base, stop_never
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_exponential_jitter
 
 from bridge.errors import CredentialsError, TemporaryError
@@ -76,7 +76,21 @@ async def persist(
     `patience` is in seconds, None for ever; `on_wait(error, seconds)` is told of every wait before
     `sleep` waits. What is of a kind to `give_up_on` is raised at once.
     """
-    stop: stop_base = stop_never if patience is None else stop_before_delay(patience)
+    began = time.monotonic()
+    try:
+        return await call()
+    except TemporaryError as error:
+        # Only from here on is there something to arrange: nearly every call ends above.
+        failed = [error]
+
+    async def attempt() -> Result:
+        if failed:
+            raise failed.pop()
+        return await call()
+
+    def stop(state: RetryCallState) -> bool:
+        elapsed = time.monotonic() - began
+        return patience is not None and elapsed + state.upcoming_sleep >= patience
 
     def wait(state: RetryCallState) -> float:
         return wait_before(
@@ -87,9 +101,6 @@ async def persist(
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, TemporaryError):
             on_wait(error, state.upcoming_sleep)
-
-    async def attempt() -> Result:
-        return await call()
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(

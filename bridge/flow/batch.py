@@ -16,10 +16,6 @@ class Batch:
     shares: list[tuple[Parcel, int]] = field(default_factory=list)
     event_bytes: int = 0
 
-    def owners(self) -> list[Parcel]:
-        """The parcel of each event."""
-        return [parcel for parcel, count in self.shares for _ in range(count)]
-
 
 class Batcher:
     """Fills batches up to a number of events and of bytes; an event is never split or reordered."""
@@ -35,23 +31,23 @@ class Batcher:
     def add(self, parcel: Parcel) -> list[Batch]:
         """Takes a parcel's events in; returns the batches that are full."""
         full: list[Batch] = []
-        # Each event with the comma before it; ends[n] is the size of the first n + 1.
-        ends = list(accumulate(len(event) + 1 for event in parcel.events))
+        # sizes[n] is that of the first n events.
+        sizes = list(accumulate(map(len, parcel.events), initial=0))
         start = 0
         while start < len(parcel.events):
             batch = self._batch
-            used = ends[start - 1] if start else 0
             room = self._most_bytes - wire.size(len(batch.events), batch.event_bytes)
-            stop = min(
-                bisect_right(ends, used + room),
-                start + self._most_events - len(batch.events),
+            # Each event with the comma before it.
+            fit = bisect_right(
+                range(len(sizes)), sizes[start] + start + room, key=lambda n: sizes[n] + n
             )
+            stop = min(fit - 1, start + self._most_events - len(batch.events))
             if stop <= start:
                 full.append(self.take())
                 continue
             batch.events += parcel.events[start:stop]
             batch.shares.append((parcel, stop - start))
-            batch.event_bytes += ends[stop - 1] - used - (stop - start)
+            batch.event_bytes += sizes[stop] - sizes[start]
             start = stop
         if len(self._batch.events) == self._most_events:
             full.append(self.take())

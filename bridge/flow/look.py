@@ -1,5 +1,6 @@
 """A look: one reading of a message from its first activity row to its last click."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, Generic, TypeVar
@@ -79,9 +80,11 @@ class Look:
         """The head of the identity of all events of that name of this message."""
         return events.identity(event, self._identity, "")
 
-    def bucket(self, day: str) -> int:
-        """The bucket of a row by its send (or click) date: what can be forgotten together."""
-        return 0 if self.message.kind == "broadcast" else bucket_of(day[:10], self._buckets)
+    def buckets(self, dates: Sequence[str]) -> list[int]:
+        """The buckets of rows by their send (or click) dates: what can be forgotten together."""
+        if self.message.kind == "broadcast":
+            return [0] * len(dates)
+        return [bucket_of(date[:10], self._buckets) for date in dates]
 
     def best_known(self, activity: Instant, sent: Instant) -> Instant:
         """The earliest instant that fits what was seen, for what has no date of its own.

@@ -31,7 +31,7 @@ from bridge.flow.progress import Progress, progress_of
 from bridge.flow.rules.activity import ActivityRules
 from bridge.flow.rules.contacts import ContactRules
 from bridge.segment import events
-from bridge.state.keys import sorted_keys
+from bridge.state.keys import heads, sorted_keys
 from bridge.state.records import DeadLetter
 from bridge.state.store import Store
 from bridge.telemetry import Metrics, log
@@ -94,7 +94,7 @@ class Mapper:
     async def _look_page(self, page: ActivityPage | ClickPage, mapped: Mapped) -> Parcel:
         look = page.look
         runs, planned_runs = (
-            {bucket: sorted_keys(keys) for bucket, keys in found.items()}
+            {bucket: sorted_keys(heads(prints)) for bucket, prints in found.items()}
             for found in (mapped.keys, mapped.planned_keys)
         )
         for run in (*runs.values(), *planned_runs.values()):
@@ -151,7 +151,7 @@ class Mapper:
             await store.unsubscribes.forget_causes(page.list_id, mapped.resubscribed)
             await store.unsubscribes.hold(page.list_id, mapped.unsubscribes, time.time())
             if page.sweep and page.subscribed:
-                met = sorted_keys(events.key(events.digest(email)) for email in emails)
+                met = sorted_keys(heads([events.digest(email.encode()) for email in emails]))
                 await store.contacts.add_met(page.list_id, met)
             await store.contacts.move_look(page.list_id, page.position)
             await store.count(more)

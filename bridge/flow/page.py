@@ -1,6 +1,6 @@
 """What travels: pages from the poller to the mapper, parcels from the mapper to the sender."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,6 +9,7 @@ import msgspec
 
 from bridge.flow.look import Look
 from bridge.listrak import wire
+from bridge.segment.events import Fingerprint
 from bridge.state.records import Contact, DeadLetter, Position, Total, Unsubscribe
 
 
@@ -110,6 +111,10 @@ class Flush:
 Page = ActivityPage | ClickPage | LastPage | ContactPage | HeldPage | OutboxPage | Flush
 
 
+def _by_bucket() -> dict[int, list[Fingerprint]]:
+    return defaultdict(list)
+
+
 @dataclass
 class Mapped:
     """What a page comes to, decided without I/O.
@@ -121,8 +126,8 @@ class Mapped:
 
     derived: list[bytes] = field(default_factory=list)
     planned: list[bytes] = field(default_factory=list)
-    keys: dict[int, list[int]] = field(default_factory=dict)
-    planned_keys: dict[int, list[int]] = field(default_factory=dict)
+    keys: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
+    planned_keys: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
     totals: dict[int, tuple[int, Total]] = field(default_factory=dict)
     causes: list[str] = field(default_factory=list)
     old_causes: list[str] = field(default_factory=list)

@@ -2,7 +2,6 @@
 
 import time
 from collections import deque
-from itertools import groupby
 from typing import Final
 
 import anyio
@@ -121,7 +120,7 @@ class Sender:
         """Delivers what is left of a batch. Raises TemporaryError while some of it is left."""
         verdict, answer = await self._post(rest.events)
         if verdict is Verdict.ACCEPTED:
-            rest.accept(0, len(rest.events))
+            rest.accept_all()
         else:
             await self._find_refused(rest, answer)
 
@@ -192,23 +191,33 @@ class _Rest:
 
     def __init__(self, batch: Batch) -> None:
         self.events = batch.events
-        self._owners = batch.owners()
+        self._shares = batch.shares
+
+    def accept_all(self) -> None:
+        """All were taken."""
+        for owner, count in self._shares:
+            owner.accept(count)
 
     def accept(self, start: int, stop: int) -> None:
         """These were taken."""
-        for owner, run in groupby(self._owners[start:stop]):
-            owner.accept(sum(1 for _ in run))
+        for owner in self._owners()[start:stop]:
+            owner.accept(1)
 
     def refuse(self, number: int, reason: str) -> None:
         """This one can't be sent."""
-        self._owners[number].refuse(self.events[number], reason)
+        self._owners()[number].refuse(self.events[number], reason)
 
     def drop(self, parts: list[tuple[int, int]]) -> None:
         """These parts are done with."""
         gone = {number for part in parts for number in range(*part)}
         left = [number for number in range(len(self.events)) if number not in gone]
+        owners = self._owners()
         self.events = [self.events[number] for number in left]
-        self._owners = [self._owners[number] for number in left]
+        self._shares = [(owners[number], 1) for number in left]
+
+    def _owners(self) -> list[Parcel]:
+        """The parcel of each event."""
+        return [owner for owner, count in self._shares for _ in range(count)]
 
 
 def _reason(answer: Answer) -> str:

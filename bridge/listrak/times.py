@@ -5,14 +5,16 @@ the empty text is no time at all and comes before every other.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
 
 Instant = str
 Read = TypeVar("Read")
 
-_NAIVE = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d)(:[0-5]\d:[0-5]\d)(?:\.(\d{1,9}))?", re.ASCII)
+_HOUR_TEXT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d)", re.ASCII)
+_CLOCK_TEXT = re.compile(r":[0-5]\d:[0-5]\d", re.ASCII)
+_FRACTION_TEXT = re.compile(r"(?:\.(\d{1,9}))?", re.ASCII)
 _NONES = ("0001-01-01T00:00:00", "0001-01-01 00:00:00")
 _HOUR = timedelta(hours=1)
 
@@ -43,17 +45,60 @@ def canonical(text: str | None) -> str:
 
     For identities: naive as it came, so that no reading of a repeated hour can change it.
     """
+    if text and text[-1] in "123456789" and text[0] != "0":
+        return text
     if not text or text.startswith(_NONES):
         return ""
     return text.rstrip("0").rstrip(".") if "." in text and text[-1].isdigit() else text
 
 
+class _Remembered(dict[str, Read]):
+    """What was made of a text, as long as there are not too many. `make` raises KeyError."""
+
+    def __init__(self, make: Callable[[str], Read], most: int = 10_000) -> None:
+        super().__init__()
+        self._make = make
+        self._most = most
+
+    def __missing__(self, text: str) -> Read:
+        made = self._make(text)
+        if len(self) >= self._most:
+            self.clear()
+        self[text] = made
+        return made
+
+
 class Zone:
-    """Reads naive times of one zone. Remembers each hour's readings: most reads are cheap."""
+    """Reads naive times of one zone. Remembers what parts of times read as: most reads are cheap.
+
+    A time is an hour (`2026-03-08T01`), a clock (`:30:00`) and a fraction (`.25`).
+    """
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
-        self._hours: dict[str, tuple[str, str] | None] = {}
+        self._hours = _Remembered(self._plain_hour)
+        self._readings = _Remembered(self._both_readings)
+        self._clocks = _Remembered(_clock)
+        self._fractions = _Remembered(_fraction)
+
+    def instants(self, texts: Sequence[str | None]) -> list[Instant | None]:
+        """Many times at once; None for what takes more care, which is up to `instant`."""
+        hours, clocks, fractions = self._hours, self._clocks, self._fractions
+        try:
+            return [
+                hours[text[:13]] + clocks[text[13:19]] + fractions[text[19:]]  # type: ignore[index]
+                for text in texts
+            ]
+        except (KeyError, TypeError):
+            return [self._plain(text) for text in texts]
+
+    def _plain(self, text: str | None) -> Instant | None:
+        if not text:
+            return None
+        try:
+            return self._hours[text[:13]] + self._clocks[text[13:19]] + self._fractions[text[19:]]
+        except KeyError:
+            return None
 
     def instant(self, text: str | None, not_before: Instant = "") -> Instant:
         """The instant of a time as Listrak writes it; "" for null, "" and 0001-01-01.
@@ -64,19 +109,11 @@ class Zone:
         """
         if not text or text.startswith(_NONES):
             return ""
-        match = _NAIVE.fullmatch(text)
-        if match is None:
-            return self._within_calendar(self._unusual, text, not_before)
-        day, hour, rest, fraction = match.groups()
-        prefix = f"{day}T{hour}"
         try:
-            readings = self._hours[prefix]
+            earlier, later = self._readings[text[:13]]
+            tail = self._clocks[text[13:19]] + self._fractions[text[19:]]
         except KeyError:
-            readings = self._hours[prefix] = self._within_calendar(self._readings, prefix)
-        if readings is None:
-            return self._within_calendar(self._unusual, text, not_before)
-        tail = f"{rest}.{(fraction or '').ljust(3, '0')[:3]}Z"
-        earlier, later = readings
+            return self._unusual(text, not_before)
         found = earlier + tail
         return later + tail if earlier != later and found < not_before else found
 
@@ -91,29 +128,57 @@ class Zone:
         """An instant as a naive time for a query, to the second."""
         return f"{moment(text).astimezone(self._zone):%Y-%m-%dT%H:%M:%S}"
 
-    def _readings(self, prefix: str) -> tuple[str, str] | None:
-        """Both readings of an hour, as UTC hours; None where the zone isn't whole hours off UTC."""
-        start = datetime.fromisoformat(f"{prefix}:00:00").replace(tzinfo=self._zone)
-        both = [start.replace(fold=fold) for fold in (0, 1)]
-        # The hour that spring leaves out has two "readings" as well; the first is the one to take.
-        exists = both[0].astimezone(UTC).astimezone(self._zone).hour == start.hour
-        for reading in both:
-            offset = reading.utcoffset() or timedelta(0)
-            if offset % _HOUR or reading.replace(minute=59).utcoffset() != offset:
-                return None
-        first, second = (reading.astimezone(UTC).isoformat()[:13] for reading in both)
-        return (first, second if exists else first)
+    def _plain_hour(self, text: str) -> str:
+        """An hour in UTC. KeyError where it has two readings, or none that is simple."""
+        first, second = self._readings[text]
+        if first != second or text.startswith("0001-01-01"):
+            raise KeyError(text)
+        return first
 
-    def _within_calendar(self, read: Callable[..., Read], *arguments: str) -> Read:
-        """What `read` makes of them; the end of time (9999-12-31T23:59:59) is no date either."""
+    def _both_readings(self, text: str) -> tuple[str, str]:
+        """Both readings of an hour, as UTC hours. KeyError where it isn't whole hours off UTC."""
+        match = _HOUR_TEXT.fullmatch(text)
+        if match is None:
+            raise KeyError(text)
         try:
-            return read(*arguments)
-        except OverflowError:
-            raise ValueError(f"{arguments[0]!r} is out of the calendar") from None
+            start = datetime.fromisoformat(f"{match[1]}T{match[2]}:00:00").replace(
+                tzinfo=self._zone
+            )
+            both = [start.replace(fold=fold) for fold in (0, 1)]
+            # The hour that spring leaves out has two "readings" as well; the first is to be taken.
+            exists = both[0].astimezone(UTC).astimezone(self._zone).hour == start.hour
+            for reading in both:
+                offset = reading.utcoffset() or timedelta(0)
+                if offset % _HOUR or reading.replace(minute=59).utcoffset() != offset:
+                    raise KeyError(text)
+            first, second = (reading.astimezone(UTC).isoformat()[:13] for reading in both)
+        except (ValueError, OverflowError):
+            raise KeyError(text) from None
+        return (first, second if exists else first)
 
     def _unusual(self, text: str, not_before: Instant) -> Instant:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return instant(moment)
-        earlier, later = (instant(moment.replace(tzinfo=self._zone, fold=fold)) for fold in (0, 1))
+        try:
+            if moment.tzinfo is not None:
+                return instant(moment)
+            both = (instant(moment.replace(tzinfo=self._zone, fold=fold)) for fold in (0, 1))
+            earlier, later = both
+        except OverflowError:
+            # The end of time (9999-12-31T23:59:59) is no date either.
+            raise ValueError(f"{text!r} is out of the calendar") from None
         return max(earlier, later) if earlier < not_before else earlier
+
+
+def _clock(text: str) -> str:
+    """Minute and second, as they are. Raises KeyError."""
+    if _CLOCK_TEXT.fullmatch(text) is None:
+        raise KeyError(text)
+    return text
+
+
+def _fraction(text: str) -> str:
+    """A second's fraction to the millisecond, with the end of an instant. Raises KeyError."""
+    match = _FRACTION_TEXT.fullmatch(text)
+    if match is None:
+        raise KeyError(text)
+    return f".{(match[1] or '').ljust(3, '0')[:3]}Z"

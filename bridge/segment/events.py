@@ -3,7 +3,7 @@
 Shapes: DESIGN of the contract; Segment's spec for `track` and `identify`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,10 @@ from bridge.listrak.wire import Origin
 LARGEST_EVENT = 32_000
 """Bytes of UTF-8; Segment documents 32 KB and drops larger events silently (segment/FACTS)."""
 
-_KEY_BITS = 64
+Fingerprint = bytes
+"""The 128-bit hash of what happened: its messageId and its key follow from it."""
+
+_KEY_BYTES = 8
 _LIBRARY = msgspec.json.encode({"name": NAME, "version": VERSION}).decode()
 
 
@@ -29,19 +32,25 @@ def identity(*parts: object) -> str:
     return "\x1f".join(map(str, parts))
 
 
-def digest(what: str) -> int:
-    """The 128-bit fingerprint of an identity; its message id and its key follow from it."""
-    return xxhash.xxh3_128_intdigest(what.encode())
+def escaped(texts: Sequence[str]) -> list[str]:
+    """Texts as JSON has them between the quotes; many at once, as a call for each costs more."""
+    # Quote, comma, quote: within a literal every quote has a backslash, so this only separates.
+    return msgspec.json.encode(texts).decode()[2:-2].split('","') if texts else []
 
 
-def key(fingerprint: int) -> int:
+def digest(what: bytes) -> Fingerprint:
+    """The fingerprint of an identity."""
+    return xxhash.xxh3_128_digest(what)
+
+
+def key(fingerprint: Fingerprint) -> int:
     """The 64 bits by which the ledger remembers an event."""
-    return fingerprint >> _KEY_BITS
+    return int.from_bytes(fingerprint[:_KEY_BYTES])
 
 
-def message_id(fingerprint: int) -> str:
+def message_id(fingerprint: Fingerprint) -> str:
     """The messageId, 40 characters (Segment takes 99): the same for ever for what happened."""
-    return f"listrak-{fingerprint:032x}"
+    return f"listrak-{fingerprint.hex()}"
 
 
 def properties_of(values: Mapping[str, str | float | None]) -> str:
@@ -57,7 +66,7 @@ def merged(properties: str, more: Mapping[str, str | float | None]) -> str:
 
 def track(
     event: str,
-    fingerprint: int,
+    fingerprint: Fingerprint,
     email: str,
     timestamp: str,
     properties: str,
@@ -70,19 +79,40 @@ def track(
     when = f'"timestamp":"{timestamp}",' if timestamp else ""
     context = _origin(origin) if origin else ""
     return (
-        f'{{"type":"track","messageId":"listrak-{fingerprint:032x}","anonymousId":{email},'
+        f'{{"type":"track","messageId":"{message_id(fingerprint)}","anonymousId":{email},'
         f'"event":"{event}",{when}"properties":{properties},'
         f'"context":{{"library":{_LIBRARY},"traits":{{"email":{email}}}{context}}}}}'
     ).encode()
 
 
+def tracks(
+    event: str,
+    fingerprints: Sequence[Fingerprint],
+    emails: Sequence[str],
+    timestamps: Sequence[str],
+    properties: str,
+) -> list[bytes]:
+    """As `track`, for many events that share name and properties; `emails` are plain texts."""
+    start = '{"type":"track","messageId":"listrak-'
+    who = '","anonymousId":"'
+    when = f'","event":"{event}","timestamp":"'
+    what = f'","properties":{properties},"context":{{"library":{_LIBRARY},"traits":{{"email":"'
+    end = '"}}}'
+    return [
+        f"{start}{fingerprint.hex()}{who}{email}{when}{timestamp}{what}{email}{end}".encode()
+        for fingerprint, email, timestamp in zip(
+            fingerprints, escaped(emails), timestamps, strict=True
+        )
+    ]
+
+
 def identify(
-    fingerprint: int, email: str, list_id: int, *, subscribed: bool, user_id: str | None
+    fingerprint: Fingerprint, email: str, list_id: int, *, subscribed: bool, user_id: str | None
 ) -> bytes:
     """An identify. `email` is JSON text; a trait of null removes it from the profile."""
     user = f'"userId":{literal(user_id)},' if user_id else ""
     return (
-        f'{{"type":"identify","messageId":"listrak-{fingerprint:032x}","anonymousId":{email},{user}'
+        f'{{"type":"identify","messageId":"{message_id(fingerprint)}","anonymousId":{email},{user}'
         f'"traits":{{"email":{email},"listrak_list_{list_id}":{"true" if subscribed else "null"}}},'
         f'"context":{{"library":{_LIBRARY}}}}}'
     ).encode()

@@ -1,6 +1,6 @@
 """Which events are known: sorted runs of 64-bit keys, asked by the page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,20 @@ from numpy.typing import NDArray
 Keys = NDArray[np.uint64]
 
 _STORED = np.dtype("<u8")
+_HALVES = np.dtype(">u8")
+
+FEWER_RUNS = 8
+"""Each run is at least so many times the next: a run is one more search of every page."""
 
 
-def sorted_keys(keys: Iterable[int]) -> Keys:
+def heads(fingerprints: Sequence[bytes]) -> Keys:
+    """The keys of 128-bit fingerprints: the first half of each, in the order given."""
+    return np.frombuffer(b"".join(fingerprints), _HALVES)[::2].astype(np.uint64)
+
+
+def sorted_keys(keys: Keys) -> Keys:
     """A run: sorted, each key once."""
-    return _distinct(np.fromiter(keys, np.uint64))
+    return _distinct(np.sort(keys))
 
 
 def to_bytes(run: Keys) -> bytes:
@@ -25,48 +34,48 @@ def from_bytes(blob: bytes) -> Keys:
     return np.frombuffer(blob, _STORED).astype(np.uint64, copy=False)
 
 
+def merged(runs: Iterable[Keys]) -> Keys:
+    """Several runs as one."""
+    # A stable sort finds the runs and merges them.
+    return _distinct(np.sort(np.concatenate((np.empty(0, np.uint64), *runs)), kind="stable"))
+
+
 class KnownKeys:
     """A set of keys that grows by runs; runs of like size are merged, so there are few of them."""
 
     def __init__(self, runs: Iterable[Keys] = ()) -> None:
         self._runs: list[Keys] = []
-        stored = list(runs)
-        if stored:
-            self.add(_distinct(np.concatenate(stored)))
+        self.add(merged(runs))
 
     def __len__(self) -> int:
         return sum(map(len, self._runs))
 
     def add(self, run: Keys) -> None:
         """Takes over a run (sorted, each key once)."""
-        # Each run is at least twice the next, so a key is merged a logarithmic number of times.
-        while self._runs and len(self._runs[-1]) < 2 * len(run):
-            run = _distinct(np.concatenate((self._runs.pop(), run)))
+        while self._runs and len(self._runs[-1]) < FEWER_RUNS * len(run):
+            run = merged((self._runs.pop(), run))
         if len(run):
             self._runs.append(run)
 
-    def unknown(self, keys: Iterable[int]) -> list[bool]:
-        """For each key whether it is new: not known, and not earlier among `keys` either."""
-        asked = np.fromiter(keys, np.uint64)
-        new = np.ones(len(asked), np.bool_)
-        order = np.argsort(asked, kind="stable")
+    def unknown(self, asked: Keys) -> list[int]:
+        """Where new keys stand: those not known, and not earlier among the `asked` either."""
+        # In order, the searches of a page walk through a run once, which its caches like.
+        order = np.argsort(asked)
         in_order = asked[order]
-        new[order[1:][in_order[1:] == in_order[:-1]]] = False
+        if (in_order[1:] == in_order[:-1]).any():
+            order = np.argsort(asked, kind="stable")
+        new = np.ones(len(asked), np.bool_)
+        np.not_equal(in_order[1:], in_order[:-1], out=new[1:])
         for run in self._runs:
-            places = np.searchsorted(run, asked)
+            places = np.searchsorted(run, in_order)
             places[places == len(run)] = 0
-            new &= run[places] != asked
-        found: list[bool] = new.tolist()
+            new &= run[places] != in_order
+        found: list[int] = np.sort(order[new]).tolist()
         return found
 
-    def merged(self) -> Keys:
-        """All keys as one run."""
-        return _distinct(np.concatenate(self._runs)) if self._runs else np.empty(0, np.uint64)
 
-
-def _distinct(keys: Keys) -> Keys:
-    """The keys sorted, each once; in place. numpy's own unique hashes, which takes far longer."""
-    keys.sort(kind="stable")
-    different = np.ones(len(keys), np.bool_)
-    np.not_equal(keys[1:], keys[:-1], out=different[1:])
-    return keys[different]
+def _distinct(run: Keys) -> Keys:
+    """Sorted keys, each once. numpy's own unique hashes, which takes far longer."""
+    different = np.ones(len(run), np.bool_)
+    np.not_equal(run[1:], run[:-1], out=different[1:])
+    return run if different.all() else run[different]

@@ -73,7 +73,7 @@ class Looks:
             for group in (group for group in stack if len(group) > 1):
                 marks = ", ".join("?" * len(group))
                 blobs = await self._db.all(f"SELECT keys FROM runs WHERE id IN ({marks})", *group)
-                merged = keys.KnownKeys(keys.from_bytes(blob) for (blob,) in blobs).merged()
+                merged = keys.merged(keys.from_bytes(blob) for (blob,) in blobs)
                 await self._db.run(f"DELETE FROM runs WHERE id IN ({marks})", *group)
                 await self.add_run(message, bucket, merged)
 

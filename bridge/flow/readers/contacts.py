@@ -15,7 +15,7 @@ from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
 from bridge.segment import events
-from bridge.state.keys import KnownKeys
+from bridge.state.keys import KnownKeys, heads
 from bridge.state.records import Position
 
 CHUNK: Final = 1000
@@ -114,11 +114,11 @@ class ContactReader:
         met = KnownKeys(await store.contacts.met(source.list_id))
         while emails := await store.contacts.subscribed_after(source.list_id, after, CHUNK):
             after = emails[-1]
-            unmet = met.unknown(events.key(events.digest(email)) for email in emails)
+            unmet = met.unknown(heads([events.digest(email.encode()) for email in emails]))
             rows: list[wire.Contact] = []
             lost: list[str] = []
-            for email, absent in zip(emails, unmet, strict=True):
-                if absent and email:
+            for email in (emails[place] for place in unmet):
+                if email:
                     row = await self._listrak.contact(source.list_id, email, source.field_id)
                     if row is None:
                         lost.append(email)

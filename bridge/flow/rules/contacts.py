@@ -7,6 +7,7 @@ from bridge.flow.page import ContactPage, HeldPage, Mapped
 from bridge.listrak import wire
 from bridge.listrak.times import Instant, Zone, canonical
 from bridge.segment import events
+from bridge.segment.events import Fingerprint
 from bridge.state.records import Contact, DeadLetter, Unsubscribe
 from bridge.vocabulary import IDENTIFY, UNSUBSCRIBED
 
@@ -55,7 +56,7 @@ class ContactRules:
         mapped = Mapped()
         for row in page.rows:
             what = events.identity(UNSUBSCRIBED, page.list_id, row.date, row.email)
-            fingerprint = events.digest(what)
+            fingerprint = events.digest(what.encode())
             properties = events.merged(
                 row.properties or "{}",
                 {
@@ -130,7 +131,7 @@ class ContactRules:
         state = "subscribed" if after.subscribed else "not subscribed"
         user = events.literal(after.user_id)
         what = events.identity(IDENTIFY, page.list_id, after.revision, state, user, after.email)
-        fingerprint = events.digest(what)
+        fingerprint = events.digest(what.encode())
         event = events.identify(
             fingerprint,
             events.literal(after.email),
@@ -142,7 +143,7 @@ class ContactRules:
         return after
 
 
-def _put(mapped: Mapped, name: str, fingerprint: int, email: str, event: bytes) -> None:
+def _put(mapped: Mapped, name: str, fingerprint: Fingerprint, email: str, event: bytes) -> None:
     if reason := events.problem(email, event):
         letter = DeadLetter(name, events.message_id(fingerprint), reason, event)
         mapped.planned_dead.append(letter)

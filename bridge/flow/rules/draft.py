@@ -1,0 +1,182 @@
+"""What a page of a look comes to, while it is filled in: many rows at once where that can be."""
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from bridge.flow.look import Look
+from bridge.flow.page import Mapped
+from bridge.listrak import wire
+from bridge.listrak.times import Instant, Zone
+from bridge.segment import events
+from bridge.segment.events import Fingerprint
+from bridge.state import keys
+from bridge.state.records import DeadLetter
+
+Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)
+
+
+class Draft(Generic[Row]):
+    """A page's rows, which dates and addresses tell apart, and what was found in them so far.
+
+    `dates`: one a row, canonical. `wanted`: names of the events to send. `properties`: JSON text,
+    the same for all events of the page. Rows go by their numbers.
+    """
+
+    def __init__(
+        self,
+        look: Look,
+        rows: list[Row],
+        dates: Sequence[str],
+        origins: Sequence[wire.Origin] | None,
+        *,
+        zone: Zone,
+        wanted: frozenset[str],
+        properties: str,
+    ) -> None:
+        self.look = look
+        self.rows = rows
+        self.zone = zone
+        self.mapped = Mapped()
+        self._wanted = wanted
+        self._origins = origins
+        self._properties = properties
+        self._buckets = look.buckets(dates)
+        self._tails = [
+            f"{date}\x1f{row.email_address or ''}".encode()
+            for date, row in zip(dates, rows, strict=True)
+        ]
+        self.tracked = [
+            number for number, bucket in enumerate(self._buckets) if bucket >= look.floor
+        ]
+        self.mapped.filtered += len(rows) - len(self.tracked)
+
+    def bucket(self, number: int) -> int:
+        """What is known of a row is dropped together with what else is in its bucket."""
+        return self._buckets[number]
+
+    def fingerprint(self, head: str, number: int) -> Fingerprint:
+        """Of what a row shows: `head` says what that is."""
+        return events.digest(head.encode() + self._tails[number])
+
+    def unknown(self, head: str, numbers: Sequence[int]) -> tuple[list[int], list[Fingerprint]]:
+        """Those of the rows that show what wasn't known, with the fingerprints of it."""
+        start, tails = head.encode(), self._tails
+        found = [events.digest(start + tails[number]) for number in numbers]
+        new = self.look.known.unknown(keys.heads(found))
+        return [numbers[place] for place in new], [found[place] for place in new]
+
+    def remember(self, number: int, fingerprint: Fingerprint, *, planned: bool = False) -> None:
+        """Known from now on: with the page's progress or, `planned`, before anything is sent."""
+        found = self.mapped.planned_keys if planned else self.mapped.keys
+        found[self._buckets[number]].append(fingerprint)
+
+    def emit_dated(
+        self,
+        name: str,
+        numbers: Sequence[int],
+        fingerprints: Sequence[Fingerprint],
+        dates: Sequence[str | None],
+        horizon: Instant,
+    ) -> list[tuple[int, Fingerprint]]:
+        """Events with dates of their own; what is from before `horizon` is filtered out.
+
+        Returns what needs a closer look, one at a time; of that nothing is done yet.
+        """
+        if self._origins:
+            return list(zip(numbers, fingerprints, strict=True))
+        rows, kept, buckets = self.rows, self.mapped.keys, self._buckets
+        closer: list[tuple[int, Fingerprint]] = []
+        due: list[Fingerprint] = []
+        emails: list[str] = []
+        instants: list[Instant] = []
+        for number, fingerprint, instant in zip(
+            numbers, fingerprints, self.zone.instants(dates), strict=True
+        ):
+            email = rows[number].email_address
+            if instant is None or not email or email.isspace():
+                closer.append((number, fingerprint))
+                continue
+            kept[buckets[number]].append(fingerprint)
+            if instant >= horizon:
+                due.append(fingerprint)
+                emails.append(email)
+                instants.append(instant)
+        self.mapped.filtered += len(numbers) - len(closer) - len(due)
+        if name not in self._wanted:
+            self.mapped.filtered += len(due)
+            return closer
+        encoded = events.tracks(name, due, emails, instants, self._properties)
+        if max(map(len, encoded), default=0) > events.LARGEST_EVENT:
+            for fingerprint, email, event in zip(due, emails, encoded, strict=True):
+                self._put(name, email, fingerprint, event)
+        else:
+            self.mapped.derived += encoded
+            self.mapped.names[name] += len(encoded)
+        return closer
+
+    def emit(
+        self,
+        name: str,
+        number: int,
+        fingerprint: Fingerprint,
+        instant: Instant,
+        *,
+        early: bool,
+        planned: bool,
+        properties: str | None = None,
+    ) -> None:
+        """One event; an `early` one is filtered out, a `planned` one can't be made again."""
+        if early or name not in self._wanted:
+            self.mapped.filtered += 1
+            return
+        email = self.rows[number].email_address
+        event = events.track(
+            name,
+            fingerprint,
+            events.literal(email or ""),
+            instant,
+            properties or self._properties,
+            self._origins[number] if self._origins else None,
+        )
+        self._put(name, email, fingerprint, event, planned=planned)
+
+    def bury(
+        self,
+        name: str,
+        number: int,
+        fingerprint: Fingerprint,
+        reason: str,
+        *,
+        planned: bool = False,
+    ) -> None:
+        """An event that can't be made: its row is kept, with the reason."""
+        if name not in self._wanted:
+            self.mapped.filtered += 1
+            return
+        body = msgspec.json.encode(self.rows[number])
+        self._dead(planned).append(DeadLetter(name, events.message_id(fingerprint), reason, body))
+
+    def with_properties(self, more: Mapping[str, float]) -> str:
+        """The page's properties with more of them."""
+        return events.merged(self._properties, more)
+
+    def _put(
+        self,
+        name: str,
+        email: str | None,
+        fingerprint: Fingerprint,
+        event: bytes,
+        *,
+        planned: bool = False,
+    ) -> None:
+        if reason := events.problem(email, event):
+            letter = DeadLetter(name, events.message_id(fingerprint), reason, event)
+            self._dead(planned).append(letter)
+            return
+        (self.mapped.planned if planned else self.mapped.derived).append(event)
+        self.mapped.names[name] += 1
+
+    def _dead(self, planned: bool) -> list[DeadLetter]:
+        return self.mapped.planned_dead if planned else self.mapped.dead
