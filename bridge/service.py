@@ -1,5 +1,6 @@
 """The service: everything put together, from the start to the last commit."""
 
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -147,6 +148,8 @@ class Service:
 
         await ledger.write(name_lists)
         log.info("bridge.ready", lists=[source.list_id for source in sources], since=horizon)
+        # What is here by now stays: the garbage collector need not look at it again and again.
+        gc.freeze()
         pipeline = self._pipeline(ledger, outlets, sources, horizon)
         if self._once:
             await pipeline.catch_up(self._stop)

@@ -42,6 +42,8 @@ LAYERS = [
     ["bridge.flow.page"],
     ["bridge.flow.progress"],
     ["bridge.flow.batch", "bridge.flow.rules"],
+    ["bridge.flow.rules.draft"],
+    ["bridge.flow.rules.totals"],
     ["bridge.flow.rules.activity", "bridge.flow.rules.contacts"],
     ["bridge.flow.ledger"],
     ["bridge.flow.readers"],

@@ -34,7 +34,7 @@ class Batcher:
         # sizes[n] is that of the first n events.
         sizes = list(accumulate(map(len, parcel.events), initial=0))
         start = 0
-        while start < len(parcel.events):
+        while start < len(sizes) - 1:
             batch = self._batch
             room = self._most_bytes - wire.size(len(batch.events), batch.event_bytes)
             # Each event with the comma before it.
@@ -49,6 +49,8 @@ class Batcher:
             batch.shares.append((parcel, stop - start))
             batch.event_bytes += sizes[stop] - sizes[start]
             start = stop
+        # The batches have them: what is accepted is let go batch by batch.
+        parcel.events = []
         if len(self._batch.events) == self._most_events:
             full.append(self.take())
         return full

@@ -162,8 +162,6 @@ class Parcel:
         """So many of its events need no more care."""
         self.remaining -= count
         if self.remaining == 0:
-            # Its progress may wait for a commit; the events need not.
-            self.events = []
             self.settle(self)
 
     def refuse(self, event: bytes, reason: str) -> None:

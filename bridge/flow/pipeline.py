@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
@@ -22,6 +22,12 @@ from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
 from bridge.pacing import unless
 from bridge.telemetry import Metrics
+
+PARCELS_AHEAD: Final = 0
+"""Parcels between mapper and sender, besides the one that the mapper holds while it waits.
+
+One is many batches, and more than twice as large as the page it was made of.
+"""
 
 
 class Sink(Protocol):
@@ -79,8 +85,11 @@ class Pipeline:
 
     async def _run(self, poll: Callable[[Poller], Awaitable[None]], stop: anyio.Event) -> None:
         pacing = self._pacing
-        page_in, page_out = anyio.create_memory_object_stream[Page](pacing.queue_pages)
-        parcel_in, parcel_out = anyio.create_memory_object_stream[Parcel](pacing.queue_pages)
+        page_in, page_out = anyio.create_memory_object_stream[Page](
+            # Each reader holds a page as well, and so do mapper and sender.
+            max(1, pacing.queue_pages - pacing.poll_concurrency - 2)
+        )
+        parcel_in, parcel_out = anyio.create_memory_object_stream[Parcel](PARCELS_AHEAD)
         for name, stream in (("pages", page_in), ("parcels", parcel_in)):
             depth = stream.statistics
             self._metrics.queue.labels(name).set_function(

@@ -15,7 +15,6 @@ from bridge.errors import (
 )
 from bridge.flow import scheduler
 from bridge.flow.ledger import Ledger
-from bridge.flow.look import Look
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
@@ -227,7 +226,7 @@ class Poller:
         store = self._ledger.store
         messages = await store.messages.tracked(source.list_id)
         for _round in range(MOST_ROUNDS):
-            looks: list[Look] = []
+            looks: list[_Begun] = []
             async with anyio.create_task_group() as tasks:
                 for message in messages:
                     tasks.start_soon(self._catch_up_message, message, source, looks, failed)
@@ -236,9 +235,7 @@ class Poller:
                 await look.completed.wait()
             # One that was resumed shows what was true when it began.
             messages = [
-                await store.messages.get(look.message.id)
-                for look in looks
-                if look.started_at < began
+                await store.messages.get(look.message) for look in looks if look.started_at < began
             ]
             if not messages:
                 break
@@ -250,7 +247,7 @@ class Poller:
         self,
         message: Message,
         source: SourceList,
-        looks: list[Look],
+        looks: list["_Begun"],
         failed: list[BridgeError],
     ) -> None:
         try:
@@ -262,13 +259,22 @@ class Poller:
             log.error("catch_up.failed", message=message.path, reason=str(error))
             failed.append(error)
         else:
-            looks.extend([look] if look else [])
+            if look is not None:
+                looks.append(_Begun(look.message.id, look.started_at, look.completed))
 
     async def _retire(self, message: Message) -> None:
         """Forgets a message of which nothing counts any more, if it was read to its end."""
         end = scheduler.sent_at(message) + self._track
         if message.looked_at is None or message.looked_at >= end:
             await self._ledger.write(lambda store: store.messages.retire(message.id))
+
+
+class _Begun(NamedTuple):
+    """A look that was read: not the look itself, whose keys are let go when it is complete."""
+
+    message: int
+    started_at: float
+    completed: anyio.Event
 
 
 class _Once:

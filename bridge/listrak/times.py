@@ -81,8 +81,8 @@ class Zone:
         self._clocks = _Remembered(_clock)
         self._fractions = _Remembered(_fraction)
 
-    def instants(self, texts: Sequence[str | None]) -> list[Instant | None]:
-        """Many times at once; None for what takes more care, which is up to `instant`."""
+    def instants(self, texts: Sequence[str | None]) -> list[Instant]:
+        """Many times at once; "" for what takes more care as well, which is up to `instant`."""
         hours, clocks, fractions = self._hours, self._clocks, self._fractions
         try:
             return [
@@ -92,13 +92,13 @@ class Zone:
         except (KeyError, TypeError):
             return [self._plain(text) for text in texts]
 
-    def _plain(self, text: str | None) -> Instant | None:
+    def _plain(self, text: str | None) -> Instant:
         if not text:
-            return None
+            return ""
         try:
             return self._hours[text[:13]] + self._clocks[text[13:19]] + self._fractions[text[19:]]
         except KeyError:
-            return None
+            return ""
 
     def instant(self, text: str | None, not_before: Instant = "") -> Instant:
         """The instant of a time as Listrak writes it; "" for null, "" and 0001-01-01.

@@ -34,8 +34,13 @@ def identity(*parts: object) -> str:
 
 def escaped(texts: Sequence[str]) -> list[str]:
     """Texts as JSON has them between the quotes; many at once, as a call for each costs more."""
-    # Quote, comma, quote: within a literal every quote has a backslash, so this only separates.
-    return msgspec.json.encode(texts).decode()[2:-2].split('","') if texts else []
+    if not texts:
+        return []
+    encoded = msgspec.json.encode(texts).decode()
+    if "\\" in encoded:
+        return [literal(text)[1:-1] for text in texts]
+    # Nothing is escaped, so a quote ends or begins a text.
+    return encoded[2:-2].split('","')
 
 
 def digest(what: bytes) -> Fingerprint:

@@ -32,8 +32,14 @@ def verdict(answer: Answer) -> Verdict:
 
 
 def body(events: list[bytes]) -> bytes:
-    """A batch of encoded events, gzipped. `sentAt` is left out: a timestamp needs no correction."""
-    return igzip.compress(HEAD + b",".join(events) + TAIL, 1)
+    """A batch of encoded events, one at least, gzipped.
+
+    `sentAt` is left out: a timestamp needs no correction.
+    """
+    # Joined once: half a megabyte is not copied again for a frame of twelve bytes.
+    framed = [HEAD + events[0], *events[1:]]
+    framed[-1] += TAIL
+    return igzip.compress(b",".join(framed), 1)
 
 
 def size(events: int, event_bytes: int) -> int:

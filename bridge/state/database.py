@@ -20,8 +20,8 @@ from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryE
 
 APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
 SCHEMA_VERSION: Final = 1
-QUICK_CHECK_UP_TO: Final = 64 * 2**20
-"""Bytes; checking a larger file would delay the start."""
+QUICK_CHECK_UP_TO: Final = 4 * 2**20
+"""Bytes; checking a larger file would delay the start. Damage found later ends the run as well."""
 
 
 class Database:

@@ -10,6 +10,9 @@ Keys = NDArray[np.uint64]
 _STORED = np.dtype("<u8")
 _HALVES = np.dtype(">u8")
 
+LARGEST_MERGED = 2**20
+"""Bytes that a stored run may grow to: what merging costs is bounded, in time and in memory."""
+
 FEWER_RUNS = 8
 """Each run is at least so many times the next: a run is one more search of every page."""
 
@@ -38,6 +41,21 @@ def merged(runs: Iterable[Keys]) -> Keys:
     """Several runs as one."""
     # A stable sort finds the runs and merges them.
     return _distinct(np.sort(np.concatenate((np.empty(0, np.uint64), *runs)), kind="stable"))
+
+
+def to_merge(runs: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Which stored runs to merge, given each one's id and size in bytes, oldest first.
+
+    Those left differ in size by a factor of two at least, or are as large as they may grow.
+    """
+    stack: list[tuple[int, list[int]]] = []
+    for row_id, bytes_of_run in runs:
+        size, group = bytes_of_run, [row_id]
+        while stack and stack[-1][0] < 2 * size and stack[-1][0] + size <= LARGEST_MERGED:
+            older, ids = stack.pop()
+            size, group = older + size, ids + group
+        stack.append((size, group))
+    return [group for _, group in stack if len(group) > 1]
 
 
 class KnownKeys:

@@ -1,6 +1,8 @@
 """Looks at messages: how far each has come, and what is known of a message's rows."""
 
 from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 
@@ -57,20 +59,11 @@ class Looks:
     async def _merge_runs(self, message: int) -> None:
         """Merges a bucket's runs of like size: there are few, and each is rewritten rarely."""
         rows = await self._db.all(
-            "SELECT id, bucket, length(keys) FROM runs WHERE message = ? ORDER BY bucket, id",
+            "SELECT bucket, id, length(keys) FROM runs WHERE message = ? ORDER BY bucket, id",
             message,
         )
-        stacks: dict[int, list[list[int]]] = {}
-        sizes = {row_id: size for row_id, _, size in rows}
-        for row_id, bucket, _ in rows:
-            stack, group = stacks.setdefault(bucket, []), [row_id]
-            while stack and sum(map(sizes.__getitem__, stack[-1])) < 2 * sum(
-                map(sizes.__getitem__, group)
-            ):
-                group = stack.pop() + group
-            stack.append(group)
-        for bucket, stack in stacks.items():
-            for group in (group for group in stack if len(group) > 1):
+        for bucket, runs in groupby(rows, key=itemgetter(0)):
+            for group in keys.to_merge((row_id, size) for _, row_id, size in runs):
                 marks = ", ".join("?" * len(group))
                 blobs = await self._db.all(f"SELECT keys FROM runs WHERE id IN ({marks})", *group)
                 merged = keys.merged(keys.from_bytes(blob) for (blob,) in blobs)

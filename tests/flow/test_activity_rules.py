@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from bridge import NAME, VERSION
 from bridge.flow.look import Look
 from bridge.flow.page import ActivityPage, ClickPage, Mapped
-from bridge.flow.rules.activity import MOST_CLICKS_AT_ONCE, ActivityRules
+from bridge.flow.rules.activity import ActivityRules
+from bridge.flow.rules.totals import MOST_CLICKS_AT_ONCE
 from bridge.listrak import wire
 from bridge.listrak.times import Zone
-from bridge.state.keys import sorted_keys
+from bridge.state.keys import heads, sorted_keys
 from bridge.vocabulary import BOUNCED, CLICKED, CONVERTED, OPENED, SENT, SPAM, TRACKS
 
 ZONE = Zone(ZoneInfo("America/New_York"))
@@ -44,8 +45,8 @@ def click_of(date: str | None = ACTIVITY, email: str | None = ZOE) -> wire.Click
 def remembered(look: Look, mapped: Mapped) -> Mapped:
     """The look goes on with what was found, as the mapper has it."""
     for found in (mapped.keys, mapped.planned_keys):
-        for keys in found.values():
-            look.known.add(sorted_keys(keys))
+        for fingerprints in found.values():
+            look.known.add(sorted_keys(heads(fingerprints)))
     return mapped
 
 
@@ -639,7 +640,7 @@ def test_rows_below_the_floor() -> None:
     """Sends that are no longer tracked are left out, whatever their rows show; what has no date
     is never too old."""
     talk = message_of("conversation")
-    floor = look_of(talk).bucket("2026-05-10")
+    (floor,) = look_of(talk).buckets(["2026-05-10"])
     look = look_of(talk, floor=floor)
     old = row_of(send_date="2026-04-01T00:00:00", open=True, activity_date=ACTIVITY)
     mapped = seen(look, old, row_of("b@x.y"), row_of("c@x.y", send_date=None))
@@ -654,7 +655,7 @@ def test_keys_by_bucket() -> None:
     look = look_of(message_of("conversation"))
     later = row_of("b@x.y", send_date="2026-06-10T08:00:00", open=True, order_total=5)
     mapped = seen(look, row_of(), later)
-    first, second = look.bucket("2026-05-10"), look.bucket("2026-06-10")
+    first, second = look.buckets(["2026-05-10", "2026-06-10"])
     assert {bucket: len(keys) for bucket, keys in mapped.keys.items()} == {first: 1, second: 1}
     assert set(mapped.planned_keys) == {second}
     assert {bucket for bucket, _ in mapped.totals.values()} == {second}

@@ -1,5 +1,6 @@
 """Which events are known: sets of 64-bit keys."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -7,17 +8,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.state.keys import KnownKeys, from_bytes, sorted_keys, to_bytes
+from bridge.segment import events
+from bridge.state.keys import (
+    FEWER_RUNS,
+    LARGEST_MERGED,
+    Keys,
+    KnownKeys,
+    from_bytes,
+    heads,
+    merged,
+    sorted_keys,
+    to_bytes,
+    to_merge,
+)
 
 # Few different ones among many, and both ends of what fits.
 KEYS = st.integers(0, 40) | st.integers(0, 2**64 - 1) | st.sampled_from([0, 2**63, 2**64 - 1])
 RUNS = st.lists(st.lists(KEYS, max_size=30), max_size=12)
 
 
+def keys_of(keys: Iterable[int]) -> Keys:
+    return np.array(list(keys), np.uint64)
+
+
+def run_of(keys: Iterable[int]) -> Keys:
+    return sorted_keys(keys_of(keys))
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16)))
+def test_heads(fingerprints: list[bytes]) -> None:
+    """The keys of many fingerprints are those of each, in order."""
+    assert heads(fingerprints).tolist() == [events.key(one) for one in fingerprints]
+
+
 @given(st.lists(KEYS))
 def test_runs(keys: list[int]) -> None:
     """A run is sorted and has each key once; it is stored with 8 bytes a key and comes back."""
-    run = sorted_keys(keys)
+    run = run_of(keys)
     assert run.tolist() == sorted(set(keys))
     assert len(to_bytes(run)) == 8 * len(run)
     assert from_bytes(to_bytes(run)).tolist() == run.tolist()
@@ -25,7 +52,7 @@ def test_runs(keys: list[int]) -> None:
 
 def test_stored_for_any_machine() -> None:
     """Runs are stored in little-endian order, on whatever machine."""
-    assert to_bytes(sorted_keys([1, 2**64 - 1])) == b"\1" + b"\0" * 7 + b"\xff" * 8
+    assert to_bytes(run_of([1, 2**64 - 1])) == b"\1" + b"\0" * 7 + b"\xff" * 8
 
 
 def test_a_run_cut_short() -> None:
@@ -40,24 +67,30 @@ def test_like_a_set(runs: list[list[int]], asked: list[int]) -> None:
     known = KnownKeys()
     model: set[int] = set()
     for keys in runs:
-        known.add(sorted_keys(keys))
+        known.add(run_of(keys))
         model |= set(keys)
-    expected: list[bool] = []
+    expected: list[int] = []
     seen = set(model)
-    for key in asked:
-        expected.append(key not in seen)
+    for place, key in enumerate(asked):
+        if key not in seen:
+            expected.append(place)
         seen.add(key)
-    assert known.unknown(asked) == expected
-    assert known.merged().tolist() == sorted(model)
+    assert known.unknown(keys_of(asked)) == expected
+
+
+@given(RUNS)
+def test_merged(runs: list[list[int]]) -> None:
+    """Runs merged into one have every key once, in order."""
+    assert merged(map(run_of, runs)).tolist() == sorted({key for keys in runs for key in keys})
 
 
 @given(RUNS)
 def test_loaded(runs: list[list[int]]) -> None:
     """What was stored in any number of runs, and in any order, is known again."""
-    stored = [sorted_keys(keys) for keys in runs]
+    stored = [run_of(keys) for keys in runs]
     every = {key for keys in runs for key in keys}
     for known in (KnownKeys(stored), KnownKeys(reversed(stored))):
-        assert not any(known.unknown(every))
+        assert known.unknown(keys_of(every)) == []
         assert len(known) == len(every)
 
 
@@ -66,16 +99,41 @@ def test_few_runs(runs: list[list[int]]) -> None:
     """However many runs are added, few are kept: asking stays cheap."""
     known = KnownKeys()
     for keys in runs:
-        known.add(sorted_keys(keys))
+        known.add(run_of(keys))
         sizes = [len(run) for run in known._runs]
-        assert all(larger >= 2 * smaller for larger, smaller in pairwise(sizes))
+        assert all(larger >= FEWER_RUNS * smaller for larger, smaller in pairwise(sizes))
 
 
 def test_nothing() -> None:
     """An empty set knows nothing, and asking for nothing is answered."""
     known = KnownKeys()
-    assert (len(known), known.unknown([]), known.unknown([7, 7])) == (0, [], [True, False])
-    assert known.merged().tolist() == []
-    assert known.merged().dtype == np.uint64
-    known.add(sorted_keys([]))
+    assert (len(known), known.unknown(keys_of([])), known.unknown(keys_of([7, 7]))) == (0, [], [0])
+    assert merged([]).dtype == np.uint64
+    known.add(run_of([]))
     assert len(known) == 0
+
+
+@given(st.lists(st.integers(8, 2 * LARGEST_MERGED), max_size=60))
+def test_what_to_merge(sizes: list[int]) -> None:
+    """Stored runs are merged with their neighbours, each once, and never beyond the limit."""
+    groups = to_merge(enumerate(sizes))
+    ids = [row_id for group in groups for row_id in group]
+    assert ids == sorted(set(ids))
+    for group in groups:
+        assert group == list(range(group[0], group[-1] + 1))
+        assert len(group) > 1
+        assert sum(sizes[row_id] for row_id in group) <= LARGEST_MERGED
+
+
+def test_merging_is_bounded() -> None:
+    """However long a message grows, page by page: few runs are left, each byte is moved rarely."""
+    page, moved = 60_000, 0
+    left: list[tuple[int, int]] = []
+    for number in range(1000):
+        left.append((number, page))
+        for group in to_merge(left):
+            size = sum(size for row_id, size in left if row_id in group)
+            left = [run for run in left if run[0] not in group] + [(number, size)]
+            moved += size
+    assert len(left) <= 2 * 1000 * page / LARGEST_MERGED + 5
+    assert moved <= 1000 * page * 6

@@ -67,10 +67,11 @@ def test_no_day(day: str) -> None:
 def test_buckets_of_a_look() -> None:
     """A broadcast message is tracked as a whole; the others go on sending, week by week."""
     broadcast, talk = look_of(), look_of(message_of("conversation"))
-    assert broadcast.bucket("2026-05-10T08:00:00") == 0
-    assert talk.bucket("2026-05-10T08:00:00.5") == bucket_of("2026-05-10", {})
-    assert talk.bucket("2026-05-10T08:00:00.5") == talk.bucket("2026-05-10")
-    assert talk.bucket("") == NO_DATE
+    dates = ["2026-05-10T08:00:00.5", "2026-05-10", "", "2026-06-10T00:00:00"]
+    assert broadcast.buckets(dates) == [0, 0, 0, 0]
+    week, later = (bucket_of(day, {}) for day in ("2026-05-10", "2026-06-10"))
+    assert talk.buckets(dates) == [week, week, NO_DATE, later]
+    assert week < later
 
 
 @given(DAYS, st.floats(0, 86400))

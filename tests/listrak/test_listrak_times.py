@@ -226,3 +226,54 @@ def test_canonical(text: str, expected: str) -> None:
     """For identities a date is taken as written, but for zeros at the end of its fraction."""
     assert canonical(text) == expected
     assert canonical(canonical(text)) == canonical(text)
+
+
+TIMES = st.sampled_from(
+    [
+        "2026-03-08T02:30:00",
+        "2026-11-01T01:30:00.25",
+        "2026-05-10T08:00:00",
+        "2026-05-10 08:00:00.5",
+        "2026-05-10T08:00:00Z",
+        "2026-05-10T08:00",
+        "2026-05-10T25:00:00",
+        "2026-05-10T08:61:00",
+        "2026-05-10T08:00:00.",
+        "0001-01-01T00:00:00",
+        "0001-01-01T05:00:00",
+        "9999-12-31T23:59:59",
+        "",
+        "soon",
+    ]
+)
+
+
+@given(st.lists(st.none() | TIMES | st.datetimes().map(datetime.isoformat) | st.text(max_size=25)))
+def test_many_at_once(written: list[str | None]) -> None:
+    """Many times read together are what each is by itself, or are left for a closer look."""
+    zone = Zone(ZoneInfo("America/New_York"))
+    together = zone.instants(written)
+    assert len(together) == len(written)
+    for text, found in zip(written, together, strict=True):
+        if found:
+            assert found == zone.instant(text) == zone.instant(text, not_before="9")
+
+
+@given(st.lists(st.datetimes(datetime(2026, 4, 1), datetime(2026, 10, 1)), min_size=1))  # noqa: DTZ001
+def test_usual_times_are_read_together(moments: list[datetime]) -> None:
+    """Nothing about the times of a usual day needs a closer look, except where one is no time."""
+    zone = Zone(ZoneInfo("America/New_York"))
+    texts = [moment.isoformat() for moment in moments]
+    assert all(zone.instants(texts))
+    *usual, odd = zone.instants([*texts, None])
+    assert all(usual)
+    assert odd == ""
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """However many different times are read, what is kept of them has a bound."""
+    zone = Zone(ZoneInfo("America/New_York"))
+    for number in range(30_000):
+        text = f"2026-05-10T08:00:00.{number:06}"
+        assert zone.instants([text]) == [zone.instant(text)]
+    assert len(zone._fractions) <= 10_000

@@ -16,6 +16,7 @@ EVENTS = st.lists(
     st.dictionaries(st.text("abc"), st.text(st.characters(exclude_categories=["Cs"]))).map(
         lambda event: json.dumps(event, ensure_ascii=False).encode()
     ),
+    min_size=1,
     max_size=30,
 )
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.state.keys import KnownKeys, sorted_keys
+from bridge.state.keys import Keys, merged, sorted_keys
 from bridge.state.records import (
     Contact,
     DeadLetter,
@@ -25,6 +26,12 @@ from bridge.state.store import Store, open_store
 pytestmark = pytest.mark.anyio
 
 NOW = 1_778_500_000.25
+
+
+def run_of(*keys: int) -> Keys:
+    return sorted_keys(np.array(keys, np.uint64))
+
+
 SENT_AT = "2026-05-10T12:00:00.000Z"
 
 
@@ -174,7 +181,7 @@ async def test_retire(store: Store) -> None:
     async with store.transaction():
         for message in (first, second):
             await store.looks.begin(message.id, NOW, "{}")
-            await store.looks.add_run(message.id, 0, sorted_keys([1, 2]))
+            await store.looks.add_run(message.id, 0, run_of(1, 2))
             await store.looks.set_totals(message.id, {1: (0, Total(5.0, 1, 0))})
             await store.unsubscribes.add_causes(5, message.id, [f"{message.id}@x.y"], old=False)
         await store.messages.retire(first.id)
@@ -248,19 +255,19 @@ def test_runs_keep_all_keys(
                 async with store.transaction():
                     await store.looks.begin(message.id, NOW, "")
                     for bucket, keys in found:
-                        await store.looks.add_run(message.id, bucket, sorted_keys(keys))
+                        await store.looks.add_run(message.id, bucket, run_of(*keys))
                         model.setdefault(bucket, set()).update(keys)
                     await store.looks.complete(message.id, 0, found=True)
                 runs = await store.looks.runs(message.id)
                 every = set().union(*model.values()) if model else set()
-                assert set(KnownKeys(runs).merged().tolist()) == every
+                assert set(merged(runs).tolist()) == every
                 assert len(runs) <= 8 * len(model)
             async with store.transaction():
                 await store.looks.begin(message.id, NOW, "")
                 await store.looks.complete(message.id, 2901, found=True)
             left = [keys for bucket, keys in model.items() if bucket >= 2901]
             runs = await store.looks.runs(message.id)
-            assert set(KnownKeys(runs).merged().tolist()) == set().union(*left)
+            assert set(merged(runs).tolist()) == set().union(*left)
 
     anyio.run(check)
 
@@ -271,7 +278,7 @@ async def test_merged_runs_are_few(store: Store) -> None:
     async with store.transaction():
         for number in range(300):
             await store.looks.begin(message.id, NOW, "")
-            await store.looks.add_run(message.id, 0, sorted_keys([number]))
+            await store.looks.add_run(message.id, 0, run_of(number))
             await store.looks.complete(message.id, 0, found=True)
     runs = await store.looks.runs(message.id)
     assert sorted(key for run in runs for key in run.tolist()) == list(range(300))
@@ -344,9 +351,9 @@ async def test_contact_looks(store: Store) -> None:
     assert await store.contacts.look(5) == (True, NOW, [])
     async with store.transaction():
         await store.contacts.move_look(5, ["Unsubscribed", "a+b="])
-        await store.contacts.add_met(5, sorted_keys([1, 2]))
-        await store.contacts.add_met(5, sorted_keys([2**64 - 1]))
-        await store.contacts.add_met(6, sorted_keys([7]))
+        await store.contacts.add_met(5, run_of(1, 2))
+        await store.contacts.add_met(5, run_of(2**64 - 1))
+        await store.contacts.add_met(6, run_of(7))
     assert await store.contacts.look(5) == (True, NOW, ["Unsubscribed", "a+b="])
     met = await store.contacts.met(5)
     assert sorted(key for run in met for key in run.tolist()) == [1, 2, 2**64 - 1]
@@ -367,7 +374,7 @@ async def test_a_contact_look_begun_again(store: Store) -> None:
     """A look that begins anew has met nobody yet."""
     async with store.transaction():
         await store.contacts.begin_look(5, NOW, sweep=True)
-        await store.contacts.add_met(5, sorted_keys([1]))
+        await store.contacts.add_met(5, run_of(1))
         await store.contacts.begin_look(5, NOW + 1, sweep=False)
     assert await store.contacts.met(5) == []
     assert await store.contacts.look(5) == (False, NOW + 1, [])

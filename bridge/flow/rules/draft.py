@@ -1,6 +1,7 @@
 """What a page of a look comes to, while it is filled in: many rows at once where that can be."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Generic, TypeVar
 
 import msgspec
@@ -15,6 +16,13 @@ from bridge.state import keys
 from bridge.state.records import DeadLetter
 
 Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)
+
+
+Item = TypeVar("Item")
+
+
+def _those(chosen: list[bool], items: list[Item]) -> list[Item]:
+    return list(compress(items, chosen))
 
 
 class Draft(Generic[Row]):
@@ -75,8 +83,8 @@ class Draft(Generic[Row]):
     def emit_dated(
         self,
         name: str,
-        numbers: Sequence[int],
-        fingerprints: Sequence[Fingerprint],
+        numbers: list[int],
+        fingerprints: list[Fingerprint],
         dates: Sequence[str | None],
         horizon: Instant,
     ) -> list[tuple[int, Fingerprint]]:
@@ -84,37 +92,55 @@ class Draft(Generic[Row]):
 
         Returns what needs a closer look, one at a time; of that nothing is done yet.
         """
-        if self._origins:
+        if self._origins or not numbers:
             return list(zip(numbers, fingerprints, strict=True))
-        rows, kept, buckets = self.rows, self.mapped.keys, self._buckets
+        emails = [self.rows[number].email_address or "" for number in numbers]
+        instants = self.zone.instants(dates)
         closer: list[tuple[int, Fingerprint]] = []
-        due: list[Fingerprint] = []
-        emails: list[str] = []
-        instants: list[Instant] = []
-        for number, fingerprint, instant in zip(
-            numbers, fingerprints, self.zone.instants(dates), strict=True
-        ):
-            email = rows[number].email_address
-            if instant is None or not email or email.isspace():
-                closer.append((number, fingerprint))
-                continue
-            kept[buckets[number]].append(fingerprint)
-            if instant >= horizon:
-                due.append(fingerprint)
-                emails.append(email)
-                instants.append(instant)
-        self.mapped.filtered += len(numbers) - len(closer) - len(due)
-        if name not in self._wanted:
-            self.mapped.filtered += len(due)
-            return closer
-        encoded = events.tracks(name, due, emails, instants, self._properties)
-        if max(map(len, encoded), default=0) > events.LARGEST_EVENT:
-            for fingerprint, email, event in zip(due, emails, encoded, strict=True):
-                self._put(name, email, fingerprint, event)
-        else:
-            self.mapped.derived += encoded
-            self.mapped.names[name] += len(encoded)
+        if "" in instants or not all(emails) or any(map(str.isspace, emails)):
+            usual = [
+                bool(instant and email.strip())
+                for instant, email in zip(instants, emails, strict=True)
+            ]
+            odd = [not one for one in usual]
+            closer = list(compress(zip(numbers, fingerprints, strict=True), odd))
+            numbers, fingerprints = _those(usual, numbers), _those(usual, fingerprints)
+            emails, instants = _those(usual, emails), _those(usual, instants)
+        self._remember_all(numbers, fingerprints)
+        if min(instants, default=horizon) < horizon:
+            due = [instant >= horizon for instant in instants]
+            self.mapped.filtered += due.count(False)
+            fingerprints, emails = _those(due, fingerprints), _those(due, emails)
+            instants = _those(due, instants)
+        self._emit_all(name, fingerprints, emails, instants)
         return closer
+
+    def _remember_all(self, numbers: list[int], fingerprints: list[Fingerprint]) -> None:
+        if fingerprints and self.look.message.kind == "broadcast":
+            self.mapped.keys[0] += fingerprints
+            return
+        for number, fingerprint in zip(numbers, fingerprints, strict=True):
+            self.remember(number, fingerprint)
+
+    def _emit_all(
+        self,
+        name: str,
+        fingerprints: list[Fingerprint],
+        emails: list[str],
+        instants: list[Instant],
+    ) -> None:
+        if name not in self._wanted:
+            self.mapped.filtered += len(fingerprints)
+            return
+        if not fingerprints:
+            return
+        encoded = events.tracks(name, fingerprints, emails, instants, self._properties)
+        if max(map(len, encoded)) > events.LARGEST_EVENT:
+            for fingerprint, email, event in zip(fingerprints, emails, encoded, strict=True):
+                self._put(name, email, fingerprint, event)
+            return
+        self.mapped.derived += encoded
+        self.mapped.names[name] += len(encoded)
 
     def emit(
         self,
