@@ -4,13 +4,14 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check fix bench lock clean
+.PHONY: help setup demo test check fix bench bench-growth lock clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
 	@echo "make check   types, lint, format"
 	@echo "make fix     let the linter mend what it can"
-	@echo "make bench   throughput against the bare loop and what it is made of"
+	@echo "make bench   throughput, against a bare loop and against what else there is"
+	@echo "make bench-growth   the same up to 10 million events in one go (minutes)"
 	@echo "make lock    resolve requirements.lock again"
 
 setup: $(READY)
@@ -34,11 +35,22 @@ check: $(READY)
 fix: $(READY)
 	@scripts/fix
 
-bench: $(READY)
+BENCH_READY := .venv-bench/.ready
+PEERS := scripts/bench_peers/requirements.lock
+$(BENCH_READY): $(PEERS)
+	@echo "setting up .venv-bench (once)"
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --require-hashes -r $(PEERS)
+	@touch $@
+
+bench: $(READY) $(BENCH_READY)
 	@$(VENV)/bin/python scripts/bench.py
+
+bench-growth: $(READY)
+	@$(VENV)/bin/python scripts/bench.py --growth
 
 lock: $(READY)
 	@scripts/lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis

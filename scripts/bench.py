@@ -22,13 +22,18 @@ from types import FrameType
 
 import click
 import msgspec
-from bench_load import LIST_ID, MESSAGES, Ready, Report
+from bench_load import LIST_ID, Ready, Report
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
+PEERS = HERE.parent / ".venv-bench" / "bin" / "python"
 BARE, SERVICE = "bare loop", "the service"
-BUDGET = 70.0
+SLOWER = 10
+"""The peers bring so many times fewer events: what counts is how many a second."""
+
+GROWTH = (100_000, 1_000_000, 10_000_000)
+BUDGET = 300.0
 """Seconds after which no further round is begun."""
 
 console = Console(soft_wrap=False)
@@ -42,12 +47,16 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody who brings the load from one server to the other. `knows`: a second run is short."""
+    """Somebody who brings the load from one server to the other.
+
+    `knows`: a second run is short. `slow`: gets a tenth of the load.
+    """
 
     name: str
     command: Callable[[str], list[str]]
     environment: Callable[[str, Path], dict[str, str]] = lambda _address, _folder: {}
     knows: bool = False
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,17 @@ def service_environment(address: str, folder: Path) -> dict[str, str]:
     }
 
 
+def peer(name: str, script: str) -> Contender:
+    """What a user could take today, in an environment of its own."""
+    path = str(HERE / "bench_peers" / script)
+    return Contender(
+        name,
+        lambda address: [str(PEERS), path, address, str(LIST_ID)],
+        lambda _address, _folder: {"RUNTIME__DLTHUB_TELEMETRY": "false"},
+        slow=True,
+    )
+
+
 CONTENDERS = (
     Contender(
         BARE,
@@ -152,37 +172,47 @@ CONTENDERS = (
         service_environment,
         knows=True,
     ),
+    peer("requests and json", "with_requests.py"),
+    peer("segment-analytics-python", "with_segment_client.py"),
+    peer("dlt", "with_dlt.py"),
 )
 
 
 class Bench:
     """Runs contenders against the servers; `limit` is in seconds a run."""
 
-    def __init__(self, servers: Servers, limit: int) -> None:
-        self._servers = servers
+    def __init__(self, servers: Servers, fewer: Servers, limit: int) -> None:
+        self._full = servers
+        self._fewer = fewer
         self._limit = limit
-        self._content: int | None = None
+        self._content: dict[Servers, int] = {}
 
     def round(self, contender: Contender, results: Results) -> None:
         """A run with nothing to bring, one with everything, and one with everything known."""
+        servers = self._fewer if contender.slow else self._full
         with fresh_folder() as folder:
-            results.idle.append(self._run(contender, folder, expected=0, empty=True))
+            results.idle.append(self.run(contender, folder, servers, expected=0, empty=True))
         with fresh_folder() as folder:
-            run = self._run(contender, folder, expected=self._servers.ready.events)
-            if self._content is None:
-                self._content = run.report.content
-            if run.report.content != self._content:
+            run = self.run(contender, folder, servers, expected=servers.ready.events)
+            if run.report.content != self._content.setdefault(servers, run.report.content):
                 raise BenchmarkError(f"{contender.name} delivered other events than the one before")
             results.first.append(run)
             if contender.knows:
-                results.again.append(self._run(contender, folder, expected=0))
+                results.again.append(self.run(contender, folder, servers, expected=0))
 
-    def _run(
-        self, contender: Contender, folder: Path, *, expected: int, empty: bool = False
+    def run(
+        self,
+        contender: Contender,
+        folder: Path,
+        servers: Servers,
+        *,
+        expected: int,
+        empty: bool = False,
     ) -> Run:
-        self._servers.begin(empty=empty)
+        """One process from its start to its end; BenchmarkError unless it did the work."""
+        servers.begin(empty=empty)
         log = folder / "log"
-        address = self._servers.ready.address
+        address = servers.ready.address
         environment = {"PATH": os.environ.get("PATH", os.defpath)}
         environment |= contender.environment(address, folder)
         began = time.monotonic()
@@ -197,7 +227,7 @@ class Bench:
             )
         status, cpu, peak = waited(process, self._limit)
         ended = time.monotonic()
-        report = self._servers.report()
+        report = servers.report()
         if status != 0:
             said = log.read_text(errors="replace")[-2000:]
             raise BenchmarkError(f"{contender.name} ended with {status}:\n{said}")
@@ -332,29 +362,66 @@ def spread(values: Sequence[float], form: str) -> str:
     return f"{median(values):{form}}\n[dim]{min(values):{form}} - {max(values):{form}}[/]"
 
 
+def grow(steps: Sequence[int], here: int | None, there: int | None) -> None:
+    """The service alone, over ever more events in one go: what an event costs, and memory."""
+    table = Table(title="Growth: a backlog in one go")
+    for title in (
+        "events",
+        "thousand events/s",
+        "CPU µs an event",
+        "peak RSS MB",
+        "state bytes an event",
+    ):
+        table.add_column(title, justify="right")
+    contender = next(one for one in CONTENDERS if one.name == SERVICE)
+    for events in steps:
+        with pinned(there), serving(events) as servers, pinned(here), fresh_folder() as folder:
+            bench = Bench(servers, servers, 120 + events // 5000)
+            idle = bench.run(contender, folder, servers, expected=0, empty=True)
+            (folder / "bridge.db").unlink()
+            run = bench.run(contender, folder, servers, expected=servers.ready.events)
+            table.add_row(
+                f"{servers.ready.events:,}",
+                f"{run.rate / 1000:,.1f}",
+                f"{(run.cpu - idle.cpu) / run.report.events * 1e6:.2f}",
+                f"{run.peak:.0f}",
+                f"{(folder / 'bridge.db').stat().st_size / run.report.events:.1f}",
+            )
+    console.print(table)
+
+
 @click.command()
 @click.option(
     "--events", default=300_000, show_default=True, type=click.IntRange(10_000, 3_000_000)
 )
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50))
-def main(events: int, rounds: int) -> None:
+@click.option("--growth", is_flag=True, help="The service alone, over 100 thousand to 10 million.")
+def main(events: int, rounds: int, growth: bool) -> None:
     """Measure the service against a bare loop over the same pages and the same sink."""
     until = time.monotonic() + BUDGET
     cores = sorted(os.sched_getaffinity(0))
     here, there = (cores[-1], cores[0]) if len(cores) > 1 else (None, None)
+    if growth:
+        grow(GROWTH, here, there)
+        return
     where = (
         f"client on core {here}, servers on core {there}."
         if len(cores) > 1
         else "everything on one core: the servers' work is part of every figure of time."
     )
     try:
-        with pinned(there), serving(events) as servers, pinned(here):
+        with (
+            pinned(there),
+            serving(events) as servers,
+            serving(events // SLOWER) as fewer,
+            pinned(here),
+        ):
             ready = servers.ready
             console.print(
-                f"{ready.events:,} events of {ready.rows:,} rows in {MESSAGES} messages, "
+                f"{ready.events:,} events of {ready.rows:,} rows in {ready.messages} messages, "
                 f"rounds: {rounds}; {where}"
             )
-            results = measure(Bench(servers, 60 + events // 5000), rounds, until)
+            results = measure(Bench(servers, fewer, 60 + events // 5000), rounds, until)
     except (BenchmarkError, TimeoutError) as error:
         raise click.ClickException(str(error)) from None
     show(results, ready.rows)

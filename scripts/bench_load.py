@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 LIST_ID = 101
-MESSAGES = 8
+ROWS_A_MESSAGE = 25_000
+"""More events are more messages: a retailer that has sent for longer."""
+
 PAGE_ROWS = 5000
 ROWS_AN_EVENT = 2 / 3
 CAMPAIGN_ID = 7
@@ -24,6 +26,7 @@ class Ready(msgspec.Struct):
     """What the servers say when they are up; `events` are what the rows come to."""
 
     address: str
+    messages: int
     rows: int
     events: int
 
@@ -48,6 +51,7 @@ class Load:
 
     def __init__(self, events: int) -> None:
         self.rows = round(events * ROWS_AN_EVENT)
+        self.messages = max(1, round(self.rows / ROWS_A_MESSAGE))
         self.events = 0
         # In the daytime two days ago: long enough ago to be over, and no clock changes by day.
         two_days_ago = datetime.now(UTC).astimezone(ZoneInfo("America/New_York"))
@@ -64,11 +68,11 @@ class Load:
         self.bodies["List", ""] = envelope([{"listId": LIST_ID, "listName": "Newsletter"}])
         campaigns = [{"campaignId": CAMPAIGN_ID, "campaignName": "Autumn"}]
         self.bodies[f"{base}/Campaign", ""] = envelope(campaigns)
-        messages = [self._message(number) for number in range(1, MESSAGES + 1)]
+        messages = [self._message(number) for number in range(1, self.messages + 1)]
         self.bodies[f"{base}/Message", "Start"] = envelope(messages)
         for number, message in enumerate(messages):
             path = f"{base}/Message/{message['messageId']}"
-            rows = (self.rows + number) // MESSAGES
+            rows = (self.rows + number) // self.messages
             self.bodies[path, ""] = envelope(message)
             summary = {"sentCount": rows, "openCount": rows // 2}
             self.bodies[f"{path}/Summary", ""] = envelope(summary)

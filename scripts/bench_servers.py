@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import sys
 import time
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -28,7 +29,7 @@ class Event(msgspec.Struct, rename="camel"):
     message_id: str
     anonymous_id: str
     event: str
-    timestamp: str
+    timestamp: datetime
     properties: msgspec.Raw
 
 
@@ -66,7 +67,8 @@ class Servers:
                 events += 1
                 ids.add(event.message_id)
                 properties = _sorted(bytes(event.properties))
-                said = f"{event.event} {event.anonymous_id} {event.timestamp} {properties}"
+                when = event.timestamp.timestamp()
+                said = f"{event.event} {event.anonymous_id} {when:.3f} {properties}"
                 content = (content + xxhash.xxh3_64_intdigest(said.encode())) % 2**64
         return Report(
             events=events,
@@ -113,7 +115,7 @@ async def main(events: int) -> None:
         lambda: asyncio.StreamReaderProtocol(commands), sys.stdin
     )
     async with serve(servers.app) as address:
-        _say(msgspec.json.encode(Ready(address, load.rows, load.events)))
+        _say(msgspec.json.encode(Ready(address, load.messages, load.rows, load.events)))
         async for line in commands:
             if line == b"report\n":
                 _say(msgspec.json.encode(servers.report()))
