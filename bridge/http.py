@@ -17,13 +17,16 @@ RECYCLE_AFTER = 6 * 3600.0
 """Seconds a session lives: a connection that is always busy never looks DNS up again."""
 
 
+Body = bytes | bytearray
+
+
 @dataclass(frozen=True)
 class Answer:
     """A complete answer: status, headers (case-insensitive), body."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: Body
 
     @property
     def retry_after(self) -> float | None:
@@ -86,7 +89,11 @@ class Http:
                     method, target, headers=headers, data=body, allow_redirects=False
                 ) as response:
                     self._on_date(response.headers.get("Date", ""))
-                    return Answer(response.status, response.headers, await response.read())
+                    # Gathered in one piece: `read` holds all pieces beside the whole for a moment.
+                    whole = bytearray()
+                    async for piece in response.content.iter_any():
+                        whole += piece
+                    return Answer(response.status, response.headers, whole)
         except TimeoutError:
             raise TemporaryError(
                 f"{_host(url)} did not answer within {self._timeout:g} s"

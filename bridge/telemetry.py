@@ -98,7 +98,7 @@ class Metrics:
 
         # The pipeline
         self.retries = self._counter("retries", "Waits before another try", "api")
-        self.queue = self._gauge("queue_pages", "Pages waiting in a queue", "queue")
+        self.queue = self._gauge("queue_pages", "Pages waiting in or for a queue", "queue")
         self.commits = self._counter("commits", "Transactions of the state file")
         self.restarts = self._counter("pipeline_restarts", "Restarts of the pipeline after a fault")
         self.dead_letters = self._gauge("dead_letters", "Dead letters kept in the state file")

@@ -164,7 +164,12 @@ def peer(name: str, script: str) -> Contender:
 CONTENDERS = (
     Contender(
         BARE,
-        lambda address: [sys.executable, str(HERE / "bench_bare.py"), address, str(LIST_ID)],
+        lambda address: [
+            sys.executable,
+            str(HERE / "bench_peers" / "bare.py"),
+            address,
+            str(LIST_ID),
+        ],
     ),
     Contender(
         SERVICE,

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
 
 from bridge.flow.ledger import Ledger
 from bridge.flow.mapper import Mapper
@@ -90,11 +91,8 @@ class Pipeline:
             max(1, pacing.queue_pages - pacing.poll_concurrency - 2)
         )
         parcel_in, parcel_out = anyio.create_memory_object_stream[Parcel](PARCELS_AHEAD)
-        for name, stream in (("pages", page_in), ("parcels", parcel_in)):
-            depth = stream.statistics
-            self._metrics.queue.labels(name).set_function(
-                lambda depth=depth: depth().current_buffer_used  # type: ignore[misc]
-            )
+        self._metrics.queue.labels("pages").set_function(lambda: _waiting(page_in))
+        self._metrics.queue.labels("parcels").set_function(lambda: _waiting(parcel_in))
         mapper = Mapper(
             self._ledger,
             ActivityRules(self._zone, self._wanted),
@@ -132,3 +130,9 @@ class Pipeline:
             concurrency=pacing.poll_concurrency,
             track=pacing.track,
         )
+
+
+def _waiting(queue: MemoryObjectSendStream[Any]) -> int:
+    """How many items wait in a queue, or with their senders for a place in it."""
+    seen = queue.statistics()
+    return seen.current_buffer_used + seen.tasks_waiting_send

@@ -1,14 +1,10 @@
 """What all peers do alike: read the pages with requests, make an event of what each row shows."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import requests
-
-NEW_YORK = ZoneInfo("America/New_York")
+from eastern import instant
 
 
 class Account:
@@ -59,17 +55,6 @@ def shown(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def identity(event: str, properties: dict[str, str], row: dict[str, Any]) -> str:
     """What happened, the same text every time."""
     return f"{event} {properties['email_id']} {row['sendDate']} {row['emailAddress']}"
-
-
-def instant(text: str) -> str:
-    """A naive time of New York as UTC, to the millisecond."""
-    return f"{_utc_hour(text[:13])}{text[13:19]}.{text[20:23].ljust(3, '0')}Z"
-
-
-@cache
-def _utc_hour(hour: str) -> str:
-    local = datetime.fromisoformat(f"{hour}:00").replace(tzinfo=NEW_YORK)
-    return f"{local.astimezone(UTC):%Y-%m-%dT%H}"
 
 
 def track(event: str, when: str, properties: dict[str, str], row: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import hashlib
 import sys
 from datetime import datetime
 
-from account import Account, identity, instant, shown
+from account import Account, identity, shown
+from eastern import instant
 from segment.analytics import Client
 
 

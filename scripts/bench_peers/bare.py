@@ -3,19 +3,17 @@
 One asyncio loop, aiohttp and msgspec; nothing is retried, remembered, compared or limited, so a
 second run would send everything again. It uses nothing of the bridge.
 
-    python scripts/bench_bare.py ADDRESS-OF-THE-SERVERS LIST-ID
+    python bare.py ADDRESS-OF-THE-SERVERS LIST-ID
 """
 
 import asyncio
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import cache
 from typing import Generic, TypeVar
-from zoneinfo import ZoneInfo
 
 import aiohttp
 import msgspec
+from eastern import instant
 from isal import igzip
 from xxhash import xxh3_128_hexdigest
 
@@ -68,18 +66,6 @@ class Answer(Struct, Generic[Data]):
 
     data: Data
     next_page_cursor: str | None
-
-
-def instant(text: str) -> str:
-    """A naive time of New York as UTC, to the millisecond."""
-    return f"{utc_hour(text[:13])}{text[13:19]}.{text[20:23].ljust(3, '0')}Z"
-
-
-@cache
-def utc_hour(hour: str) -> str:
-    """An hour of New York in UTC."""
-    local = datetime.fromisoformat(f"{hour}:00").replace(tzinfo=ZoneInfo("America/New_York"))
-    return f"{local.astimezone(UTC):%Y-%m-%dT%H}"
 
 
 class Loop:
