@@ -17,16 +17,13 @@ RECYCLE_AFTER = 6 * 3600.0
 """Seconds a session lives: a connection that is always busy never looks DNS up again."""
 
 
-Body = bytes | bytearray
-
-
 @dataclass(frozen=True)
 class Answer:
     """A complete answer: status, headers (case-insensitive), body."""
 
     status: int
     headers: Mapping[str, str]
-    body: Body
+    body: bytes
 
     @property
     def retry_after(self) -> float | None:
@@ -89,11 +86,7 @@ class Http:
                     method, target, headers=headers, data=body, allow_redirects=False
                 ) as response:
                     self._on_date(response.headers.get("Date", ""))
-                    # Gathered in one piece: `read` holds all pieces beside the whole for a moment.
-                    whole = bytearray()
-                    async for piece in response.content.iter_any():
-                        whole += piece
-                    return Answer(response.status, response.headers, whole)
+                    return Answer(response.status, response.headers, await response.read())
         except TimeoutError:
             raise TemporaryError(
                 f"{_host(url)} did not answer within {self._timeout:g} s"

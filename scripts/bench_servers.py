@@ -8,9 +8,10 @@ import asyncio
 import gzip
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import xxhash
@@ -21,6 +22,16 @@ from bridge.sandbox.server import serve
 
 API = "/email/v1"
 NOTHING = envelope([])
+
+
+class Attended(Protocol):
+    """Servers that are told when a run begins, and asked what arrived."""
+
+    app: web.Application
+
+    def begin(self, *, empty: bool) -> None: ...
+
+    def report(self) -> Report: ...
 
 
 class Event(msgspec.Struct, rename="camel"):
@@ -106,22 +117,28 @@ def _sorted(properties: bytes) -> str:
     return str(sorted(decoded.items()))
 
 
-async def main(events: int) -> None:
-    """Serves until standard input ends."""
-    load = Load(events)
-    servers = Servers(load)
+async def attend(servers: Attended, about: Callable[[str], Ready]) -> None:
+    """Serves until standard input ends; `about` makes the first line, given the address."""
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(commands), sys.stdin
     )
     async with serve(servers.app) as address:
-        _say(msgspec.json.encode(Ready(address, load.messages, load.rows, load.events)))
+        _say(msgspec.json.encode(about(address)))
         async for line in commands:
             if line == b"report\n":
                 _say(msgspec.json.encode(servers.report()))
             else:
                 servers.begin(empty=line == b"begin empty\n")
                 _say(b"ready")
+
+
+async def main(events: int) -> None:
+    """Serves a load until standard input ends."""
+    load = Load(events)
+    await attend(
+        Servers(load), lambda address: Ready(address, load.messages, load.rows, load.events)
+    )
 
 
 def _say(line: bytes) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from bridge.clock import SourceClock
 from bridge.errors import CredentialsError, MissingError, TemporaryError
-from bridge.http import Body, Http
+from bridge.http import Http
 from bridge.listrak import wire
 from bridge.listrak.auth import Auth
 from bridge.listrak.wire import PageOf
@@ -37,7 +37,7 @@ class Shape(Generic[Data]):
             else None
         )
 
-    def decode(self, body: Body) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
+    def decode(self, body: bytes) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
         """The answer, and where its rows come from. Raises msgspec.DecodeError."""
         answer: wire.Envelope[Data]
         if self._documented is not None:
@@ -173,7 +173,7 @@ class Listrak:
         self._metrics.blocked.labels("listrak").set(0)
         return found
 
-    async def _try(self, path: str, resource: str, query: dict[str, Any]) -> Body:
+    async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
         """One request; a token that isn't good any more is renewed on the way."""
         for last_try in (False, False, True):
             await self._rate.take()

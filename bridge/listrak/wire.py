@@ -18,7 +18,6 @@ from bridge.errors import (
     RefusedError,
     TemporaryError,
 )
-from bridge.http import Body
 
 START = "Start"
 MOST_ROWS = 5000
@@ -230,7 +229,7 @@ _AGENT_NAMES = {"".join(parts) for parts in product(_PREFIXES, ("useragent", "us
 _HINTS = (b'ip"', b"paddr", b"p_addr", b"p-addr", b"gent")
 
 
-def origins(body: Body) -> list[Origin] | None:
+def origins(body: bytes) -> list[Origin] | None:
     """Each row's IP address and user agent; None where no row of the page carries any.
 
     Today's rows carry neither (listrak/FACTS), so any plausible spelling is taken.
@@ -284,7 +283,7 @@ def token_form(client_id: str, client_secret: str) -> bytes:
     ).encode()
 
 
-def decode(body: Body, shape: type[Data]) -> Data:
+def decode(body: bytes, shape: type[Data]) -> Data:
     """An answer's body as the given shape. Raises TemporaryError for what isn't one."""
     try:
         return msgspec.json.decode(body, type=shape)
@@ -299,7 +298,7 @@ DENIED = (
 )
 
 
-def explain(status: int, body: Body, path: str, *, paging: bool = False) -> Exception:
+def explain(status: int, body: bytes, path: str, *, paging: bool = False) -> Exception:
     """The error that a refusal means for the caller (listrak/FACTS: Access).
 
     `paging`: the request carried a cursor, which may be what is refused.
