@@ -4,14 +4,16 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check fix bench bench-growth lock clean
+.PHONY: help setup demo test check fix bench bench-details bench-growth bench-conditions lock clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
 	@echo "make check   types, lint, format"
 	@echo "make fix     let the linter mend what it can"
 	@echo "make bench   throughput, against a bare loop and against what else there is"
+	@echo "make bench-details  state file, contacts, start, idleness, size (minutes)"
 	@echo "make bench-growth   the same up to 10 million events in one go (minutes)"
+	@echo "make bench-conditions   the same behind TLS and 100 ms, at growing concurrency (minutes)"
 	@echo "make lock    resolve requirements.lock again"
 
 setup: $(READY)
@@ -46,8 +48,14 @@ $(BENCH_READY): $(PEERS)
 bench: $(READY) $(BENCH_READY)
 	@$(VENV)/bin/python scripts/bench.py
 
+bench-details: $(READY)
+	@$(VENV)/bin/python scripts/bench_details.py
+
 bench-growth: $(READY)
 	@$(VENV)/bin/python scripts/bench.py --growth
+
+bench-conditions: $(READY)
+	@$(VENV)/bin/python scripts/bench_details.py --conditions
 
 lock: $(READY)
 	@scripts/lock

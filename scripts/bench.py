@@ -7,6 +7,7 @@ anything: absolute figures are this machine's, today. The state file lies in the
 temporary files (TMPDIR); where that is in memory, durability costs nothing and the figures flatter.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from types import FrameType
 import click
 import msgspec
 from bench_load import LIST_ID, Ready, Report
+from bench_tables import Target, save, spread, table
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +33,10 @@ PEERS = HERE.parent / ".venv-bench" / "bin" / "python"
 BARE, SERVICE = "bare loop", "the service"
 SLOWER = 10
 """The peers bring so many times fewer events: what counts is how many a second."""
+
+OF_THE_BARE = Target(0.7)
+PEAK = Target(100, most=True)
+SAME_PEAK = Target(5, most=True)
 
 GROWTH = (100_000, 1_000_000, 10_000_000)
 BUDGET = 300.0
@@ -121,9 +127,9 @@ class Servers:
 
 
 @contextmanager
-def serving(events: int) -> Iterator[Servers]:
+def serving(events: int, script: str = "bench_servers.py") -> Iterator[Servers]:
     """Runs the servers."""
-    command = [sys.executable, str(HERE / "bench_servers.py"), str(events)]
+    command = [sys.executable, str(HERE / script), str(events)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield Servers(process)
@@ -296,11 +302,12 @@ def measure(bench: Bench, rounds: int, until: float) -> dict[str, Results]:
     return results
 
 
-def show(results: dict[str, Results], rows: int) -> None:
+def show(results: dict[str, Results], rows: int) -> list[Table]:
     """The tables: medians, with the least and the most below them."""
-    table = Table(title="The same events to Segment (median, least to most)", show_lines=True)
-    table.add_column("")
-    for title in (
+    first = table(
+        "The same events to Segment (median, least to most)",
+        "",
+        "events a round",
         "thousand events/s",
         "of the bare loop's",
         "CPU µs an event",
@@ -308,13 +315,13 @@ def show(results: dict[str, Results], rows: int) -> None:
         "peak RSS MB",
         "wire bytes an event",
         "process s",
-    ):
-        table.add_column(title, justify="right")
+    )
     bare = results[BARE].first
     for name, result in results.items():
         runs, base = result.first, result.start_and_stop
-        table.add_row(
+        first.add_row(
             name,
+            f"{runs[0].report.events:,}",
             spread([run.rate / 1000 for run in runs], ",.1f"),
             spread([run.rate / other.rate for run, other in zip(runs, bare, strict=True)], ".2f"),
             spread([run.cpu / run.report.events * 1e6 for run in runs], ".2f"),
@@ -323,18 +330,17 @@ def show(results: dict[str, Results], rows: int) -> None:
             spread([run.report.wire_bytes / run.report.events for run in runs], ".1f"),
             spread([run.lasted for run in runs], ".2f"),
         )
-    console.print(table)
+    console.print(first)
 
-    again = Table(title="Reading it all again, everything known", show_lines=True)
-    again.add_column("")
-    for title in (
+    again = table(
+        "Reading it all again, everything known",
+        "",
         "thousand rows/s",
         "of the first time's",
         "CPU µs a row",
         "first time",
         "peak RSS MB",
-    ):
-        again.add_column(title, justify="right")
+    )
     for name, result in results.items():
         if not result.again:
             continue
@@ -350,6 +356,14 @@ def show(results: dict[str, Results], rows: int) -> None:
         )
     console.print(again)
 
+    served = results[SERVICE].first
+    ratio = median(run.rate / other.rate for run, other in zip(served, bare, strict=True))
+    peak = median(run.peak for run in served)
+    judged = table("Targets", "", "")
+    judged.add_row("events/s, of the bare loop's", OF_THE_BARE.judge(ratio, ".2f"))
+    judged.add_row("peak RSS MB", PEAK.judge(peak, ".0f"))
+    console.print(judged)
+
     for name, result in results.items():
         idle = median(run.lasted for run in result.idle)
         used = median(run.cpu / run.lasted for run in result.first)
@@ -360,24 +374,31 @@ def show(results: dict[str, Results], rows: int) -> None:
             f"{name}: {used:.0%} of its time on the CPU, its servers {busy:.0%}; start and stop "
             f"alone take {idle:.2f} s, {result.start_and_stop:.2f} s of CPU"
         )
+    return [first, again, judged]
 
 
-def spread(values: Sequence[float], form: str) -> str:
-    """Median, and below it the least and the most."""
-    return f"{median(values):{form}}\n[dim]{min(values):{form}} - {max(values):{form}}[/]"
+def draw(results: dict[str, Results], file: Path) -> None:
+    """The picture of events a second, drawn in the peers' environment, which has what it takes."""
+    rates = {name: [run.rate for run in result.first] for name, result in results.items()}
+    subprocess.run(
+        [str(PEERS), str(HERE / "bench_peers" / "picture.py"), str(file)],
+        input=json.dumps(rates).encode(),
+        check=True,
+    )
 
 
-def grow(steps: Sequence[int], here: int | None, there: int | None) -> None:
+def grow(steps: Sequence[int], here: int | None, there: int | None) -> list[Table]:
     """The service alone, over ever more events in one go: what an event costs, and memory."""
-    table = Table(title="Growth: a backlog in one go")
-    for title in (
+    grown = table(
+        "Growth: a backlog in one go",
         "events",
         "thousand events/s",
         "CPU µs an event",
         "peak RSS MB",
         "state bytes an event",
-    ):
-        table.add_column(title, justify="right")
+    )
+    costs: list[float] = []
+    peaks: list[float] = []
     contender = next(one for one in CONTENDERS if one.name == SERVICE)
     for events in steps:
         with pinned(there), serving(events) as servers, pinned(here), fresh_folder() as folder:
@@ -385,14 +406,26 @@ def grow(steps: Sequence[int], here: int | None, there: int | None) -> None:
             idle = bench.run(contender, folder, servers, expected=0, empty=True)
             (folder / "bridge.db").unlink()
             run = bench.run(contender, folder, servers, expected=servers.ready.events)
-            table.add_row(
+            costs.append((run.cpu - idle.cpu) / run.report.events * 1e6)
+            peaks.append(run.peak)
+            grown.add_row(
                 f"{servers.ready.events:,}",
                 f"{run.rate / 1000:,.1f}",
-                f"{(run.cpu - idle.cpu) / run.report.events * 1e6:.2f}",
+                f"{costs[-1]:.2f}",
                 f"{run.peak:.0f}",
                 f"{(folder / 'bridge.db').stat().st_size / run.report.events:.1f}",
             )
-    console.print(table)
+    judged = table("Targets", "", "")
+    judged.add_row("peak RSS MB, the highest", PEAK.judge(max(peaks), ".0f"))
+    judged.add_row(
+        "more MB at the last step than before", SAME_PEAK.judge(peaks[-1] - peaks[-2], ".1f")
+    )
+    judged.add_row(
+        "CPU µs an event, the last step's of the one before's", f"{costs[-1] / costs[-2]:.2f}"
+    )
+    console.print(grown)
+    console.print(judged)
+    return [grown, judged]
 
 
 @click.command()
@@ -401,13 +434,18 @@ def grow(steps: Sequence[int], here: int | None, there: int | None) -> None:
 )
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 50))
 @click.option("--growth", is_flag=True, help="The service alone, over 100 thousand to 10 million.")
-def main(events: int, rounds: int, growth: bool) -> None:
+@click.option("--out", default="bench-results", show_default=True, type=click.Path(path_type=Path))
+def main(events: int, rounds: int, growth: bool, out: Path) -> None:
     """Measure the service against a bare loop over the same pages and the same sink."""
     until = time.monotonic() + BUDGET
     cores = sorted(os.sched_getaffinity(0))
     here, there = (cores[-1], cores[0]) if len(cores) > 1 else (None, None)
     if growth:
-        grow(GROWTH, here, there)
+        try:
+            tables = grow(GROWTH, here, there)
+        except (BenchmarkError, TimeoutError) as error:
+            raise click.ClickException(str(error)) from None
+        console.print(f"written to {save(out, 'growth', tables)}")
         return
     where = (
         f"client on core {here}, servers on core {there}."
@@ -429,7 +467,9 @@ def main(events: int, rounds: int, growth: bool) -> None:
             results = measure(Bench(servers, fewer, 60 + events // 5000), rounds, until)
     except (BenchmarkError, TimeoutError) as error:
         raise click.ClickException(str(error)) from None
-    show(results, ready.rows)
+    tables = show(results, ready.rows)
+    console.print(f"written to {save(out, 'throughput', tables)}")
+    draw(results, out / "throughput.png")
 
 
 if __name__ == "__main__":

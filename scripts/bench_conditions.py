@@ -1,0 +1,136 @@
+"""Real conditions: both servers behind TLS and a tenth of a second, at growing concurrency."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench import (
+    CONTENDERS,
+    HERE,
+    SERVICE,
+    Bench,
+    BenchmarkError,
+    Contender,
+    Run,
+    fresh_folder,
+    pinned,
+    service_environment,
+    serving,
+)
+from bench_tables import spread, table
+from rich.table import Table
+
+CONCURRENCIES = (1, 4, 8, 16)
+EACH_WAY = 0.05
+"""Seconds; a tenth of a second there and back."""
+
+EVENTS_EACH = 40_000
+"""Events for each place of concurrency: all runs then take about as long."""
+
+AS_IT_IS = next(one for one in CONTENDERS if one.name == SERVICE)
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Makes an authority, and a certificate of this machine signed by it: authority, server."""
+    authority, server = folder / "authority", folder / "server"
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    _openssl("req", "-x509", *key, "-subj", "/CN=bench authority",
+             "-addext", "keyUsage=critical,keyCertSign", "-keyout", f"{authority}.key",
+             "-out", f"{authority}.pem")  # fmt: skip
+    _openssl("req", "-x509", *key, "-subj", "/CN=127.0.0.1",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE",
+             "-CA", f"{authority}.pem", "-CAkey", f"{authority}.key",
+             "-keyout", f"{server}.key", "-out", f"{server}.pem")  # fmt: skip
+    return authority, server
+
+
+def _openssl(*arguments: str) -> None:
+    try:
+        done = subprocess.run(["openssl", *arguments], check=False, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise BenchmarkError("openssl is needed to make a certificate") from None
+    if done.returncode != 0:
+        raise BenchmarkError(f"openssl: {done.stderr}")
+
+
+@contextmanager
+def distant(address: str, server: Path) -> Iterator[str]:
+    """The address at which a server is reached from afar."""
+    command = [sys.executable, str(HERE / "bench_distance.py"), address.rpartition(":")[2]]
+    command += [str(EACH_WAY), f"{server}.pem", f"{server}.key"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            found = process.stdout.readline().strip()
+            if not found:
+                raise BenchmarkError("the line to the servers ended")
+            yield found
+        finally:
+            process.kill()
+
+
+def far_contender(concurrency: int, address: str, authority: Path) -> Contender:
+    """The service, which trusts the authority, at some concurrency."""
+
+    def environment(_near: str, folder: Path) -> dict[str, str]:
+        return service_environment(address, folder) | {
+            "SSL_CERT_FILE": f"{authority}.pem",
+            "BRIDGE_POLL_CONCURRENCY": str(concurrency),
+            "BRIDGE_SEND_CONCURRENCY": str(concurrency),
+        }
+
+    return Contender(f"{concurrency} at once", AS_IT_IS.command, environment)
+
+
+def measure_conditions(here: int | None, there: int | None, rounds: int) -> Table:
+    """All concurrencies in turns, every other round the other way round."""
+    runs: dict[int, list[Run]] = {concurrency: [] for concurrency in CONCURRENCIES}
+    with ExitStack() as stack:
+        stack.enter_context(pinned(there))
+        authority, server = certificate(stack.enter_context(fresh_folder()))
+        near = {number: stack.enter_context(serving(number * EVENTS_EACH)) for number in runs}
+        far = {
+            number: far_contender(
+                number,
+                stack.enter_context(distant(servers.ready.address, server)),
+                authority,
+            )
+            for number, servers in near.items()
+        }
+        stack.enter_context(pinned(here))
+        for turn in range(rounds):
+            for number in CONCURRENCIES[:: -1 if turn % 2 else 1]:
+                servers = near[number]
+                bench = Bench(servers, servers, 120)
+                with fresh_folder() as folder:
+                    due = servers.ready.events
+                    runs[number].append(bench.run(far[number], folder, servers, expected=due))
+    return _table(runs)
+
+
+def _table(runs: dict[int, list[Run]]) -> Table:
+    shown = table(
+        f"TLS and {EACH_WAY * 2000:.0f} ms there and back (median, least to most)",
+        "readers and posts at once",
+        "events",
+        "thousand events/s",
+        "times one's",
+        "CPU µs an event",
+        "peak RSS MB",
+    )
+    single = median(run.rate for run in runs[CONCURRENCIES[0]])
+    for number, found in runs.items():
+        shown.add_row(
+            str(number),
+            f"{found[0].report.events:,}",
+            spread([run.rate / 1000 for run in found], ",.1f"),
+            f"{median(run.rate for run in found) / single:.1f}",
+            spread([run.cpu / run.report.events * 1e6 for run in found], ".2f"),
+            spread([run.peak for run in found], ".0f"),
+        )
+    return shown

@@ -1,0 +1,136 @@
+"""What the state file costs: checkpoints, and twenty million known events."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from bench import (
+    CONTENDERS,
+    HERE,
+    SERVICE,
+    Bench,
+    BenchmarkError,
+    Contender,
+    Run,
+    Servers,
+    fresh_folder,
+    service_environment,
+)
+from bench_tables import Target, spread, table
+from rich.table import Table
+
+KNOWN = 20_000_000
+STATE = "bridge.db"
+CHECKPOINTS = Target(0.6, most=True)
+FULL_STORE = Target(0.9)
+BYTES_AN_EVENT = Target(12, most=True)
+
+AS_IT_IS = next(one for one in CONTENDERS if one.name == SERVICE)
+FORGETFUL = Contender(
+    "without checkpoints",
+    lambda _: [sys.executable, str(HERE / "bench_without_checkpoints.py"), "run", "--once"],
+    service_environment,
+)
+FULL = Contender(f"with {KNOWN:,} keys in the store", AS_IT_IS.command, service_environment)
+
+
+@dataclass
+class Outcome:
+    """The runs of one contender, a round each; `sizes` are those of its state files in bytes."""
+
+    idle: list[Run] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+
+    @property
+    def cost(self) -> list[float]:
+        """CPU µs an event of each round, start and stop taken off."""
+        base = median(run.cpu for run in self.idle)
+        return [(run.cpu - base) / run.report.events * 1e6 for run in self.runs]
+
+
+def full_store(bench: Bench, servers: Servers, folder: Path) -> Path:
+    """A state file of the service's own making, filled up."""
+    bench.run(AS_IT_IS, folder, servers, expected=0, empty=True)
+    state = folder / STATE
+    # In a process of its own: this one's memory would count as that of the runs it starts.
+    subprocess.run(
+        [sys.executable, str(HERE / "bench_fill.py"), str(state), str(KNOWN)], check=True
+    )
+    return state
+
+
+def measure_state(bench: Bench, servers: Servers, rounds: int, full: Path) -> list[Table]:
+    """Runs the three in turns, every other round the other way round."""
+    outcomes = {one.name: Outcome() for one in (AS_IT_IS, FORGETFUL, FULL)}
+    contents: set[int] = set()
+    for number in range(rounds):
+        for contender in (AS_IT_IS, FORGETFUL, FULL)[:: -1 if number % 2 else 1]:
+            outcome = outcomes[contender.name]
+            for empty in (True, False):
+                with fresh_folder() as folder:
+                    if contender is FULL:
+                        copy_to_disk(full, folder / STATE)
+                    expected = 0 if empty else servers.ready.events
+                    run = bench.run(contender, folder, servers, expected=expected, empty=empty)
+                    (outcome.idle if empty else outcome.runs).append(run)
+                    if not empty:
+                        outcome.sizes.append((folder / STATE).stat().st_size)
+                        contents.add(run.report.content)
+    if len(contents) > 1:
+        raise BenchmarkError("the contenders delivered different events")
+    return _tables(outcomes, full.stat().st_size)
+
+
+def copy_to_disk(source: Path, target: Path) -> None:
+    """A copy that is on disk: it must not be written while something is measured."""
+    shutil.copyfile(source, target)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _tables(outcomes: dict[str, Outcome], filled: int) -> list[Table]:
+    plain = outcomes[AS_IT_IS.name]
+    runs = table(
+        "What the state file costs (median, least to most)",
+        "",
+        "thousand events/s",
+        "of the service's",
+        "CPU µs an event",
+        "peak RSS MB",
+    )
+    for name, outcome in outcomes.items():
+        runs.add_row(
+            name,
+            spread([run.rate / 1000 for run in outcome.runs], ",.1f"),
+            spread(_ratios(outcome.runs, plain.runs), ".2f"),
+            spread(outcome.cost, ".2f"),
+            spread([run.peak for run in outcome.runs], ".0f"),
+        )
+    events = plain.runs[0].report.events
+    without, full = outcomes[FORGETFUL.name], outcomes[FULL.name]
+    pairs = zip(plain.cost, without.cost, strict=True)
+    checkpoints = median(whole - part for whole, part in pairs)
+    judged = table("The state file", "", "")
+    judged.add_row(
+        "checkpoints and acknowledgement, CPU µs an event", CHECKPOINTS.judge(checkpoints, ".2f")
+    )
+    judged.add_row(
+        f"events/s with {KNOWN:,} keys, of an empty store's",
+        FULL_STORE.judge(median(_ratios(full.runs, plain.runs)), ".2f"),
+    )
+    for name, size in (
+        ("bytes a tracked event, an empty store", median(plain.sizes)),
+        ("bytes a tracked event, added to the full store", median(full.sizes) - filled),
+    ):
+        judged.add_row(name, BYTES_AN_EVENT.judge(size / events, ".1f"))
+    return [runs, judged]
+
+
+def _ratios(runs: Sequence[Run], others: Sequence[Run]) -> list[float]:
+    return [run.rate / other.rate for run, other in zip(runs, others, strict=True)]
