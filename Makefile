@@ -4,16 +4,15 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test check fix bench bench-details bench-growth bench-conditions lock clean
+BENCHES := bench-throughput bench-details bench-growth bench-conditions
+.PHONY: help setup demo test check fix bench $(BENCHES) lock clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
 	@echo "make check   types, lint, format"
 	@echo "make fix     let the linter mend what it can"
-	@echo "make bench   throughput, against a bare loop and against what else there is"
-	@echo "make bench-details  state file, contacts, start, idleness, size (minutes)"
-	@echo "make bench-growth   the same up to 10 million events in one go (minutes)"
-	@echo "make bench-conditions   the same behind TLS and 100 ms, at growing concurrency (minutes)"
+	@echo "make bench   what it can do, against a bare loop and what else there is (20 minutes);"
+	@echo "             or a part of it: bench-throughput, -details, -growth, -conditions"
 	@echo "make lock    resolve requirements.lock again"
 
 setup: $(READY)
@@ -38,7 +37,7 @@ fix: $(READY)
 	@scripts/fix
 
 BENCH_READY := .venv-bench/.ready
-PEERS := scripts/bench_peers/requirements.lock
+PEERS := scripts/bench/peers/requirements.lock
 $(BENCH_READY): $(PEERS)
 	@echo "setting up .venv-bench (once)"
 	@$(PYTHON) -m venv .venv-bench
@@ -46,16 +45,10 @@ $(BENCH_READY): $(PEERS)
 	@touch $@
 
 bench: $(READY) $(BENCH_READY)
-	@$(VENV)/bin/python scripts/bench.py
+	@cd scripts && ../$(VENV)/bin/python -m bench
 
-bench-details: $(READY)
-	@$(VENV)/bin/python scripts/bench_details.py
-
-bench-growth: $(READY)
-	@$(VENV)/bin/python scripts/bench.py --growth
-
-bench-conditions: $(READY)
-	@$(VENV)/bin/python scripts/bench_details.py --conditions
+$(BENCHES): bench-%: $(READY) $(BENCH_READY)
+	@cd scripts && ../$(VENV)/bin/python -m bench $*
 
 lock: $(READY)
 	@scripts/lock

@@ -87,8 +87,9 @@ class Pipeline:
     async def _run(self, poll: Callable[[Poller], Awaitable[None]], stop: anyio.Event) -> None:
         pacing = self._pacing
         page_in, page_out = anyio.create_memory_object_stream[Page](
-            # Each reader holds a page as well, and so do mapper and sender.
-            max(1, pacing.queue_pages - pacing.poll_concurrency - 2)
+            # Each reader holds a page as well; the mapper has one, made into a parcel, while the
+            # sender has another's, and a parcel is the larger of both.
+            max(1, pacing.queue_pages - pacing.poll_concurrency - 3)
         )
         parcel_in, parcel_out = anyio.create_memory_object_stream[Parcel](PARCELS_AHEAD)
         self._metrics.queue.labels("pages").set_function(lambda: _waiting(page_in))

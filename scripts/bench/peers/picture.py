@@ -3,7 +3,7 @@
 Run with the peers' environment, which has matplotlib. Standard input is a JSON object: name ->
 events a second of each round.
 
-    python picture.py FILE.png < RATES
+    python -m bench.peers.picture FILE.png < RATES
 """
 
 import json

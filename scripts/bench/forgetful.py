@@ -3,7 +3,7 @@
 What the service takes longer than this is what checkpoints and acknowledgement cost. Only good for
 a load without clicks, totals and contacts; arguments are the command's.
 
-    python bench_without_checkpoints.py run --once
+    python -m bench.forgetful run --once
 """
 
 from collections.abc import Callable, Sequence

@@ -9,20 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from bench import (
-    CONTENDERS,
-    HERE,
-    SERVICE,
-    Bench,
-    BenchmarkError,
-    Contender,
-    Run,
-    Servers,
-    fresh_folder,
-    service_environment,
-)
-from bench_tables import Target, spread, table
 from rich.table import Table
+
+from bench.contenders import FORGETFUL, SERVICE, service_environment
+from bench.run import SCRIPTS, Bench, Contender, Run, fresh_folder
+from bench.tables import Target, spread, table
 
 KNOWN = 20_000_000
 STATE = "bridge.db"
@@ -30,13 +21,7 @@ CHECKPOINTS = Target(0.6, most=True)
 FULL_STORE = Target(0.9)
 BYTES_AN_EVENT = Target(12, most=True)
 
-AS_IT_IS = next(one for one in CONTENDERS if one.name == SERVICE)
-FORGETFUL = Contender(
-    "without checkpoints",
-    lambda _: [sys.executable, str(HERE / "bench_without_checkpoints.py"), "run", "--once"],
-    service_environment,
-)
-FULL = Contender(f"with {KNOWN:,} keys in the store", AS_IT_IS.command, service_environment)
+FULL = Contender(f"with {KNOWN:,} keys in the store", SERVICE.command, service_environment)
 
 
 @dataclass
@@ -54,37 +39,38 @@ class Outcome:
         return [(run.cpu - base) / run.report.events * 1e6 for run in self.runs]
 
 
-def full_store(bench: Bench, servers: Servers, folder: Path) -> Path:
+def full_store(bench: Bench, folder: Path) -> Path:
     """A state file of the service's own making, filled up."""
-    bench.run(AS_IT_IS, folder, servers, expected=0, empty=True)
+    bench.run_empty(SERVICE, folder)
     state = folder / STATE
     # In a process of its own: this one's memory would count as that of the runs it starts.
-    subprocess.run(
-        [sys.executable, str(HERE / "bench_fill.py"), str(state), str(KNOWN)], check=True
-    )
+    command = [sys.executable, "-m", "bench.fill", str(state), str(KNOWN)]
+    subprocess.run(command, cwd=SCRIPTS, check=True)
     return state
 
 
-def measure_state(bench: Bench, servers: Servers, rounds: int, full: Path) -> list[Table]:
+def measure_store(bench: Bench, rounds: int, full: Path) -> list[Table]:
     """Runs the three in turns, every other round the other way round."""
-    outcomes = {one.name: Outcome() for one in (AS_IT_IS, FORGETFUL, FULL)}
-    contents: set[int] = set()
+    contenders = (SERVICE, FORGETFUL, FULL)
+    outcomes = {one: Outcome() for one in contenders}
     for number in range(rounds):
-        for contender in (AS_IT_IS, FORGETFUL, FULL)[:: -1 if number % 2 else 1]:
-            outcome = outcomes[contender.name]
+        for contender in contenders[:: -1 if number % 2 else 1]:
             for empty in (True, False):
                 with fresh_folder() as folder:
                     if contender is FULL:
                         copy_to_disk(full, folder / STATE)
-                    expected = 0 if empty else servers.ready.events
-                    run = bench.run(contender, folder, servers, expected=expected, empty=empty)
-                    (outcome.idle if empty else outcome.runs).append(run)
-                    if not empty:
-                        outcome.sizes.append((folder / STATE).stat().st_size)
-                        contents.add(run.report.content)
-    if len(contents) > 1:
-        raise BenchmarkError("the contenders delivered different events")
+                    _one(bench, contender, folder, outcomes[contender], empty=empty)
     return _tables(outcomes, full.stat().st_size)
+
+
+def _one(
+    bench: Bench, contender: Contender, folder: Path, outcome: Outcome, *, empty: bool
+) -> None:
+    if empty:
+        outcome.idle.append(bench.run_empty(contender, folder))
+        return
+    outcome.runs.append(bench.run(contender, folder))
+    outcome.sizes.append((folder / STATE).stat().st_size)
 
 
 def copy_to_disk(source: Path, target: Path) -> None:
@@ -94,8 +80,8 @@ def copy_to_disk(source: Path, target: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _tables(outcomes: dict[str, Outcome], filled: int) -> list[Table]:
-    plain = outcomes[AS_IT_IS.name]
+def _tables(outcomes: dict[Contender, Outcome], filled: int) -> list[Table]:
+    plain = outcomes[SERVICE]
     runs = table(
         "What the state file costs (median, least to most)",
         "",
@@ -104,16 +90,16 @@ def _tables(outcomes: dict[str, Outcome], filled: int) -> list[Table]:
         "CPU µs an event",
         "peak RSS MB",
     )
-    for name, outcome in outcomes.items():
+    for contender, outcome in outcomes.items():
         runs.add_row(
-            name,
+            contender.name,
             spread([run.rate / 1000 for run in outcome.runs], ",.1f"),
             spread(_ratios(outcome.runs, plain.runs), ".2f"),
             spread(outcome.cost, ".2f"),
             spread([run.peak for run in outcome.runs], ".0f"),
         )
     events = plain.runs[0].report.events
-    without, full = outcomes[FORGETFUL.name], outcomes[FULL.name]
+    without, full = outcomes[FORGETFUL], outcomes[FULL]
     pairs = zip(plain.cost, without.cost, strict=True)
     checkpoints = median(whole - part for whole, part in pairs)
     judged = table("The state file", "", "")

@@ -3,7 +3,7 @@
 Only the bytes inside of the connection wait, each way the same; the handshake doesn't. Prints the
 address it is reached at, and ends with its standard input.
 
-    python bench_distance.py PORT-OF-THE-SERVER SECONDS-EACH-WAY CERTIFICATE KEY
+    python -m bench.distance PORT-OF-THE-SERVER SECONDS-EACH-WAY CERTIFICATE KEY
 """
 
 import asyncio

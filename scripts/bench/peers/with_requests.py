@@ -1,6 +1,6 @@
 """A plain script: requests and json, nothing remembered, nothing tried again.
 
-python with_requests.py ADDRESS-OF-THE-SERVERS LIST-ID
+python -m bench.peers.with_requests ADDRESS-OF-THE-SERVERS LIST-ID
 """
 
 import gzip
@@ -9,7 +9,8 @@ import json
 import sys
 
 import requests
-from account import Account, identity, shown, track
+
+from bench.peers.account import Account, identity, shown, track
 
 BATCH_EVENTS = 850  # about 475 KB
 

@@ -1,6 +1,6 @@
 """dlt: a resource of rows and a custom destination that posts each batch with requests.
 
-python with_dlt.py ADDRESS-OF-THE-SERVERS LIST-ID
+python -m bench.peers.with_dlt ADDRESS-OF-THE-SERVERS LIST-ID
 """
 
 import gzip
@@ -12,7 +12,8 @@ from typing import Any
 
 import dlt
 import requests
-from account import Account, identity, shown, track
+
+from bench.peers.account import Account, identity, shown, track
 
 BATCH_EVENTS = 850  # about 475 KB
 PAGE_EVENTS = 5000

@@ -12,12 +12,14 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from statistics import median
 
-from bench import BenchmarkError, Servers, fresh_folder, service_environment, waited
-from bench_state import KNOWN, STATE, copy_to_disk
-from bench_tables import Target, spread, table
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from rich.table import Table
+
+from bench.contenders import SERVICE, service_environment
+from bench.run import SCRIPTS, Bench, BenchmarkError, Servers, fresh_folder, waited
+from bench.store import KNOWN, STATE, copy_to_disk
+from bench.tables import Target, spread, table
 
 START = Target(3.0, most=True)
 IDLE = Target(1.0, most=True)
@@ -100,11 +102,12 @@ def _start(servers: Servers, folder: Path, *, service: bool) -> float:
     return time.monotonic() - began
 
 
-def measure_idle(servers: Servers) -> float:
-    """Per cent of a core that the service takes at its default settings with nothing to do."""
-    servers.begin(empty=True)
+def measure_idle(bench: Bench) -> float:
+    """Per cent of a core that the service takes at its default settings once all is brought."""
     with fresh_folder() as folder:
-        environment = service_environment(servers.ready.address, folder)
+        bench.run(SERVICE, folder)
+        bench.servers.begin(empty=False)
+        environment = service_environment(bench.servers.ready.address, folder)
         for limit in (
             "LISTRAK_REQUESTS_PER_SECOND",
             "BRIDGE_EVENTS_PER_SECOND",
@@ -145,14 +148,14 @@ def installed_size() -> float:
             if needed.marker is None or needed.marker.evaluate({"extra": ""}):
                 waiting.append(needed.name)
     # This project itself is installed as a link to its folder.
-    package = Path(__file__).parent.parent / "bridge"
+    package = SCRIPTS.parent / "bridge"
     own = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
     return (sum(sizes.values()) + own) / 1e6
 
 
-def measure_lifetime(servers: Servers, full: Path) -> list[Table]:
+def measure_lifetime(bench: Bench, full: Path) -> list[Table]:
     """Start, idleness, size."""
     shown = table("At rest", "", "")
-    shown.add_row("CPU while idle, % of a core", IDLE.judge(measure_idle(servers), ".2f"))
+    shown.add_row("CPU while idle, % of a core", IDLE.judge(measure_idle(bench), ".2f"))
     shown.add_row("installed, MB beyond pip", INSTALLED.judge(installed_size(), ".0f"))
-    return [measure_start(servers, full), shown]
+    return [measure_start(bench.servers, full), shown]

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import msgspec
 import xxhash
 from aiohttp import web
-from bench_load import Load, Ready, Report, envelope
 
+from bench.load import Load, Ready, Report, envelope
 from bridge.sandbox.server import serve
 
 API = "/email/v1"

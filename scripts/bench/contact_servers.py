@@ -1,8 +1,6 @@
 """The servers of a first look at a list's contacts: no emails, contacts by the page.
 
-Spoken to as `bench_servers.py`; what is counted are identifies.
-
-    python bench_contacts.py NUMBER-OF-CONTACTS
+Spoken to as `servers`; what is counted are identifies.
 """
 
 import asyncio
@@ -12,8 +10,9 @@ import time
 
 import msgspec
 from aiohttp import web
-from bench_load import LIST_ID, PAGE_ROWS, Ready, Report, envelope
-from bench_servers import API, NOTHING, attend
+
+from bench.load import LIST_ID, PAGE_ROWS, Ready, Report, envelope
+from bench.servers import API, NOTHING, attend
 
 LISTS = envelope([{"listId": LIST_ID, "listName": "Newsletter"}])
 

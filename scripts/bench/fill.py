@@ -1,6 +1,6 @@
 """Fills a state file with what a large account is remembered by: keys of other emails' events.
 
-python bench_fill.py STATE-FILE NUMBER-OF-KEYS
+python -m bench.fill STATE-FILE NUMBER-OF-KEYS
 """
 
 import sqlite3

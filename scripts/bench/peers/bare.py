@@ -3,7 +3,7 @@
 One asyncio loop, aiohttp and msgspec; nothing is retried, remembered, compared or limited, so a
 second run would send everything again. It uses nothing of the bridge.
 
-    python bare.py ADDRESS-OF-THE-SERVERS LIST-ID
+    python -m bench.peers.bare ADDRESS-OF-THE-SERVERS LIST-ID
 """
 
 import asyncio
@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 
 import aiohttp
 import msgspec
-from eastern import instant
 from isal import igzip
 from xxhash import xxh3_128_hexdigest
+
+from bench.peers.eastern import instant
 
 READERS = 4
 POSTS = 8

@@ -9,9 +9,10 @@ import hashlib
 import sys
 from datetime import datetime
 
-from account import Account, identity, shown
-from eastern import instant
 from segment.analytics import Client
+
+from bench.peers.account import Account, identity, shown
+from bench.peers.eastern import instant
 
 
 def main(address: str, list_id: str) -> None:

@@ -7,21 +7,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from bench import (
-    CONTENDERS,
-    HERE,
-    SERVICE,
+from rich.table import Table
+
+from bench.contenders import SERVICE, service_environment
+from bench.run import (
+    SCRIPTS,
     Bench,
     BenchmarkError,
     Contender,
+    Cores,
     Run,
     fresh_folder,
     pinned,
-    service_environment,
     serving,
 )
-from bench_tables import spread, table
-from rich.table import Table
+from bench.tables import spread, table
 
 CONCURRENCIES = (1, 4, 8, 16)
 EACH_WAY = 0.05
@@ -29,8 +29,6 @@ EACH_WAY = 0.05
 
 EVENTS_EACH = 40_000
 """Events for each place of concurrency: all runs then take about as long."""
-
-AS_IT_IS = next(one for one in CONTENDERS if one.name == SERVICE)
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -59,10 +57,10 @@ def _openssl(*arguments: str) -> None:
 @contextmanager
 def distant(address: str, server: Path) -> Iterator[str]:
     """The address at which a server is reached from afar."""
-    command = [sys.executable, str(HERE / "bench_distance.py"), address.rpartition(":")[2]]
+    command = [sys.executable, "-m", "bench.distance", address.rpartition(":")[2]]
     command += [str(EACH_WAY), f"{server}.pem", f"{server}.key"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=SCRIPTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
@@ -84,33 +82,28 @@ def far_contender(concurrency: int, address: str, authority: Path) -> Contender:
             "BRIDGE_SEND_CONCURRENCY": str(concurrency),
         }
 
-    return Contender(f"{concurrency} at once", AS_IT_IS.command, environment)
+    return Contender(f"{concurrency} at once", SERVICE.command, environment)
 
 
-def measure_conditions(here: int | None, there: int | None, rounds: int) -> Table:
+def measure_conditions(cores: Cores, rounds: int) -> list[Table]:
     """All concurrencies in turns, every other round the other way round."""
     runs: dict[int, list[Run]] = {concurrency: [] for concurrency in CONCURRENCIES}
     with ExitStack() as stack:
-        stack.enter_context(pinned(there))
+        stack.enter_context(pinned(cores.servers))
         authority, server = certificate(stack.enter_context(fresh_folder()))
-        near = {number: stack.enter_context(serving(number * EVENTS_EACH)) for number in runs}
-        far = {
-            number: far_contender(
-                number,
-                stack.enter_context(distant(servers.ready.address, server)),
-                authority,
-            )
-            for number, servers in near.items()
-        }
-        stack.enter_context(pinned(here))
+        benches: dict[int, Bench] = {}
+        contenders: dict[int, Contender] = {}
+        for number in CONCURRENCIES:
+            servers = stack.enter_context(serving(number * EVENTS_EACH))
+            far = stack.enter_context(distant(servers.ready.address, server))
+            benches[number] = Bench(servers, 120)
+            contenders[number] = far_contender(number, far, authority)
+        stack.enter_context(pinned(cores.client))
         for turn in range(rounds):
             for number in CONCURRENCIES[:: -1 if turn % 2 else 1]:
-                servers = near[number]
-                bench = Bench(servers, servers, 120)
                 with fresh_folder() as folder:
-                    due = servers.ready.events
-                    runs[number].append(bench.run(far[number], folder, servers, expected=due))
-    return _table(runs)
+                    runs[number].append(benches[number].run(contenders[number], folder))
+    return [_table(runs)]
 
 
 def _table(runs: dict[int, list[Run]]) -> Table:

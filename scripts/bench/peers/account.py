@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import requests
-from eastern import instant
+
+from bench.peers.eastern import instant
 
 
 class Account:

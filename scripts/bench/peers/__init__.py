@@ -1,0 +1,1 @@
+"""What the service is measured against. All but `bare` have an environment of their own."""
