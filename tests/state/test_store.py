@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bridge.state.keys import Keys, merged, sorted_keys
 from bridge.state.records import (
@@ -318,12 +319,12 @@ async def test_contacts(store: Store) -> None:
     ]
     async with store.transaction():
         await store.contacts.set(5, contacts)
-        await store.contacts.set(6, [replace(contacts[0], user_id="other")])
+        await store.contacts.set(6, [structs.replace(contacts[0], user_id="other")])
     emails = [contact.email for contact in contacts]
     found = await store.contacts.known(5, [*emails, "stranger@x.y", "zoë@example.com"])
     assert found == {contact.email: contact for contact in contacts}
     async with store.transaction():
-        await store.contacts.set(5, [replace(contacts[0], subscribed=False, revision=2)])
+        await store.contacts.set(5, [structs.replace(contacts[0], subscribed=False, revision=2)])
     changed = await store.contacts.known(5, ["zoë@example.com"])
     assert changed["zoë@example.com"] == Contact("zoë@example.com", False, "C-17", 2, "")
     assert (await store.contacts.known(6, emails))["zoë@example.com"].user_id == "other"

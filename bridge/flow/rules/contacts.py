@@ -1,7 +1,9 @@
 """How contacts become identifies and unsubscribes: pure decisions, a page at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from bridge.flow.page import ContactPage, HeldPage, Mapped
 from bridge.listrak import wire
