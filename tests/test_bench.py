@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench.contenders import BARE, FORGETFUL, SERVICE
+from bench.contenders import BARE, SERVICE, WATCHED
 from bench.run import Bench, BenchmarkError, Contender, fresh_folder, serving
+from bench.stopwatch import SPENT
 
 EVENTS = 3000
 
@@ -17,11 +18,18 @@ def bench() -> Iterator[Bench]:
         yield Bench(servers, limit=60)
 
 
-@pytest.mark.parametrize("contender", [BARE, SERVICE, FORGETFUL], ids=lambda one: one.name)
+@pytest.mark.parametrize("contender", [BARE, SERVICE, WATCHED], ids=lambda one: one.name)
 def test_every_contender_brings_the_same(bench: Bench, contender: Contender) -> None:
     with fresh_folder() as folder:
         run = bench.run(contender, folder)
     assert run.report.events == run.report.distinct == EVENTS
+
+
+def test_the_stopwatch_shows_a_part_of_the_whole(bench: Bench) -> None:
+    with fresh_folder() as folder:
+        run = bench.run(WATCHED, folder)
+        spent = float((folder / SPENT).read_text())
+    assert 0 < spent < run.cpu
 
 
 def test_what_is_remembered_is_not_brought_again(bench: Bench) -> None:

@@ -75,19 +75,23 @@ class KnownKeys:
         if len(run):
             self._runs.append(run)
 
-    def unknown(self, asked: Keys) -> list[int]:
+    def unknown(self, asked: Keys) -> Sequence[int]:
         """Where new keys stand: those not known, and not earlier among the `asked` either."""
         # In order, the searches of a page walk through a run once, which its caches like.
-        order = np.argsort(asked)
-        in_order = asked[order]
-        if (in_order[1:] == in_order[:-1]).any():
-            order = np.argsort(asked, kind="stable")
+        in_order = np.sort(asked)
         new = np.ones(len(asked), np.bool_)
         np.not_equal(in_order[1:], in_order[:-1], out=new[1:])
+        repeated = not new.all()
         for run in self._runs:
             places = np.searchsorted(run, in_order)
             places[places == len(run)] = 0
             new &= run[places] != in_order
+        # Mostly a page is all new or all known, and where each key stood needn't be asked.
+        if new.all():
+            return range(len(asked))
+        if not new.any():
+            return ()
+        order = np.argsort(asked, kind="stable" if repeated else None)
         found: list[int] = np.sort(order[new]).tolist()
         return found
 

@@ -52,9 +52,9 @@ SERVICE = Contender(
     service_environment,
     remembers=True,
 )
-FORGETFUL = Contender(
-    "without checkpoints",
-    lambda _: [sys.executable, "-m", "bench.forgetful", "run", "--once"],
+WATCHED = Contender(
+    "with a stopwatch",
+    lambda _: [sys.executable, "-m", "bench.stopwatch", "run", "--once"],
     lambda *where: {**service_environment(*where), **_importing(*where)},
 )
 SCRIPT = _peer("requests and json", "with_requests")

@@ -11,8 +11,9 @@ from statistics import median
 
 from rich.table import Table
 
-from bench.contenders import FORGETFUL, SERVICE, service_environment
+from bench.contenders import SERVICE, WATCHED, service_environment
 from bench.run import SCRIPTS, Bench, Contender, Run, fresh_folder
+from bench.stopwatch import SPENT
 from bench.tables import Target, spread, table
 
 KNOWN = 20_000_000
@@ -26,11 +27,15 @@ FULL = Contender(f"with {KNOWN:,} keys in the store", SERVICE.command, service_e
 
 @dataclass
 class Outcome:
-    """The runs of one contender, a round each; `sizes` are those of its state files in bytes."""
+    """The runs of one contender, a round each; `sizes` are those of its state files in bytes.
+
+    `remembering`: CPU µs an event of comparing, checkpoints and acknowledgement.
+    """
 
     idle: list[Run] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    remembering: list[float] = field(default_factory=list)
 
     @property
     def cost(self) -> list[float]:
@@ -51,26 +56,29 @@ def full_store(bench: Bench, folder: Path) -> Path:
 
 def measure_store(bench: Bench, rounds: int, full: Path) -> list[Table]:
     """Runs the three in turns, every other round the other way round."""
-    contenders = (SERVICE, FORGETFUL, FULL)
+    contenders = (SERVICE, WATCHED, FULL)
     outcomes = {one: Outcome() for one in contenders}
     for number in range(rounds):
         for contender in contenders[:: -1 if number % 2 else 1]:
-            for empty in (True, False):
-                with fresh_folder() as folder:
-                    if contender is FULL:
-                        copy_to_disk(full, folder / STATE)
-                    _one(bench, contender, folder, outcomes[contender], empty=empty)
+            _round(bench, contender, outcomes[contender], full)
     return _tables(outcomes, full.stat().st_size)
 
 
-def _one(
-    bench: Bench, contender: Contender, folder: Path, outcome: Outcome, *, empty: bool
-) -> None:
-    if empty:
-        outcome.idle.append(bench.run_empty(contender, folder))
-        return
-    outcome.runs.append(bench.run(contender, folder))
-    outcome.sizes.append((folder / STATE).stat().st_size)
+def _round(bench: Bench, contender: Contender, outcome: Outcome, full: Path) -> None:
+    """A run with nothing to bring and one with everything."""
+    spent: list[float] = []
+    for runs, run in ((outcome.idle, bench.run_empty), (outcome.runs, bench.run)):
+        with fresh_folder() as folder:
+            if contender is FULL:
+                copy_to_disk(full, folder / STATE)
+            runs.append(run(contender, folder))
+            outcome.sizes.append((folder / STATE).stat().st_size)
+            if contender is WATCHED:
+                spent.append(float((folder / SPENT).read_text()))
+    # Of the empty run only what it takes off is wanted.
+    del outcome.sizes[-2]
+    if spent:
+        outcome.remembering.append((spent[1] - spent[0]) / bench.events * 1e6)
 
 
 def copy_to_disk(source: Path, target: Path) -> None:
@@ -88,6 +96,7 @@ def _tables(outcomes: dict[Contender, Outcome], filled: int) -> list[Table]:
         "thousand events/s",
         "of the service's",
         "CPU µs an event",
+        "of that to remember",
         "peak RSS MB",
     )
     for contender, outcome in outcomes.items():
@@ -96,15 +105,15 @@ def _tables(outcomes: dict[Contender, Outcome], filled: int) -> list[Table]:
             spread([run.rate / 1000 for run in outcome.runs], ",.1f"),
             spread(_ratios(outcome.runs, plain.runs), ".2f"),
             spread(outcome.cost, ".2f"),
+            spread(outcome.remembering, ".2f") if outcome.remembering else "",
             spread([run.peak for run in outcome.runs], ".0f"),
         )
     events = plain.runs[0].report.events
-    without, full = outcomes[FORGETFUL], outcomes[FULL]
-    pairs = zip(plain.cost, without.cost, strict=True)
-    checkpoints = median(whole - part for whole, part in pairs)
+    watched, full = outcomes[WATCHED], outcomes[FULL]
     judged = table("The state file", "", "")
     judged.add_row(
-        "checkpoints and acknowledgement, CPU µs an event", CHECKPOINTS.judge(checkpoints, ".2f")
+        "checkpoints and acknowledgement, CPU µs an event",
+        CHECKPOINTS.judge(median(watched.remembering), ".2f"),
     )
     judged.add_row(
         f"events/s with {KNOWN:,} keys, of an empty store's",

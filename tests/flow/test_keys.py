@@ -75,7 +75,7 @@ def test_like_a_set(runs: list[list[int]], asked: list[int]) -> None:
         if key not in seen:
             expected.append(place)
         seen.add(key)
-    assert known.unknown(keys_of(asked)) == expected
+    assert list(known.unknown(keys_of(asked))) == expected
 
 
 @given(RUNS)
@@ -90,7 +90,7 @@ def test_loaded(runs: list[list[int]]) -> None:
     stored = [run_of(keys) for keys in runs]
     every = {key for keys in runs for key in keys}
     for known in (KnownKeys(stored), KnownKeys(reversed(stored))):
-        assert known.unknown(keys_of(every)) == []
+        assert list(known.unknown(keys_of(every))) == []
         assert len(known) == len(every)
 
 
@@ -107,7 +107,8 @@ def test_few_runs(runs: list[list[int]]) -> None:
 def test_nothing() -> None:
     """An empty set knows nothing, and asking for nothing is answered."""
     known = KnownKeys()
-    assert (len(known), known.unknown(keys_of([])), known.unknown(keys_of([7, 7]))) == (0, [], [0])
+    assert (len(known), list(known.unknown(keys_of([])))) == (0, [])
+    assert list(known.unknown(keys_of([7, 7]))) == [0]
     assert merged([]).dtype == np.uint64
     known.add(run_of([]))
     assert len(known) == 0
