@@ -38,6 +38,7 @@ def cli() -> None:
       listrak-bridge check         credentials, lists, state file, clock
       listrak-bridge preview       what would be sent; sends and stores nothing
       listrak-bridge run           the service itself
+      listrak-bridge reconcile     Listrak's own numbers beside what arrived
     No account at hand? `listrak-bridge sandbox` emulates both servers.
     """
 
@@ -88,6 +89,24 @@ def preview(limit: int | None) -> None:
     from bridge.commands.preview import show_preview
 
     _complete(lambda: show_preview(settings, limit))
+
+
+@cli.command()
+@click.option("--list", "only_list", type=int, metavar="ID", help="Only this list.")
+@click.option("--all", "everything", is_flag=True, help="What agrees as well.")
+@click.option("--repair", is_flag=True, help="Read again what differs for no known reason.")
+def reconcile(only_list: int | None, everything: bool, repair: bool) -> None:
+    """Show Listrak's own numbers of every tracked message beside what was seen and sent.
+
+    Asks for one Summary a message, beside a running service or without it. What --repair asks for
+    is done by the service, running or at its next start; nothing is sent twice.
+    """
+    settings = _settings()
+    from bridge.commands.reconcile import reconcile as run_reconcile
+
+    _complete(
+        lambda: run_reconcile(settings, only_list=only_list, everything=everything, repair=repair)
+    )
 
 
 @cli.group("dead-letters")

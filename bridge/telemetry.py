@@ -89,6 +89,13 @@ class Metrics:
         )
         self.listrak_rows = self._counter("listrak_rows", "Rows read from Listrak", "resource")
         self.tracked = self._gauge("messages_tracked", "Messages whose activity is read", "list")
+        self.counted = self._gauge(
+            "listrak_counted",
+            "What the Summaries of tracked messages count, since the start",
+            "list",
+            "event",
+        )
+        self.seen = self._gauge("seen", "The same as seen in their rows", "list", "event")
         self.looks = self._counter("looks", "Completed looks", "resource", "found")
 
         # Segment

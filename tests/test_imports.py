@@ -16,13 +16,14 @@ LAYERS = [
     ["bridge"],
     ["bridge.errors", "bridge.vocabulary", "bridge.clock", "bridge.systemd"],
     ["bridge.values"],
-    ["bridge.settings", "bridge.telemetry", "bridge.pacing", "bridge.http"],
+    ["bridge.settings", "bridge.telemetry", "bridge.pacing", "bridge.http", "bridge.spool"],
     # The state file knows neither server.
     ["bridge.state"],
     ["bridge.state.records", "bridge.state.keys", "bridge.state.database"],
     [
         "bridge.state.messages",
         "bridge.state.looks",
+        "bridge.state.event_counts",
         "bridge.state.contacts",
         "bridge.state.unsubscribes",
         "bridge.state.outbox",
@@ -38,7 +39,12 @@ LAYERS = [
     ["bridge.segment.client"],
     # The way of the data: what travels, what decides, who acts.
     ["bridge.flow"],
-    ["bridge.flow.source", "bridge.flow.scheduler", "bridge.flow.look"],
+    [
+        "bridge.flow.source",
+        "bridge.flow.scheduler",
+        "bridge.flow.look",
+        "bridge.flow.reconciliation",
+    ],
     ["bridge.flow.page"],
     ["bridge.flow.progress"],
     ["bridge.flow.batch", "bridge.flow.rules"],

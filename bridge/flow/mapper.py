@@ -95,21 +95,23 @@ class Mapper:
         look = page.look
         runs, planned_runs = (
             {bucket: sorted_keys(heads(prints)) for bucket, prints in found.items()}
-            for found in (mapped.keys, mapped.planned_keys)
+            for found in (mapped.derived.keys, mapped.planned.keys)
         )
         for run in (*runs.values(), *planned_runs.values()):
             look.known.add(run)
         look.found = look.found or bool(runs or planned_runs or mapped.totals)
         outbox_id: int | None = None
-        if mapped.planned or planned_runs or mapped.totals or mapped.planned_dead:
+        planned = mapped.planned
+        if planned.events or planned_runs or mapped.totals or planned.dead:
 
             async def effects(store: Store) -> None:
                 for bucket, run in planned_runs.items():
                     await store.looks.add_run(look.message.id, bucket, run)
                 await store.looks.set_totals(look.message.id, mapped.totals)
+                await store.event_counts.add(look.message.id, planned.tally())
 
             outbox_id = await self._plan(mapped, effects)
-        events = mapped.derived + mapped.planned
+        events = mapped.derived.events + planned.events
         number = page.number
         progress = progress_of(look, page.position, mapped, runs, outbox_id)
 
@@ -156,14 +158,15 @@ class Mapper:
             await store.contacts.move_look(page.list_id, page.position)
             await store.count(more)
 
-        if mapped.contacts or mapped.planned or mapped.unsubscribes or mapped.planned_dead:
+        planned = mapped.planned
+        if mapped.contacts or planned.events or mapped.unsubscribes or planned.dead:
             outbox_id = await self._plan(mapped, work)
             self._count(more, len(mapped.unsubscribes))
         else:
             # Nothing to send: its progress can share a later transaction.
             outbox_id = None
             self._ledger.later(work, partial(self._count, more, 0))
-        return self._parcel(mapped.planned, mapped.names, outbox_id, page.tally)
+        return self._parcel(planned.events, mapped.names, outbox_id, page.tally)
 
     async def _held_page(self, page: HeldPage) -> Parcel:
         mapped = self._contacts.map_held(page)
@@ -176,7 +179,7 @@ class Mapper:
         # They were counted as fetched when they were noted.
         outbox_id = await self._plan(mapped, work, fetched=0)
         self._count(more, -len(page.rows))
-        return self._parcel(mapped.planned, mapped.names, outbox_id, page.tally)
+        return self._parcel(mapped.planned.events, mapped.names, outbox_id, page.tally)
 
     def _parcel(
         self, planned: list[bytes], names: Counter[str], outbox_id: int | None, tally: Tally
@@ -209,23 +212,24 @@ class Mapper:
     ) -> int | None:
         """Writes down a page's planned events together with all that follows from them."""
         outbox_id: int | None = None
-        new = len(mapped.planned) + len(mapped.planned_dead)
+        planned = mapped.planned
+        new = len(planned.events) + len(planned.dead)
         counts = {
             "fetched": new if fetched is None else fetched,
-            "dead_lettered": len(mapped.planned_dead),
+            "dead_lettered": len(planned.dead),
         }
 
         async def work(store: Store) -> None:
             nonlocal outbox_id
-            if mapped.planned:
-                body = igzip.compress(b"[" + b",".join(mapped.planned) + b"]", 1)
-                outbox_id = await store.outbox.put(len(mapped.planned), body)
-            await store.dead_letters.bury(mapped.planned_dead, time.time())
+            if planned.events:
+                body = igzip.compress(b"[" + b",".join(planned.events) + b"]", 1)
+                outbox_id = await store.outbox.put(len(planned.events), body)
+            await store.dead_letters.bury(planned.dead, time.time())
             await store.count(counts)
             await effects(store)
 
         await self._ledger.write(work)
-        self._count(counts, len(mapped.planned), dead=mapped.planned_dead)
+        self._count(counts, len(planned.events), dead=planned.dead)
         return outbox_id
 
     def _count(

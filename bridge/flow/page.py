@@ -10,7 +10,7 @@ import msgspec
 from bridge.flow.look import Look
 from bridge.listrak import wire
 from bridge.segment.events import Fingerprint
-from bridge.state.records import Contact, DeadLetter, Position, Total, Unsubscribe
+from bridge.state.records import Contact, DeadLetter, EventCount, Position, Total, Unsubscribe
 
 
 class Tally:
@@ -116,6 +116,29 @@ def _by_bucket() -> dict[int, list[Fingerprint]]:
 
 
 @dataclass
+class Share:
+    """The part of a page that is saved at one time.
+
+    `keys` by bucket; `seen` and `unsent` are numbers by event: what was told apart, and what of it
+    is not to be sent (from before the start horizon, or not asked for).
+    """
+
+    events: list[bytes] = field(default_factory=list)
+    keys: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
+    seen: Counter[str] = field(default_factory=Counter)
+    unsent: Counter[str] = field(default_factory=Counter)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+    def tally(self) -> dict[str, EventCount]:
+        """What is to be added to the numbers of its message."""
+        dead = Counter(letter.event for letter in self.dead)
+        return {
+            event: EventCount(number, self.unsent[event], dead[event])
+            for event, number in self.seen.items()
+        }
+
+
+@dataclass
 class Mapped:
     """What a page comes to, decided without I/O.
 
@@ -124,18 +147,14 @@ class Mapped:
     `old_causes` may be of unsubscribes from before the horizon.
     """
 
-    derived: list[bytes] = field(default_factory=list)
-    planned: list[bytes] = field(default_factory=list)
-    keys: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
-    planned_keys: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
+    derived: Share = field(default_factory=Share)
+    planned: Share = field(default_factory=Share)
     totals: dict[int, tuple[int, Total]] = field(default_factory=dict)
     causes: list[str] = field(default_factory=list)
     old_causes: list[str] = field(default_factory=list)
     contacts: dict[str, Contact] = field(default_factory=dict)
     resubscribed: list[str] = field(default_factory=list)
     unsubscribes: list[Unsubscribe] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
-    planned_dead: list[DeadLetter] = field(default_factory=list)
     names: Counter[str] = field(default_factory=Counter)
     known: int = 0
     filtered: int = 0

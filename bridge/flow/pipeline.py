@@ -16,6 +16,7 @@ from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.reconciliation import Comparison
 from bridge.flow.rules.activity import ActivityRules
 from bridge.flow.rules.contacts import ContactRules
 from bridge.flow.source import SourceList
@@ -108,6 +109,7 @@ class Pipeline:
 
     def _poller(self, pages: ObjectSendStream[Page]) -> Poller:
         pacing = self._pacing
+        comparison = Comparison(self._metrics)
         return Poller(
             Discovery(
                 self._listrak, self._ledger, self._zone, horizon=self._horizon, track=pacing.track
@@ -120,6 +122,7 @@ class Pipeline:
                 horizon=self._horizon,
                 track=pacing.track,
                 wanted=self._wanted,
+                comparison=comparison,
             ),
             ContactReader(self._listrak, self._ledger, self._zone, pages, horizon=self._horizon),
             HeldReader(self._ledger, pages),
@@ -127,6 +130,7 @@ class Pipeline:
             self._metrics,
             self._sources,
             self._listrak.clock,
+            comparison,
             poll_interval=pacing.poll_interval,
             concurrency=pacing.poll_concurrency,
             track=pacing.track,

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import anyio
 
+from bridge import spool
 from bridge.clock import SourceClock
 from bridge.errors import (
     BridgeError,
@@ -19,11 +21,16 @@ from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.reconciliation import Comparison
 from bridge.flow.scheduler import Agenda
 from bridge.flow.source import SourceList
 from bridge.pacing import wait_before
 from bridge.state.records import Message
+from bridge.state.store import Store
 from bridge.telemetry import Metrics, log
+
+REQUESTS_EVERY: Final = 5.0
+"""Seconds between two looks for requests from outside."""
 
 MOST_ROUNDS: Final = 5
 """Looks at one thing in a single catch-up: those resumed from before it are done once more."""
@@ -50,6 +57,7 @@ class Poller:
         metrics: Metrics,
         sources: Sequence[SourceList],
         clock: SourceClock,
+        comparison: Comparison,
         *,
         poll_interval: float,
         concurrency: int,
@@ -63,6 +71,7 @@ class Poller:
         self._metrics = metrics
         self._sources = {source.list_id: source for source in sources}
         self._clock = clock
+        self._comparison = comparison
         self._poll_interval = poll_interval
         self._slots = anyio.Semaphore(concurrency)
         self._track = track
@@ -80,6 +89,7 @@ class Poller:
             for name in ("discover", "contacts", "release"):
                 self._agenda.put(Task(name, list_id, list_id), 0)
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._mind_requests)
             while True:
                 task = self._agenda.take(time.monotonic())
                 if task is None:
@@ -89,6 +99,27 @@ class Poller:
                     continue
                 await self._slots.acquire()
                 tasks.start_soon(self._do, task)
+
+    async def _mind_requests(self) -> None:
+        while True:
+            await self._take_requests()
+            await anyio.sleep(REQUESTS_EVERY)
+
+    async def _take_requests(self) -> None:
+        """Takes up what was asked of the service from outside, while it ran or before."""
+        for place, request in spool.waiting(self._ledger.store.path):
+            if isinstance(request, spool.Invalid):
+                aside = spool.refuse(place)
+                log.error("request.refused", file=str(aside), reason=request.reason)
+                continue
+            await self._ledger.write(partial(_ask, request.messages))
+            spool.done(place)
+            log.info("request.taken", messages=len(request.messages))
+            for message in await self._ledger.store.messages.tracked():
+                if message.asked:
+                    task = Task("check", message.list_id, message.id)
+                    self._agenda.hasten(task, time.monotonic())
+            self._changed.set()
 
     async def _do(self, task: Task) -> None:
         """One task, once; what may pass is done again later."""
@@ -184,6 +215,7 @@ class Poller:
         """Finds everything that exists at this moment. Raises TemporaryError if some is left."""
         began = self._clock.now()
         failed: list[BridgeError] = []
+        await self._take_requests()
         await self._held.replay()
         # Contacts first: whoever is seen to have unsubscribed waits for the message behind it.
         for step in (self._catch_up_contacts, self._catch_up_messages):
@@ -267,6 +299,11 @@ class Poller:
         end = scheduler.sent_at(message) + self._track
         if message.looked_at is None or message.looked_at >= end:
             await self._ledger.write(lambda store: store.messages.retire(message.id))
+            self._comparison.forget(message)
+
+
+async def _ask(messages: list[int], store: Store) -> None:
+    await store.messages.ask(messages)
 
 
 class _Begun(NamedTuple):

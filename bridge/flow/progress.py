@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bridge.flow.look import Look
 from bridge.flow.page import Mapped
 from bridge.state.keys import Keys
-from bridge.state.records import DeadLetter, Position
+from bridge.state.records import DeadLetter, EventCount, Position
 from bridge.state.store import Store
 
 
@@ -16,6 +16,7 @@ class Progress:
     """The progress of one page of a look, saved once every event of it is accepted or dead.
 
     `counts` are what became of its events; `planned` of them were counted as fetched before.
+    `tally` is what it adds to the numbers of its message.
     """
 
     look: Look
@@ -26,6 +27,7 @@ class Progress:
     outbox_id: int | None
     planned: int
     counts: dict[str, int]
+    tally: dict[str, EventCount]
     names: Counter[str]
     dead: list[DeadLetter]
 
@@ -35,6 +37,9 @@ class Progress:
         self.counts["delivered"] -= len(letters)
         self.counts["dead_lettered"] += len(letters)
         self.names.subtract(letter.event for letter in letters)
+        for letter in letters:
+            count = self.tally.setdefault(letter.event, EventCount())
+            count.dead += 1
 
     async def save(self, store: Store) -> None:
         """Writes it into the transaction."""
@@ -45,6 +50,7 @@ class Progress:
             if emails:
                 await store.unsubscribes.add_causes(message.list_id, message.id, emails, old=old)
         await store.looks.move(message.id, self.position)
+        await store.event_counts.add(message.id, self.tally)
         if self.dead:
             await store.dead_letters.bury(self.dead, time.time())
         if self.outbox_id is not None:
@@ -60,6 +66,7 @@ def progress_of(
     outbox_id: int | None,
 ) -> Progress:
     """What a mapped page leaves to be saved, as if all its events were accepted."""
+    derived, planned = mapped.derived, mapped.planned
     return Progress(
         look=look,
         position=position,
@@ -67,14 +74,15 @@ def progress_of(
         causes=mapped.causes,
         old_causes=mapped.old_causes,
         outbox_id=outbox_id,
-        planned=len(mapped.planned),
+        planned=len(planned.events),
         counts={
-            "fetched": len(mapped.derived) + len(mapped.dead) + mapped.known + mapped.filtered,
+            "fetched": len(derived.events) + len(derived.dead) + mapped.known + mapped.filtered,
             "known": mapped.known,
             "filtered": mapped.filtered,
-            "delivered": len(mapped.derived) + len(mapped.planned),
-            "dead_lettered": len(mapped.dead),
+            "delivered": len(derived.events) + len(planned.events),
+            "dead_lettered": len(derived.dead),
         },
+        tally=derived.tally(),
         names=mapped.names,
-        dead=mapped.dead,
+        dead=derived.dead,
     )

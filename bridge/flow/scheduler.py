@@ -33,29 +33,46 @@ class Agenda(Generic[Task]):
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Task]] = []
         self._order = count()
-        self._known: set[Task] = set()
+        # When each is due, None for one being done; what the heap has besides is out of date.
+        self._due: dict[Task, float | None] = {}
 
     def __contains__(self, task: Task) -> bool:
-        return task in self._known
+        return task in self._due
 
     def put(self, task: Task, due: float) -> None:
         """Notes a task, new or done, for `due`."""
-        self._known.add(task)
+        self._due[task] = due
         heapq.heappush(self._heap, (due, next(self._order), task))
+
+    def hasten(self, task: Task, due: float) -> None:
+        """Has a task that waits done by `due`; one being done, or unknown, stays as it is."""
+        waits_until = self._due.get(task)
+        if waits_until is not None and waits_until > due:
+            self.put(task, due)
 
     def drop(self, task: Task) -> None:
         """A task that is done for good."""
-        self._known.discard(task)
+        self._due.pop(task, None)
 
     def take(self, now: float) -> Task | None:
         """The task that is due for longest, None if none is."""
-        if self._heap and self._heap[0][0] <= now:
-            return heapq.heappop(self._heap)[2]
-        return None
+        due = self._next()
+        if due is None or due > now:
+            return None
+        task = heapq.heappop(self._heap)[2]
+        self._due[task] = None
+        return task
 
     def wait(self, now: float) -> float:
         """Seconds until a task is due, at most a minute."""
-        return max(0.0, min(self._heap[0][0] - now, 60.0)) if self._heap else 60.0
+        due = self._next()
+        return 60.0 if due is None else max(0.0, min(due - now, 60.0))
+
+    def _next(self) -> float | None:
+        """When the first task is due."""
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
 
 
 def sent_at(message: Message) -> float:
@@ -83,7 +100,7 @@ def look_due(message: Message, summary: str, now: float) -> bool:
 
     Complaints move no counter, so that every message is read now and then all the same.
     """
-    if message.looked_at is None or summary != message.summary or not summary:
+    if message.asked or message.looked_at is None or summary != message.summary or not summary:
         return True
     return now - message.looked_at >= (3600.0 if age(message, now) < DAY else 6 * 3600.0)
 

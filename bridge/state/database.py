@@ -19,7 +19,9 @@ import anyio
 from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryError
 
 APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""The file's format. Each is made of the one before, the first of an empty file: schema/."""
+
 QUICK_CHECK_UP_TO: Final = 4 * 2**20
 """Bytes; checking a larger file would delay the start. Damage found later ends the run as well."""
 
@@ -62,6 +64,10 @@ class Database:
         """The first row of a query, None if there is none."""
         rows = await self.all(query, *values)
         return rows[0] if rows else None
+
+    async def version(self) -> int:
+        """The format that the file has."""
+        return int((await self.one("PRAGMA user_version"))[0])
 
     async def run(self, statement: str, *values: object) -> int:
         """Runs a statement of a transaction; returns the id of the row it inserted, if it did."""
@@ -165,11 +171,11 @@ async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> 
     await db.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit survives power loss, not only a killed process.
     await db.execute("PRAGMA synchronous = FULL")
-    if fresh:
-        schema = files("bridge.state").joinpath("schema.sql").read_text(encoding="utf-8")
+    for step in range(version + 1, SCHEMA_VERSION + 1):
+        schema = files("bridge.state").joinpath("schema", f"{step}.sql").read_text(encoding="utf-8")
         await db.executescript(
             f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
-            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            f"PRAGMA user_version = {step}; COMMIT;"
         )
 
 

@@ -34,6 +34,7 @@ class Looks:
             summary,
             "[]",
         )
+        await self._db.run("UPDATE messages SET asked = 0 WHERE id = ?", message)
 
     async def move(self, message: int, position: Position) -> None:
         """Where the look goes on."""

@@ -1,6 +1,6 @@
 """Tracked messages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -52,8 +52,15 @@ class Messages:
             message,
         )
 
+    async def ask(self, messages: Iterable[int]) -> None:
+        """Has messages read again, whatever their counters say."""
+        await self._db.many(
+            "UPDATE messages SET asked = 1 WHERE id = ? AND retired = 0",
+            [(message,) for message in messages],
+        )
+
     async def retire(self, message: int) -> None:
         """Stops tracking a message and drops what was remembered of it."""
         await self._db.run("UPDATE messages SET retired = 1 WHERE id = ?", message)
-        for table in ("runs", "totals", "causes", "looks"):
+        for table in ("runs", "totals", "causes", "looks", "event_counts"):
             await self._db.run(f"DELETE FROM {table} WHERE message = ?", message)

@@ -11,7 +11,7 @@ Position = list[str | int | None]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A tracked email. Instants are text, other times seconds since 1970; see schema.sql."""
+    """A tracked email. Instants are text, other times seconds since 1970; see schema/1.sql."""
 
     id: int
     list_id: int
@@ -26,6 +26,7 @@ class Message:
     moved_at: float | None
     summary: str
     retired: int
+    asked: int = 0
 
     @property
     def path(self) -> str:
@@ -68,6 +69,15 @@ class Total:
     order_total: float = 0.0
     rises: int = 0
     clicks: int = 0
+
+
+@dataclass(slots=True)
+class EventCount:
+    """Of one message and one event: how many were seen, and why some of them were not sent."""
+
+    seen: int = 0
+    unsent: int = 0
+    dead: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bridge.state.contacts import Contacts
 from bridge.state.database import Database, open_database
+from bridge.state.event_counts import EventCounts
 from bridge.state.looks import Looks
 from bridge.state.messages import Messages
 from bridge.state.outbox import DeadLetters, Outbox
@@ -21,6 +22,7 @@ class Store:
         self.path = database.path
         self.messages = Messages(database)
         self.looks = Looks(database)
+        self.event_counts = EventCounts(database)
         self.contacts = Contacts(database)
         self.unsubscribes = Unsubscribes(database)
         self.outbox = Outbox(database)
@@ -29,6 +31,10 @@ class Store:
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """All or nothing, on disk when it is left; see Database."""
         return self._db.transaction()
+
+    async def version(self) -> int:
+        """The format of the file; a file that was opened to be written has the newest."""
+        return await self._db.version()
 
     async def remember(self, name: str, value: str) -> str:
         """The value first remembered under a name: a later one doesn't replace it."""

@@ -44,7 +44,7 @@ def click_of(date: str | None = ACTIVITY, email: str | None = ZOE) -> wire.Click
 
 def remembered(look: Look, mapped: Mapped) -> Mapped:
     """The look goes on with what was found, as the mapper has it."""
-    for found in (mapped.keys, mapped.planned_keys):
+    for found in (mapped.derived.keys, mapped.planned.keys):
         for fingerprints in found.values():
             look.known.add(sorted_keys(heads(fingerprints)))
     return mapped
@@ -81,7 +81,7 @@ def next_look(look: Look, previous: str) -> Look:
 
 def sent(mapped: Mapped) -> list[dict[str, Any]]:
     """The events that a page comes to."""
-    return [json.loads(event) for event in mapped.derived + mapped.planned]
+    return [json.loads(event) for event in mapped.derived.events + mapped.planned.events]
 
 
 def of(mapped: Mapped, name: str) -> list[dict[str, Any]]:
@@ -90,8 +90,8 @@ def of(mapped: Mapped, name: str) -> list[dict[str, Any]]:
 
 def total(mapped: Mapped) -> int:
     """How much became of a page, whatever."""
-    events = len(mapped.derived) + len(mapped.planned)
-    dead = len(mapped.dead) + len(mapped.planned_dead)
+    events = len(mapped.derived.events) + len(mapped.planned.events)
+    dead = len(mapped.derived.dead) + len(mapped.planned.dead)
     return events + dead + mapped.known + mapped.filtered
 
 
@@ -133,8 +133,8 @@ def test_events_of_a_row(
     mapped = seen(look_of(previous=previous), row)
     (event,) = of(mapped, name)
     assert event["timestamp"] == timestamp
-    encoded = [json.loads(one)["event"] for one in (mapped.derived if derived else mapped.planned)]
-    assert name in encoded
+    share = mapped.derived if derived else mapped.planned
+    assert name in [json.loads(one)["event"] for one in share.events]
     assert sum(mapped.names.values()) == len(sent(mapped))
 
 
@@ -243,7 +243,7 @@ def test_each_click_is_one() -> None:
 def test_a_click_without_a_date(previous: str, timestamp: str) -> None:
     """A click that has no date happened at the best known time, and is written down first."""
     mapped = clicked(look_of(previous=previous), click_of(None))
-    assert not mapped.derived
+    assert not mapped.derived.events
     assert [event["timestamp"] for event in sent(mapped)] == [timestamp]
 
 
@@ -272,7 +272,7 @@ def test_the_same_page_again(kind: Any, previous: str) -> None:
     for later in (look, next_look(look, "2026-06-01T00:00:00.000Z")):
         for again in (seen(later, *rows), clicked(later, *clicks)):
             assert sent(again) == []
-            assert (again.keys, again.planned_keys, len(again.totals)) == ({}, {}, 0)
+            assert (again.derived.keys, again.planned.keys, len(again.totals)) == ({}, {}, 0)
             assert again.known > 0
             assert again.causes == again.old_causes == []
         assert total(seen(later, *rows)) == total(first)
@@ -541,8 +541,8 @@ def test_a_click_count_beyond_belief() -> None:
     look = look_of(message_of("transactional"))
     wild = MOST_CLICKS_AT_ONCE + 1
     mapped = seen(look, row_of(click_count=wild))
-    assert [letter.event for letter in mapped.planned_dead] == [CLICKED]
-    assert str(wild) in mapped.planned_dead[0].reason
+    assert [letter.event for letter in mapped.planned.dead] == [CLICKED]
+    assert str(wild) in mapped.planned.dead[0].reason
     assert [event["event"] for event in sent(mapped)] == [SENT]
     assert len(of(seen(look, row_of(click_count=wild + 2)), CLICKED)) == 2
 
@@ -585,12 +585,14 @@ def test_no_email(email: str | None) -> None:
     look = look_of()
     row = row_of(email, open=True, abuse=True, activity_date=ACTIVITY)
     mapped = seen(look, row, row_of("b@x.y"))
-    assert {letter.event for letter in mapped.dead + mapped.planned_dead} == {SENT, OPENED, SPAM}
-    assert all("email" in letter.reason for letter in mapped.dead)
+    letters = mapped.derived.dead + mapped.planned.dead
+    assert {letter.event for letter in letters} == {SENT, OPENED, SPAM}
+    assert all("email" in letter.reason for letter in mapped.derived.dead)
     assert [event["anonymousId"] for event in sent(mapped)] == ["b@x.y"]
     again = seen(look, row, row_of("b@x.y"))
-    assert again.dead == again.planned_dead == []
-    assert [letter.event for letter in clicked(look, click_of(email=email)).dead] == [CLICKED]
+    assert again.derived.dead == again.planned.dead == []
+    (letter,) = clicked(look, click_of(email=email)).derived.dead
+    assert letter.event == CLICKED
 
 
 def test_too_large() -> None:
@@ -598,7 +600,7 @@ def test_too_large() -> None:
     properties = json.dumps({"email_subject": "x" * 32_000})
     mapped = seen(look_of(message_of(properties=properties)), row_of())
     assert sent(mapped) == []
-    (letter,) = mapped.dead
+    (letter,) = mapped.derived.dead
     assert "larger than Segment takes" in letter.reason
     body = json.loads(letter.body)
     assert (body["messageId"], body["event"]) == (letter.message_id, SENT)
@@ -616,14 +618,14 @@ def test_no_date(date: str) -> None:
         row_of("d@x.y"),
     ]
     mapped = seen(look, *rows)
-    letters = {(row.event, json.loads(row.body)["emailAddress"]) for row in mapped.dead}
+    letters = {(row.event, json.loads(row.body)["emailAddress"]) for row in mapped.derived.dead}
     assert {(SENT, ZOE), (OPENED, "b@x.y")} <= letters
-    assert [row.event for row in mapped.planned_dead] == [CONVERTED]
+    assert [row.event for row in mapped.planned.dead] == [CONVERTED]
     assert "d@x.y" in {event["anonymousId"] for event in sent(mapped)}
-    assert all("date" in row.reason for row in mapped.dead + mapped.planned_dead)
+    assert all("date" in row.reason for row in mapped.derived.dead + mapped.planned.dead)
     again = seen(look, *rows)
-    assert (again.dead, again.planned_dead, sent(again)) == ([], [], [])
-    (letter,) = clicked(look, click_of(date)).dead
+    assert (again.derived.dead, again.planned.dead, sent(again)) == ([], [], [])
+    (letter,) = clicked(look, click_of(date)).derived.dead
     assert (letter.event, "clickDate" in letter.reason) == (CLICKED, True)
 
 
@@ -656,8 +658,9 @@ def test_keys_by_bucket() -> None:
     later = row_of("b@x.y", send_date="2026-06-10T08:00:00", open=True, order_total=5)
     mapped = seen(look, row_of(), later)
     first, second = look.buckets(["2026-05-10", "2026-06-10"])
-    assert {bucket: len(keys) for bucket, keys in mapped.keys.items()} == {first: 1, second: 1}
-    assert set(mapped.planned_keys) == {second}
+    by_bucket = mapped.derived.keys
+    assert {bucket: len(keys) for bucket, keys in by_bucket.items()} == {first: 1, second: 1}
+    assert set(mapped.planned.keys) == {second}
     assert {bucket for bucket, _ in mapped.totals.values()} == {second}
 
 
@@ -716,6 +719,6 @@ def test_everything_is_accounted_for(
         clicks = sum(row.click_count or 0 for row in rows) if kind == "transactional" else 0
         assert total(mapped) == flags + orders + clicks
         ids += [event["messageId"] for event in sent(mapped)]
-        ids += [letter.message_id for letter in mapped.dead + mapped.planned_dead]
+        ids += [letter.message_id for letter in mapped.derived.dead + mapped.planned.dead]
         assert {event["event"] for event in sent(mapped)} <= wanted
     assert len(ids) == len(set(ids))

@@ -83,8 +83,8 @@ def gone(email: str | None = ZOE, date: str | None = LEFT, **changes: Any) -> wi
 
 
 def sent(mapped: Mapped) -> list[dict[str, Any]]:
-    assert not mapped.derived, "all that is told of contacts is written down first"
-    return [json.loads(event) for event in mapped.planned]
+    assert not mapped.derived.events, "all that is told of contacts is written down first"
+    return [json.loads(event) for event in mapped.planned.events]
 
 
 def traits(mapped: Mapped) -> list[tuple[str, object, str | None]]:
@@ -205,16 +205,16 @@ def test_nobody(email: str | None) -> None:
     """A contact without an address is a dead letter once, and takes nobody along."""
     book = Book()
     mapped = book.read(here(email), here("b@x.y"))
-    assert [letter.event for letter in mapped.planned_dead] == ["identify"]
+    assert [letter.event for letter in mapped.planned.dead] == ["identify"]
     assert traits(mapped) == [("b@x.y", True, None)]
-    assert book.read(here(email)).planned_dead == []
+    assert book.read(here(email)).planned.dead == []
 
 
 def test_too_large() -> None:
     """A userId beyond what Segment takes is a dead letter."""
     mapped = Book().read(here(user="x" * 32_000))
     assert sent(mapped) == []
-    assert "larger than Segment takes" in mapped.planned_dead[0].reason
+    assert "larger than Segment takes" in mapped.planned.dead[0].reason
 
 
 def test_identifies_are_always_wanted() -> None:
@@ -396,4 +396,4 @@ def test_unsubscribed_not_wanted() -> None:
 def test_unsubscribed_dead_letter() -> None:
     """An unsubscribe that Segment wouldn't take is a dead letter."""
     mapped = RULES.map_held(held(Unsubscribe("", LEFT, LEFT_AT, "x")))
-    assert [letter.event for letter in mapped.planned_dead] == [UNSUBSCRIBED]
+    assert [letter.event for letter in mapped.planned.dead] == [UNSUBSCRIBED]

@@ -69,7 +69,7 @@ def mapped(look: Look, rules: ActivityRules, page: Any) -> Mapped:
     """What a page comes to; the look goes on with it, as the mapper has it."""
     clicks = isinstance(page, ClickPage)
     found = rules.map_clicks(page) if clicks else rules.map_activity(page)
-    for buckets in (found.keys, found.planned_keys):
+    for buckets in (found.derived.keys, found.planned.keys):
         for fingerprints in buckets.values():
             look.known.add(sorted_keys(heads(fingerprints)))
     return found
@@ -81,17 +81,19 @@ def said(pages: list[Mapped]) -> dict[str, Any]:
     for page in pages:
         names += page.names
     return {
-        "derived": Counter(event for page in pages for event in page.derived),
-        "planned": Counter(event for page in pages for event in page.planned),
-        "dead": Counter(letter for page in pages for letter in page.dead),
-        "planned dead": Counter(letter for page in pages for letter in page.planned_dead),
+        "derived": Counter(event for page in pages for event in page.derived.events),
+        "planned": Counter(event for page in pages for event in page.planned.events),
+        "dead": Counter(letter for page in pages for letter in page.derived.dead),
+        "planned dead": Counter(letter for page in pages for letter in page.planned.dead),
         "keys": {
             (planned, bucket, fingerprint)
             for page in pages
-            for planned, found in ((False, page.keys), (True, page.planned_keys))
+            for planned, found in ((False, page.derived.keys), (True, page.planned.keys))
             for bucket, fingerprints in found.items()
             for fingerprint in fingerprints
         },
+        "seen": sum((page.derived.seen + page.planned.seen for page in pages), Counter()),
+        "unsent": sum((page.derived.unsent + page.planned.unsent for page in pages), Counter()),
         "totals": {key: total for page in pages for key, total in page.totals.items()},
         "causes": sorted(email for page in pages for email in page.causes),
         "old causes": sorted(email for page in pages for email in page.old_causes),
@@ -120,8 +122,8 @@ def compare(
         # Where rows may have origins, each event is made by itself.
         empty = [wire.Origin(None, None) for _ in rows]
         assert said([at_once]) == said([mapped(closer, rules, page_of(closer, rows, empty))])
-    assert all(at_once.keys.values())
-    assert all(at_once.planned_keys.values())
+    assert all(at_once.derived.keys.values())
+    assert all(at_once.planned.keys.values())
 
 
 @given(ROWS, KINDS, PREVIOUS, WANTED, SUBJECTS, st.booleans())

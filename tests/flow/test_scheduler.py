@@ -57,6 +57,26 @@ def test_agenda_knows_its_tasks() -> None:
     assert agenda.take(0) == "a"
 
 
+def test_agenda_hastens_what_waits() -> None:
+    """A task can be brought forward while it waits; it is still done only once."""
+    agenda: Agenda[str] = Agenda()
+    agenda.put("a", 500)
+    agenda.put("b", 10)
+    agenda.hasten("a", 5)
+    agenda.hasten("b", 20)
+    agenda.hasten("stranger", 0)
+    assert "stranger" not in agenda
+    assert agenda.wait(0) == 5
+    assert agenda.take(5) == "a"
+    agenda.hasten("a", 0)
+    assert agenda.take(9) is None
+    assert agenda.take(10) == "b"
+    agenda.put("a", 600)
+    assert agenda.take(599) is None
+    assert agenda.take(600) == "a"
+    assert agenda.take(1e9) is None
+
+
 @pytest.mark.parametrize(
     ("due", "now", "expected"), [(100, 90, 10), (100, 100, 0), (100, 150, 0), (1000, 0, 60)]
 )

@@ -4,13 +4,20 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 
 import anyio
 import pytest
 
 from bridge.errors import StateDamagedError, StateError, TemporaryError
-from bridge.state.database import SCHEMA_VERSION, Database, open_database, translated
+from bridge.state.database import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    Database,
+    open_database,
+    translated,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -156,6 +163,27 @@ async def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "bridge.db").mkdir()
     with pytest.raises(StateError, match="can't write"):
         await made(tmp_path / "bridge.db")
+
+
+async def test_older(path: Path) -> None:
+    """A file of an older version is brought up to date, with all that it holds."""
+    first = files("bridge.state").joinpath("schema", "1.sql").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(first)
+        db.execute(
+            "INSERT INTO messages (list_id, kind, message_id, found_at, summary)"
+            " VALUES (5, 'broadcast', 7, 1.5, 'counted')"
+        )
+        db.commit()
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 1")
+    async with open_database(path, read_only=True) as database:
+        assert await database.version() == 1, "who only looks changes nothing"
+    for _ in range(2):
+        async with open_database(path) as database:
+            assert await database.version() == SCHEMA_VERSION
+            assert await database.one("SELECT summary, asked FROM messages") == ("counted", 0)
+            assert await database.all("SELECT * FROM event_counts") == []
 
 
 async def test_newer(path: Path) -> None:

@@ -17,6 +17,7 @@ from bridge.state.keys import Keys, merged, sorted_keys
 from bridge.state.records import (
     Contact,
     DeadLetter,
+    EventCount,
     ListState,
     Message,
     Total,
@@ -136,6 +137,42 @@ async def test_messages(store: Store) -> None:
         retired=0,
     )
     assert await store.messages.get(message.id) == message
+
+
+async def test_a_look_that_was_asked_for(store: Store) -> None:
+    """It is asked for until a look begins; of what is no longer tracked nothing is."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        await store.messages.ask([message.id, message.id + 1000])
+    assert (await store.messages.get(message.id)).asked == 1
+    async with store.transaction():
+        await store.looks.begin(message.id, NOW, "")
+    assert (await store.messages.get(message.id)).asked == 0
+    async with store.transaction():
+        await store.messages.retire(message.id)
+        await store.messages.ask([message.id])
+    assert (await store.messages.get(message.id)).asked == 0
+
+
+async def test_event_counts(store: Store) -> None:
+    """Numbers add up by message and event, and go with the message."""
+    (message,) = await tracked(store)
+    assert await store.event_counts.of(message.id) == {}
+    async with store.transaction():
+        await store.event_counts.add(message.id, {"Email Sent": EventCount(5, 2, 1)})
+        await store.event_counts.add(message.id, {})
+        await store.event_counts.add(
+            message.id, {"Email Sent": EventCount(1, 0, 1), "Email Opened": EventCount(3)}
+        )
+        await store.event_counts.add(message.id + 1, {"Email Sent": EventCount(9)})
+    assert await store.event_counts.of(message.id) == {
+        "Email Sent": EventCount(6, 2, 2),
+        "Email Opened": EventCount(3, 0, 0),
+    }
+    async with store.transaction():
+        await store.messages.retire(message.id)
+    assert await store.event_counts.of(message.id) == {}
+    assert await store.event_counts.of(message.id + 1) == {"Email Sent": EventCount(9)}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from bridge.flow.ledger import Ledger
 from bridge.flow.look import Look, floor_of
 from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage, Page
 from bridge.flow.readers.restart import read_from
+from bridge.flow.reconciliation import Comparison
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
@@ -34,6 +35,7 @@ class MessageReader:
         horizon: Instant,
         track: float,
         wanted: frozenset[str],
+        comparison: Comparison,
     ) -> None:
         self._listrak = listrak
         self._ledger = ledger
@@ -42,6 +44,7 @@ class MessageReader:
         self._horizon = horizon
         self._track = track
         self._wanted = wanted
+        self._comparison = comparison
         self._campaigns: dict[int, dict[int, str]] = {}
 
     async def check(self, message: Message, source: SourceList, *, full: bool) -> Look | None:
@@ -67,10 +70,13 @@ class MessageReader:
         if message.kind == "transactional":
             return ""
         try:
-            counters = await self._listrak.summary(message.path)
+            summary = await self._listrak.summary(message.path)
         except MissingError:
             return ""
-        return msgspec.json.encode(counters).decode()
+        self._comparison.note(
+            message, summary, await self._ledger.store.event_counts.of(message.id)
+        )
+        return msgspec.json.encode(summary).decode()
 
     async def flush(self) -> None:
         """Somebody waits for the looks that were read so far."""

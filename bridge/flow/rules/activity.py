@@ -13,7 +13,7 @@ from bridge.listrak import wire
 from bridge.listrak.times import Zone, canonical
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
-from bridge.vocabulary import BOUNCED, CLICKED, OPENED, SENT, SPAM
+from bridge.vocabulary import BOUNCED, CLICKED, OPENED, SENT, SPAM, UNSUBSCRIBED
 
 _CAUSE = "cause"
 
@@ -117,21 +117,21 @@ def _flag(draft: Draft[wire.Activity], name: str, number: int, fingerprint: Fing
         sent = _sent(draft, row)
         activity = "" if name is SENT else draft.zone.instant(row.activity_date, sent)
     except ValueError as error:
-        draft.remember(number, fingerprint)
+        draft.remember(name, number, fingerprint)
         draft.bury(name, number, fingerprint, f"a date of its row is no date: {error}")
         return
     own = sent or look.message.sent_at if name is SENT else activity
     own = "" if name is SPAM else own
     happened = own or look.best_known(activity, sent)
     early = happened < look.horizon and (name is SENT or not look.previous)
-    draft.remember(number, fingerprint, planned=not own)
+    draft.remember(name, number, fingerprint, planned=not own)
     draft.emit(name, number, fingerprint, happened, early=early, planned=not own)
 
 
 def _cause(draft: Draft[wire.Activity], number: int, fingerprint: Fingerprint) -> None:
     """A contact that unsubscribed through this message, unless perhaps long ago."""
     look, row = draft.look, draft.rows[number]
-    draft.remember(number, fingerprint)
+    draft.remember(UNSUBSCRIBED, number, fingerprint)
     try:
         sent = _sent(draft, row)
     except ValueError:
@@ -147,12 +147,12 @@ def _click(draft: Draft[wire.Clicker], number: int, fingerprint: Fingerprint) ->
     try:
         own = draft.zone.instant(row.click_date, not_before=look.message.sent_at)
     except ValueError as error:
-        draft.remember(number, fingerprint)
+        draft.remember(CLICKED, number, fingerprint)
         draft.bury(CLICKED, number, fingerprint, f"its clickDate is no date: {error}")
         return
     happened = own or look.best_known("", "")
     early = happened < look.horizon and (bool(own) or not look.previous)
-    draft.remember(number, fingerprint, planned=not own)
+    draft.remember(CLICKED, number, fingerprint, planned=not own)
     draft.emit(CLICKED, number, fingerprint, happened, early=early, planned=not own)
 
 

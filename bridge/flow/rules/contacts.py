@@ -148,9 +148,9 @@ class ContactRules:
 def _put(mapped: Mapped, name: str, fingerprint: Fingerprint, email: str, event: bytes) -> None:
     if reason := events.problem(email, event):
         letter = DeadLetter(name, events.message_id(fingerprint), reason, event)
-        mapped.planned_dead.append(letter)
+        mapped.planned.dead.append(letter)
         return
-    mapped.planned.append(event)
+    mapped.planned.events.append(event)
     mapped.names[name] += 1
 
 

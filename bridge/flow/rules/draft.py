@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from bridge.flow.look import Look
-from bridge.flow.page import Mapped
+from bridge.flow.page import Mapped, Share
 from bridge.listrak import wire
 from bridge.listrak.times import Instant, Zone
 from bridge.segment import events
@@ -73,12 +73,17 @@ class Draft(Generic[Row]):
         start, tails = head.encode(), self._tails
         found = [events.digest(start + tails[number]) for number in numbers]
         new = self.look.known.unknown(keys.heads(found))
+        if len(new) == len(numbers):
+            return list(numbers), found
         return [numbers[place] for place in new], [found[place] for place in new]
 
-    def remember(self, number: int, fingerprint: Fingerprint, *, planned: bool = False) -> None:
+    def remember(
+        self, name: str, number: int, fingerprint: Fingerprint, *, planned: bool = False
+    ) -> None:
         """Known from now on: with the page's progress or, `planned`, before anything is sent."""
-        found = self.mapped.planned_keys if planned else self.mapped.keys
-        found[self._buckets[number]].append(fingerprint)
+        share = self._share(planned)
+        share.keys[self._buckets[number]].append(fingerprint)
+        share.seen[name] += 1
 
     def emit_dated(
         self,
@@ -106,21 +111,22 @@ class Draft(Generic[Row]):
             closer = list(compress(zip(numbers, fingerprints, strict=True), odd))
             numbers, fingerprints = _those(usual, numbers), _those(usual, fingerprints)
             emails, instants = _those(usual, emails), _those(usual, instants)
-        self._remember_all(numbers, fingerprints)
+        self._remember_all(name, numbers, fingerprints)
         if min(instants, default=horizon) < horizon:
             due = [instant >= horizon for instant in instants]
-            self.mapped.filtered += due.count(False)
+            self._leave_out(name, due.count(False))
             fingerprints, emails = _those(due, fingerprints), _those(due, emails)
             instants = _those(due, instants)
         self._emit_all(name, fingerprints, emails, instants)
         return closer
 
-    def _remember_all(self, numbers: list[int], fingerprints: list[Fingerprint]) -> None:
+    def _remember_all(self, name: str, numbers: list[int], fingerprints: list[Fingerprint]) -> None:
         if fingerprints and self.look.message.kind == "broadcast":
-            self.mapped.keys[0] += fingerprints
+            self.mapped.derived.keys[0] += fingerprints
+            self.mapped.derived.seen[name] += len(fingerprints)
             return
         for number, fingerprint in zip(numbers, fingerprints, strict=True):
-            self.remember(number, fingerprint)
+            self.remember(name, number, fingerprint)
 
     def _emit_all(
         self,
@@ -130,7 +136,7 @@ class Draft(Generic[Row]):
         instants: list[Instant],
     ) -> None:
         if name not in self._wanted:
-            self.mapped.filtered += len(fingerprints)
+            self._leave_out(name, len(fingerprints))
             return
         if not fingerprints:
             return
@@ -139,7 +145,7 @@ class Draft(Generic[Row]):
             for fingerprint, email, event in zip(fingerprints, emails, encoded, strict=True):
                 self._put(name, email, fingerprint, event)
             return
-        self.mapped.derived += encoded
+        self.mapped.derived.events += encoded
         self.mapped.names[name] += len(encoded)
 
     def emit(
@@ -155,7 +161,7 @@ class Draft(Generic[Row]):
     ) -> None:
         """One event; an `early` one is filtered out, a `planned` one can't be made again."""
         if early or name not in self._wanted:
-            self.mapped.filtered += 1
+            self._leave_out(name, 1, planned=planned)
             return
         email = self.rows[number].email_address
         event = events.track(
@@ -179,10 +185,11 @@ class Draft(Generic[Row]):
     ) -> None:
         """An event that can't be made: its row is kept, with the reason."""
         if name not in self._wanted:
-            self.mapped.filtered += 1
+            self._leave_out(name, 1, planned=planned)
             return
         body = msgspec.json.encode(self.rows[number])
-        self._dead(planned).append(DeadLetter(name, events.message_id(fingerprint), reason, body))
+        letter = DeadLetter(name, events.message_id(fingerprint), reason, body)
+        self._share(planned).dead.append(letter)
 
     def with_properties(self, more: Mapping[str, float]) -> str:
         """The page's properties with more of them."""
@@ -199,10 +206,15 @@ class Draft(Generic[Row]):
     ) -> None:
         if reason := events.problem(email, event):
             letter = DeadLetter(name, events.message_id(fingerprint), reason, event)
-            self._dead(planned).append(letter)
+            self._share(planned).dead.append(letter)
             return
-        (self.mapped.planned if planned else self.mapped.derived).append(event)
+        self._share(planned).events.append(event)
         self.mapped.names[name] += 1
 
-    def _dead(self, planned: bool) -> list[DeadLetter]:
-        return self.mapped.planned_dead if planned else self.mapped.dead
+    def _leave_out(self, name: str, number: int, *, planned: bool = False) -> None:
+        """Events that are not to be sent."""
+        self.mapped.filtered += number
+        self._share(planned).unsent[name] += number
+
+    def _share(self, planned: bool) -> Share:
+        return self.mapped.planned if planned else self.mapped.derived

@@ -49,6 +49,7 @@ def counted_clicks(draft: Draft[wire.Activity], number: int) -> None:
     rise = clicks - before.clicks
     if rise > MOST_CLICKS_AT_ONCE:
         fingerprint = draft.fingerprint(f"{head}{clicks}\x1f", number)
+        draft.mapped.planned.seen[CLICKED] += 1
         draft.bury(CLICKED, number, fingerprint, f"clickCount rose by {rise}", planned=True)
         return
     for click in range(before.clicks + 1, clicks + 1):
@@ -74,6 +75,7 @@ def _emit(
     properties: str | None = None,
 ) -> None:
     look, row = draft.look, draft.rows[number]
+    draft.mapped.planned.seen[name] += 1
     try:
         sent = draft.zone.instant(row.send_date, not_before=look.message.sent_at)
         activity = draft.zone.instant(row.activity_date, not_before=sent)

@@ -1,0 +1,175 @@
+"""`reconcile`: Listrak's own numbers beside what was seen and sent, with the likely reasons."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bridge import spool
+from bridge.commands.terminal import terminal
+from bridge.errors import ConfigurationError, MissingError, StateError
+from bridge.flow.reconciliation import REVENUE, Evidence, Line, compare
+from bridge.listrak.client import Listrak
+from bridge.service import listrak_client
+from bridge.settings import Settings
+from bridge.state.database import SCHEMA_VERSION
+from bridge.state.records import Message
+from bridge.state.store import Store, open_store
+from bridge.telemetry import Metrics
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A message with its lines; none where Listrak has no Summary of it."""
+
+    message: Message
+    lines: list[Line]
+
+    @property
+    def subject(self) -> str:
+        """What a person knows the message by."""
+        known = msgspec.json.decode(self.message.properties or "{}", type=dict[str, str | float])
+        return str(known.get("email_subject", ""))
+
+
+async def reconcile(
+    settings: Settings, *, only_list: int | None, everything: bool, repair: bool
+) -> None:
+    """Prints the differences, message by message, and the totals of each list.
+
+    `everything` prints what agrees as well. `repair` leaves a request for whole looks at the
+    messages whose differences nothing explains.
+    """
+    configured = [setting.list_id for setting in settings.lists]
+    if only_list is not None and only_list not in configured:
+        raise ConfigurationError("LISTRAK_LISTS", f"doesn't name list {only_list}")
+    async with open_store(settings.state, read_only=True) as store:
+        if await store.version() < SCHEMA_VERSION:
+            raise StateError(
+                f"BRIDGE_STATE: {str(settings.state)!r} was written by an older version, which "
+                "kept no such numbers. Start the service once: it brings the file up to date"
+            )
+        async with listrak_client(settings, Metrics()) as listrak:
+            reader = _Reader(store, listrak, settings)
+            found = {
+                list_id: await reader.compare_list(list_id)
+                for list_id in ([only_list] if only_list is not None else configured)
+            }
+    console = terminal()
+    _show(console, [one for compared in found.values() for one in compared], everything=everything)
+    for list_id, compared in found.items():
+        _show_totals(console, list_id, compared)
+    wanting = [
+        one.message.id
+        for compared in found.values()
+        for one in compared
+        if any(line.repairable for line in one.lines)
+    ]
+    if not repair:
+        return
+    if not wanting:
+        console.print("Nothing to repair.")
+        return
+    spool.leave(settings.state, spool.Repair(wanting))
+    console.print(
+        f"{len(wanting)} messages will be read again from end to end: by the running service "
+        "within seconds, else at its next start. What was sent before isn't sent again."
+    )
+
+
+class _Reader:
+    """Asks for Summaries, several at once; the client keeps to the budget."""
+
+    def __init__(self, store: Store, listrak: Listrak, settings: Settings) -> None:
+        self._store = store
+        self._listrak = listrak
+        self._wanted = settings.events
+        self._slots = anyio.Semaphore(settings.poll_concurrency)
+        self._bar = Console(stderr=True)
+
+    async def compare_list(self, list_id: int) -> list[Compared]:
+        """All tracked messages of a list."""
+        messages = await self._store.messages.tracked(list_id)
+        found: list[Compared] = []
+        with Progress(console=self._bar, transient=True) as progress:
+            task = progress.add_task(f"list {list_id}", total=len(messages))
+
+            async def one(message: Message) -> None:
+                async with self._slots:
+                    found.append(Compared(message, await self._lines(message)))
+                progress.advance(task)
+
+            async with anyio.create_task_group() as tasks:
+                for message in messages:
+                    tasks.start_soon(one, message)
+        return sorted(found, key=lambda one: one.message.id)
+
+    async def _lines(self, message: Message) -> list[Line]:
+        if message.kind == "transactional":
+            return []
+        try:
+            summary = await self._listrak.summary(message.path)
+        except MissingError:
+            return []
+        # Asked afterwards: what was seen meanwhile must not look like a loss.
+        store = self._store
+        totals = await store.looks.totals(message.id)
+        evidence = Evidence(
+            counts=await store.event_counts.of(message.id),
+            revenue=sum(total.order_total for total in totals.values()),
+            reading=await store.looks.open_one(message.id) is not None,
+            wanted=self._wanted,
+        )
+        return compare(await store.messages.get(message.id), summary, evidence)
+
+
+COLUMNS = ("Listrak", "seen", "sent", "dead", "difference")
+
+
+def _show(console: Console, compared: Sequence[Compared], *, everything: bool) -> None:
+    table = Table("list", "message", "subject", "event", title="Message by message")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    table.add_column("likely reason")
+    for one in compared:
+        message = one.message
+        name = f"{message.kind} {message.message_id}"
+        if not one.lines and everything:
+            reason = "Listrak keeps no Summary of it"
+            table.add_row(str(message.list_id), name, one.subject, *[""] * 6, reason)
+        for line in one.lines:
+            if everything or line.difference:
+                shown = (line.listrak, line.seen, line.sent, line.dead, line.difference)
+                figures = [_figure(figure) for figure in shown]
+                event = line.event
+                table.add_row(str(message.list_id), name, one.subject, event, *figures, line.reason)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print("No differences, message by message.")
+
+
+def _show_totals(console: Console, list_id: int, compared: Sequence[Compared]) -> None:
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(COLUMNS))
+    for line in (line for one in compared for line in one.lines):
+        shown = (line.listrak, line.seen, line.sent or 0, line.dead, line.difference)
+        sums[line.event] = [sum(pair) for pair in zip(sums[line.event], shown, strict=True)]
+    table = Table("event", title=f"List {list_id}: {len(compared)} tracked messages")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    for event, figures in sums.items():
+        # An amount is an amount; everything else is a number of events.
+        shown_as = [f"{figure:,.2f}" if event == REVENUE else _figure(figure) for figure in figures]
+        table.add_row(event, *shown_as)
+    console.print(table)
+
+
+def _figure(figure: float | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure:,.2f}" if figure % 1 else f"{figure:,.0f}"

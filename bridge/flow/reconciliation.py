@@ -1,0 +1,156 @@
+"""Listrak's own numbers beside what was seen of a message: pure comparisons."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from bridge.listrak import times, wire
+from bridge.state.records import EventCount, Message
+from bridge.telemetry import Metrics
+from bridge.vocabulary import BOUNCED, CLICKED, CONVERTED, OPENED, SENT, UNSUBSCRIBED
+
+REVENUE: Final = "revenue"
+
+NOT_READ = "not read to its end yet"
+READING = "being read now"
+ASKED = "a whole look was asked for, and is due"
+LESS = "more was seen than Listrak counts: its counter lags behind, or counts otherwise"
+ORDERS = "several orders of a contact between two looks are one event: compare the revenue"
+UNREAD_CLICKS = "clicks are not in BRIDGE_EVENTS, so they are not read"
+UNTRACKED = "perhaps of sends that are not tracked: too old, or from before BRIDGE_SINCE"
+UNEXPLAINED = "unexplained: --repair has the message read again"
+
+EXACT: Final = 0.005
+"""Amounts that differ by less are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One counter of a message.
+
+    `sent` is what became events for Segment, None where another resource decides that; `reason` is
+    the likely one of a difference, "" where there is none.
+    """
+
+    event: str
+    listrak: float
+    seen: float
+    sent: float | None
+    dead: int
+    reason: str
+
+    @property
+    def difference(self) -> float:
+        """What Listrak counts and nobody saw; below 0 if more was seen."""
+        return round(self.listrak - self.seen, 2)
+
+    @property
+    def repairable(self) -> bool:
+        """Whether reading the message again may help."""
+        return self.reason in (UNEXPLAINED, UNTRACKED)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a message on this side.
+
+    `revenue`: the sum of its contacts' order totals; `reading`: a look at it has begun; `wanted`:
+    names of the events to send.
+    """
+
+    counts: Mapping[str, EventCount]
+    revenue: float
+    reading: bool
+    wanted: frozenset[str]
+
+
+def counters(summary: wire.Summary) -> dict[str, int]:
+    """Listrak's counters by the event that moves each; those it leaves out are left out."""
+    found = {
+        SENT: summary.sent_count,
+        OPENED: summary.open_count,
+        CLICKED: summary.click_count,
+        BOUNCED: summary.bounce_count,
+        CONVERTED: summary.conversion_count,
+        UNSUBSCRIBED: summary.unsubscribe_count,
+    }
+    return {event: number for event, number in found.items() if number is not None}
+
+
+def compare(message: Message, summary: wire.Summary, evidence: Evidence) -> list[Line]:
+    """A line for each counter of a message, and one for the revenue."""
+    moved = msgspec.json.encode(summary).decode() != message.summary
+    lines: list[Line] = []
+    for event, number in counters(summary).items():
+        count = evidence.counts.get(event) or EventCount()
+        reason = _reason(message, event, number - count.seen, evidence, moved=moved)
+        # Who unsubscribed is told by the contacts, not by the message.
+        sent = None if event == UNSUBSCRIBED else count.seen - count.unsent - count.dead
+        lines.append(Line(event, number, count.seen, sent, count.dead, reason))
+    if summary.revenue is not None:
+        reason = _reason(
+            message, REVENUE, summary.revenue - evidence.revenue, evidence, moved=moved
+        )
+        amount = round(evidence.revenue, 2)
+        lines.append(Line(REVENUE, summary.revenue, amount, amount, 0, reason))
+    return lines
+
+
+class Comparison:
+    """Sums for the metrics, list by list: of every tracked message, as it was last asked."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        # A pipeline before this one may have noted the same messages.
+        metrics.counted.clear()
+        metrics.seen.clear()
+        self._metrics = metrics
+        self._noted: dict[int, dict[str, tuple[int, int]]] = {}
+
+    def note(
+        self, message: Message, summary: wire.Summary, counts: Mapping[str, EventCount]
+    ) -> None:
+        """What Listrak counts of a message now, and what was seen of it."""
+        seen = {event: count.seen for event, count in counts.items()}
+        now = {event: (number, seen.get(event, 0)) for event, number in counters(summary).items()}
+        self._replace(message, now)
+
+    def forget(self, message: Message) -> None:
+        """A message that is no longer tracked."""
+        self._replace(message, {})
+
+    def _replace(self, message: Message, now: dict[str, tuple[int, int]]) -> None:
+        before = self._noted.pop(message.id, {})
+        if now:
+            self._noted[message.id] = now
+        for event in before | now:
+            pairs = zip(now.get(event, (0, 0)), before.get(event, (0, 0)), strict=True)
+            for gauge, (new, old) in zip(
+                (self._metrics.counted, self._metrics.seen), pairs, strict=True
+            ):
+                gauge.labels(str(message.list_id), event).inc(new - old)
+
+
+def _reason(
+    message: Message, event: str, difference: float, evidence: Evidence, *, moved: bool
+) -> str:
+    """The likeliest reason of a difference."""
+    if abs(difference) < EXACT:
+        return ""
+    if message.looked_at is None:
+        return NOT_READ
+    if evidence.reading:
+        return READING
+    if message.asked:
+        return ASKED
+    if difference < 0:
+        return LESS
+    if event == CLICKED and CLICKED not in evidence.wanted:
+        return UNREAD_CLICKS
+    if moved:
+        at = times.from_seconds(message.looked_at)[:16]
+        return f"counted since it was read last ({at}Z); the next look finds it"
+    if event == CONVERTED:
+        return ORDERS
+    return UNEXPLAINED if message.kind == "broadcast" else UNTRACKED

@@ -1,0 +1,128 @@
+"""Listrak's numbers beside what was seen: what a difference is put down to."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from flow_parts import message_of
+from prometheus_client import generate_latest
+
+from bridge.flow.reconciliation import (
+    ASKED,
+    LESS,
+    NOT_READ,
+    ORDERS,
+    READING,
+    REVENUE,
+    UNEXPLAINED,
+    UNREAD_CLICKS,
+    UNTRACKED,
+    Comparison,
+    Evidence,
+    compare,
+)
+from bridge.listrak.wire import Summary
+from bridge.state.records import EventCount, Kind, Message
+from bridge.telemetry import Metrics
+from bridge.vocabulary import CLICKED, CONVERTED, OPENED, SENT, TRACKS, UNSUBSCRIBED
+
+LOOKED_AT = 1_778_500_000.0
+
+
+def evidence_of(revenue: float = 0.0, **changes: Any) -> Evidence:
+    values: dict[str, Any] = {
+        "counts": {SENT: EventCount(100, 10, 1), OPENED: EventCount(40)},
+        "reading": False,
+        "wanted": frozenset(TRACKS),
+    }
+    return Evidence(revenue=revenue, **values | changes)
+
+
+def looked_at(summary: Summary, kind: Kind = "broadcast", **changes: Any) -> Message:
+    """A message whose counters were the same when it was looked at."""
+    text = msgspec.json.encode(summary).decode()
+    return message_of(kind, **{"looked_at": LOOKED_AT, "summary": text, **changes})
+
+
+def test_what_agrees_has_no_reason() -> None:
+    """Seen is what Listrak counts; sent is what is left of it for Segment."""
+    summary = Summary(sent_count=100, open_count=40, conversion_count=0, revenue=0.0)
+    lines = {line.event: line for line in compare(looked_at(summary), summary, evidence_of())}
+    assert set(lines) == {SENT, OPENED, CONVERTED, REVENUE}, "what Listrak leaves out is left out"
+    assert all(line.difference == 0 and line.reason == "" for line in lines.values())
+    assert not any(line.repairable for line in lines.values())
+    assert (lines[SENT].seen, lines[SENT].sent, lines[SENT].dead) == (100, 89, 1)
+
+
+@pytest.mark.parametrize(
+    ("event", "summary", "message", "evidence", "reason"),
+    [
+        (SENT, Summary(sent_count=103), {"looked_at": None}, {}, NOT_READ),
+        (SENT, Summary(sent_count=103), {}, {"reading": True}, READING),
+        (SENT, Summary(sent_count=103), {"asked": 1}, {}, ASKED),
+        (SENT, Summary(sent_count=97), {}, {}, LESS),
+        (SENT, Summary(sent_count=103), {}, {}, UNEXPLAINED),
+        (SENT, Summary(sent_count=103), {"kind": "conversation"}, {}, UNTRACKED),
+        (CLICKED, Summary(click_count=3), {}, {"wanted": frozenset({SENT})}, UNREAD_CLICKS),
+        (CLICKED, Summary(click_count=3), {}, {}, UNEXPLAINED),
+        (CONVERTED, Summary(conversion_count=3), {}, {}, ORDERS),
+        (REVENUE, Summary(revenue=30.5), {}, {"revenue": 20.25}, UNEXPLAINED),
+        (REVENUE, Summary(revenue=30.5), {}, {"revenue": 30.501}, ""),
+    ],
+)
+def test_likely_reasons(
+    event: str,
+    summary: Summary,
+    message: dict[str, Any],
+    evidence: dict[str, Any],
+    reason: str,
+) -> None:
+    """The nearest explanation is given; only what has none is worth another look."""
+    lines = compare(looked_at(summary, **message), summary, evidence_of(**evidence))
+    (line,) = [line for line in lines if line.event == event]
+    assert line.reason == reason
+    assert line.repairable == (reason in (UNEXPLAINED, UNTRACKED))
+
+
+def test_what_moved_since_is_found_by_the_next_look() -> None:
+    """A counter that moved after the look proves nothing against it."""
+    message = looked_at(Summary(sent_count=100))
+    (line,) = compare(message, Summary(sent_count=103), evidence_of())
+    assert "since it was read last (2026-05-11T11:46Z)" in line.reason
+    assert line.difference == 3
+    assert not line.repairable
+
+
+def test_who_unsubscribed_is_told_elsewhere() -> None:
+    """A message's rows only say through which email contacts left."""
+    summary = Summary(unsubscribe_count=2)
+    counts = {UNSUBSCRIBED: EventCount(2)}
+    (line,) = compare(looked_at(summary), summary, evidence_of(counts=counts))
+    assert (line.seen, line.sent, line.reason) == (2, None, "")
+
+
+def test_metrics_have_the_sums_of_tracked_messages() -> None:
+    """Each message counts as it was asked last; one no longer tracked doesn't count."""
+    metrics = Metrics()
+    comparison = Comparison(metrics)
+    one, two = message_of(), message_of(id=2, message_id=8)
+    comparison.note(one, Summary(sent_count=5, open_count=1), {SENT: EventCount(4)})
+    comparison.note(two, Summary(sent_count=10), {SENT: EventCount(10)})
+    comparison.note(one, Summary(sent_count=7, open_count=1), {SENT: EventCount(6)})
+
+    def figures() -> set[str]:
+        lines = generate_latest(metrics.registry).decode().splitlines()
+        return {line for line in lines if line.startswith(("bridge_seen{", "bridge_listrak_cou"))}
+
+    assert figures() == {
+        'bridge_listrak_counted{event="Email Sent",list="5"} 17.0',
+        'bridge_seen{event="Email Sent",list="5"} 16.0',
+        'bridge_listrak_counted{event="Email Opened",list="5"} 1.0',
+        'bridge_seen{event="Email Opened",list="5"} 0.0',
+    }
+    comparison.forget(two)
+    assert 'bridge_listrak_counted{event="Email Sent",list="5"} 7.0' in figures()
+    assert 'bridge_seen{event="Email Sent",list="5"} 6.0' in figures()
+    # A pipeline that starts again notes them anew.
+    Comparison(metrics)
+    assert figures() == set()

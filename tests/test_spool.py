@@ -1,0 +1,72 @@
+"""Requests beside the state file: left whole, taken up in order, never lost."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from bridge import spool
+from bridge.errors import StateError
+from bridge.spool import Invalid, Repair
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    path = tmp_path / "bridge.db"
+    path.touch(mode=0o600)
+    return path
+
+
+def test_requests_wait_in_order_until_they_are_done(state: Path) -> None:
+    """What was left first comes first; done ones are gone."""
+    assert list(spool.waiting(state)) == []
+    places = [spool.leave(state, Repair([number])) for number in (3, 1, 2)]
+    assert list(spool.waiting(state)) == [
+        (place, Repair([number])) for place, number in zip(places, (3, 1, 2), strict=True)
+    ]
+    assert stat.S_IMODE(places[0].stat().st_mode) == 0o600
+    spool.done(places[0])
+    spool.done(places[0])
+    assert [place for place, _ in spool.waiting(state)] == places[1:]
+
+
+def test_another_state_files_requests_are_not_ours(state: Path) -> None:
+    """Two bridges may keep their files in one folder."""
+    other = state.with_name("other.db")
+    other.touch()
+    spool.leave(other, Repair([1]))
+    assert list(spool.waiting(state)) == []
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"type":"other"}', b'{"type":"repair"}', b"\xff"])
+def test_what_is_no_request_is_put_aside(state: Path, text: bytes) -> None:
+    """It is kept, with the reason told, and isn't looked at again."""
+    place = state.with_name("bridge.db.request-1")
+    place.write_bytes(text)
+    ((found, request),) = spool.waiting(state)
+    assert found == place
+    assert isinstance(request, Invalid)
+    assert request.reason
+    assert spool.refuse(place).read_bytes() == text
+    assert list(spool.waiting(state)) == []
+
+
+def test_half_written_ones_are_not_seen(state: Path) -> None:
+    """A request appears whole or not at all."""
+    state.with_name("bridge.db.request-1.new").write_bytes(b'{"type":"rep')
+    assert list(spool.waiting(state)) == []
+
+
+def test_without_a_state_file(tmp_path: Path) -> None:
+    """There is nobody to ask: 73, naming the setting."""
+    with pytest.raises(StateError, match=r"can't leave a request beside .*bridge\.db"):
+        spool.leave(tmp_path / "bridge.db", Repair([1]))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_left_by_root_it_is_the_services_own(state: Path) -> None:
+    """The service's user must be able to read what root asked for."""
+    os.chown(state, 4321, 4322)
+    found = spool.leave(state, Repair([1])).stat()
+    assert (found.st_uid, found.st_gid) == (4321, 4322)
