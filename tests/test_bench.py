@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench.contenders import BARE, SERVICE, WATCHED
+from bench.contenders import BARE, SERVICE, SPENT, WATCHED
 from bench.run import Bench, BenchmarkError, Contender, fresh_folder, serving
-from bench.stopwatch import SPENT
 
 EVENTS = 3000
 

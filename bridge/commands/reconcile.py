@@ -77,8 +77,8 @@ async def reconcile(
         return
     spool.leave(settings.state, spool.Repair(wanting))
     console.print(
-        f"{len(wanting)} messages will be read again from end to end: by the running service "
-        "within seconds, else at its next start. What was sent before isn't sent again."
+        f"To be read again from end to end: {len(wanting)}. The running service begins within "
+        "seconds, else its next start does. What was sent before isn't sent again."
     )
 
 

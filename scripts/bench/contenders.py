@@ -52,6 +52,9 @@ SERVICE = Contender(
     service_environment,
     remembers=True,
 )
+SPENT = "remembering.txt"
+"""Where the one with a stopwatch leaves the CPU seconds of all that remembers."""
+
 WATCHED = Contender(
     "with a stopwatch",
     lambda _: [sys.executable, "-m", "bench.stopwatch", "run", "--once"],

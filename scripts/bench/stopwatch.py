@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.contenders import SPENT
 from bridge.__main__ import main
 from bridge.flow.ledger import Ledger
 from bridge.flow.mapper import Mapper
@@ -22,8 +23,6 @@ from bridge.flow.page import Parcel
 from bridge.flow.readers.messages import MessageReader
 from bridge.state import keys
 from bridge.state.keys import KnownKeys
-
-SPENT = "remembering.txt"
 
 PLACES: tuple[tuple[Any, str], ...] = (
     (MessageReader, "_look"),

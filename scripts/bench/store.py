@@ -11,9 +11,8 @@ from statistics import median
 
 from rich.table import Table
 
-from bench.contenders import SERVICE, WATCHED, service_environment
+from bench.contenders import SERVICE, SPENT, WATCHED, service_environment
 from bench.run import SCRIPTS, Bench, Contender, Run, fresh_folder
-from bench.stopwatch import SPENT
 from bench.tables import Target, spread, table
 
 KNOWN = 20_000_000

@@ -85,7 +85,7 @@ async def test_repair_brings_what_is_missing(rig_of: Any, running: bool) -> None
         shown = await rig.run("reconcile", "--repair")
         assert shown.code == 0, shown.err
         assert "unexplained: --repair has the message read again" in shown.out
-        assert "1 messages will be read again" in shown.out
+        assert "To be read again from end to end: 1." in shown.out
         if running:
             await rig.until(lambda: rig.segment.duplicates >= opens)
         else:
