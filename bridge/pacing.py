@@ -1,5 +1,6 @@
 """How fast and how patiently: rate limits and waits between tries, on libraries' arithmetic."""
 
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -12,6 +13,15 @@ from tenacity.wait import wait_exponential_jitter
 from bridge.errors import CredentialsError, TemporaryError
 
 Result = TypeVar("Result")
+
+RECOVERY = 30.0
+"""Seconds without strain after which a pace doubles."""
+
+DEAF = 5.0
+"""Seconds after a change in which a pace isn't lowered again: answers to older calls come in."""
+
+SLOWEST = 1 / 30
+"""Calls a second that a pace never falls below."""
 
 LONGEST_WAIT = 300.0
 """Seconds; a server's Retry-After is capped here (segment/FACTS: as the official SDKs do)."""
@@ -34,6 +44,44 @@ class Rate:
         """Waits until `units` (at most the burst) may pass."""
         if self._limiter is not None:
             await self._limiter.acquire(units)
+
+
+class Pace:
+    """A rate that gives way to a strained server, and returns to its ceiling step by step.
+
+    `ceiling` is in calls a second; 0 means no limit, and no giving way either. `on_change` is told
+    of every new rate.
+    """
+
+    def __init__(self, ceiling: float, on_change: Callable[[float], None]) -> None:
+        self._ceiling = self._per_second = ceiling
+        self._on_change = on_change
+        self._rate = Rate(ceiling)
+        self._changed_at = -math.inf
+
+    async def take(self) -> None:
+        """Waits until a call may be made."""
+        if self._per_second < self._ceiling and self._unchanged_for(RECOVERY):
+            self._change(min(self._per_second * 2, self._ceiling))
+        await self._rate.take()
+
+    def strained(self) -> None:
+        """The server asked for less, or took very long: calls are made half as often for a while.
+
+        What else was under way at that time says the same, and changes nothing.
+        """
+        if self._ceiling and self._unchanged_for(DEAF):
+            self._change(max(self._per_second / 2, min(SLOWEST, self._ceiling)))
+
+    def _unchanged_for(self, seconds: float) -> bool:
+        return anyio.current_time() - self._changed_at >= seconds
+
+    def _change(self, per_second: float) -> None:
+        self._changed_at = anyio.current_time()
+        if per_second != self._per_second:
+            self._per_second = per_second
+            self._rate = Rate(per_second)
+            self._on_change(per_second)
 
 
 async def unless(stop: anyio.Event, work: Callable[[], Awaitable[Result]]) -> Result | None:

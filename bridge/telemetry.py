@@ -87,6 +87,9 @@ class Metrics:
         self.listrak_calls = self._counter(
             "listrak_calls", "Calls to Listrak", "resource", "status"
         )
+        self.pace = self._gauge(
+            "listrak_pace", "Calls to Listrak a second that are made at most for now; 0 = no limit"
+        )
         self.listrak_rows = self._counter("listrak_rows", "Rows read from Listrak", "resource")
         self.tracked = self._gauge("messages_tracked", "Messages whose activity is read", "list")
         self.counted = self._gauge(

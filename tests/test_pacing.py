@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import CredentialsError, RefusedError, TemporaryError
-from bridge.pacing import LONGEST_WAIT, Rate, persist, wait_before
+from bridge.pacing import DEAF, LONGEST_WAIT, RECOVERY, SLOWEST, Pace, Rate, persist, wait_before
 
 
 @pytest.fixture
@@ -60,6 +60,67 @@ async def test_no_rate() -> None:
     for _ in range(1000):
         await rate.take(10_000)
     assert anyio.current_time() - began < 5
+
+
+# A pace
+
+
+class Paced:
+    """A pace, with what it said and how many calls it lets pass."""
+
+    def __init__(self, ceiling: float) -> None:
+        self.said: list[float] = []
+        self.pace = Pace(ceiling, self.said.append)
+
+    async def calls_within(self, seconds: float) -> int:
+        """How many calls pass, one after the other."""
+        number, end = 0, anyio.current_time() + seconds
+        while anyio.current_time() < end:
+            await self.pace.take()
+            number += 1
+        return number
+
+
+@pytest.mark.anyio
+async def test_a_pace_gives_way_and_recovers() -> None:
+    """Strain halves it; what was under way at that time changes nothing; quiet doubles it."""
+    paced = Paced(8)
+    assert await paced.calls_within(10) == pytest.approx(80, rel=0.1)
+    for _ in range(5):
+        paced.pace.strained()
+    assert paced.said == [4]
+    assert await paced.calls_within(10) == pytest.approx(40, rel=0.1)
+    paced.pace.strained()
+    assert paced.said == [4, 2]
+    assert await paced.calls_within(RECOVERY - 1) == pytest.approx(58, rel=0.1)
+    assert await paced.calls_within(10) == pytest.approx(40, rel=0.2)
+    await paced.calls_within(2 * RECOVERY)
+    assert paced.said == [4, 2, 4, 8]
+    assert await paced.calls_within(10) == pytest.approx(80, rel=0.1)
+    assert paced.said == [4, 2, 4, 8]
+
+
+@pytest.mark.anyio
+async def test_a_pace_is_never_quite_zero() -> None:
+    """However long the strain, somebody asks now and then whether it is over."""
+    paced = Paced(1)
+    for _ in range(40):
+        paced.pace.strained()
+        await anyio.sleep(DEAF)
+    assert min(paced.said) == paced.said[-1] == SLOWEST
+    assert await paced.calls_within(1 / SLOWEST + 1) >= 1
+
+
+@pytest.mark.anyio
+async def test_no_pace() -> None:
+    """0 a second means no limit, and none that strain could lower."""
+    paced = Paced(0)
+    paced.pace.strained()
+    began = anyio.current_time()
+    for _ in range(1000):
+        await paced.pace.take()
+    assert anyio.current_time() - began < 5
+    assert paced.said == []
 
 
 # Waits

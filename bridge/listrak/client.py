@@ -4,7 +4,7 @@ import copy
 import time
 from collections import defaultdict
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 import msgspec
@@ -15,7 +15,7 @@ from bridge.http import Http
 from bridge.listrak import wire
 from bridge.listrak.auth import Auth
 from bridge.listrak.wire import PageOf
-from bridge.pacing import Rate, persist
+from bridge.pacing import Pace, persist
 from bridge.telemetry import Metrics, log
 
 Data = TypeVar("Data")
@@ -66,6 +66,9 @@ LINKS = Shape(list[wire.Link])
 CLICKERS = Shape(list[wire.Clicker], list[wire.DocumentedClicker])
 SUMMARY = Shape(wire.Summary)
 
+SLOW: Final = 10.0
+"""Seconds after which an answer counts as one of a server under strain."""
+
 
 class Listrak:
     """The account, read only. `patience`: seconds to retry what may pass, None for ever.
@@ -91,7 +94,8 @@ class Listrak:
         self._metrics = metrics
         self.clock = clock
         self._base = base
-        self._rate = Rate(requests_per_second)
+        self._pace = Pace(requests_per_second, self._note_pace)
+        metrics.pace.set(requests_per_second)
         self._patience = patience
         self._give_up_on: tuple[type[Exception], ...] = ()
         self._quiet_until = 0.0
@@ -176,16 +180,19 @@ class Listrak:
     async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
         """One request; a token that isn't good any more is renewed on the way."""
         for last_try in (False, False, True):
-            await self._rate.take()
+            await self._pace.take()
             # After a 429 nobody asks again before the server said so.
             await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
             token = await self._auth.token()
+            began = time.monotonic()
             answer = await self._http.request(
                 "GET",
                 wire.url(self._base, path, query),
                 headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             )
             self._metrics.listrak_calls.labels(resource, str(answer.status)).inc()
+            if answer.status == 429 or time.monotonic() - began > SLOW:
+                self._pace.strained()
             if answer.status == 200:
                 return answer.body
             paging = query.get("cursor", wire.START) != wire.START
@@ -200,6 +207,10 @@ class Listrak:
                     self._quiet_until = time.monotonic() + min(answer.retry_after, 300)
             raise error
         raise AssertionError("unreachable: the last try returns or raises")
+
+    def _note_pace(self, per_second: float) -> None:
+        self._metrics.pace.set(per_second)
+        log.warning("listrak.pace", calls_a_second=round(per_second, 2))
 
     # What the account holds
 

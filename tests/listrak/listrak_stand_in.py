@@ -88,7 +88,11 @@ async def auth_of(stand_in: StandIn) -> AsyncIterator[Auth]:
 
 @asynccontextmanager
 async def client_of(
-    stand_in: StandIn, *, patience: float | None = 0, metrics: Metrics | None = None
+    stand_in: StandIn,
+    *,
+    patience: float | None = 0,
+    metrics: Metrics | None = None,
+    requests_per_second: float = 0,
 ) -> AsyncIterator[Listrak]:
     """A client of a stand-in."""
     clock = SourceClock()
@@ -100,6 +104,6 @@ async def client_of(
             metrics or Metrics(),
             clock,
             base=f"{base}/v1",
-            requests_per_second=0,
+            requests_per_second=requests_per_second,
             patience=patience,
         )

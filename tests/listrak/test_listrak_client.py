@@ -15,7 +15,7 @@ from bridge.errors import (
     RefusedError,
     TemporaryError,
 )
-from bridge.listrak import wire
+from bridge.listrak import client, wire
 from bridge.listrak.client import ACTIVITIES, CONTACTS, LINKS, Listrak
 from bridge.telemetry import Metrics
 
@@ -154,6 +154,28 @@ async def test_after_a_429_nobody_asks() -> None:
             await listrak.lists()
         assert scope.cancelled_caught
     assert len(stand_in.calls) == 1
+
+
+async def test_a_429_lowers_the_pace() -> None:
+    """Whether or not the server says for how long; other failures don't."""
+    metrics = Metrics()
+    stand_in = StandIn(status(503), status(429), status(429), ok([LIST]))
+    async with client_of(stand_in, metrics=metrics, requests_per_second=400) as listrak:
+        assert value(metrics, "listrak_pace") == 400
+        for expected in (400, 200, 200):
+            with pytest.raises(TemporaryError):
+                await listrak.lists()
+            assert value(metrics, "listrak_pace") == expected
+        assert len(await listrak.lists()) == 1
+
+
+async def test_a_very_slow_answer_lowers_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken all the same."""
+    monkeypatch.setattr(client, "SLOW", 0.0)
+    metrics = Metrics()
+    async with client_of(StandIn(ok([LIST])), metrics=metrics, requests_per_second=400) as listrak:
+        assert len(await listrak.lists()) == 1
+    assert value(metrics, "listrak_pace") == 200
 
 
 @pytest.mark.parametrize(
