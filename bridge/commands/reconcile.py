@@ -14,6 +14,7 @@ from bridge import spool
 from bridge.commands.terminal import terminal
 from bridge.errors import ConfigurationError, MissingError, StateError
 from bridge.flow.reconciliation import REVENUE, Evidence, Line, compare
+from bridge.flow.scans.watch import watching_of
 from bridge.listrak.client import Listrak
 from bridge.service import listrak_client
 from bridge.settings import Settings
@@ -118,14 +119,15 @@ class _Reader:
             return []
         # Asked afterwards: what was seen meanwhile must not look like a loss.
         store = self._store
-        totals = await store.looks.totals(message.id)
+        message = await store.messages.get(message.id)
+        watching = watching_of(message.watch)
         evidence = Evidence(
             counts=await store.event_counts.of(message.id),
-            revenue=sum(total.order_total for total in totals.values()),
             reading=await store.looks.open_one(message.id) is not None,
             wanted=self._wanted,
+            unshown={event: watch.base for event, watch in watching.watches.items()},
         )
-        return compare(await store.messages.get(message.id), summary, evidence)
+        return compare(message, summary, evidence)
 
 
 COLUMNS = ("Listrak", "seen", "sent", "dead", "difference")

@@ -1,12 +1,13 @@
-"""A look: one reading of a message from its first activity row to its last click."""
+"""A look: one reading of a message, of all its rows and clicks or of some."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
 
+from bridge.flow.scans.survey import Survey
 from bridge.listrak import times
 from bridge.listrak.times import Instant
 from bridge.segment import events
@@ -55,10 +56,13 @@ class Look:
     """A look that has begun. `known` and `totals` grow as its pages are mapped.
 
     `previous` is the start of the previous complete look ("" if there was none), `horizon` the
-    start horizon; rows of buckets below `floor` are no longer tracked.
+    start horizon; rows of buckets below `floor` are no longer tracked. `summary`: its
+    counters as JSON. `settled`: by event, until
+    when all of them were seen, as far as could be told without reading everything.
     """
 
     message: Message
+    survey: Survey
     started_at: float
     position: Position
     known: KnownKeys
@@ -66,6 +70,8 @@ class Look:
     previous: Instant
     horizon: Instant
     floor: int
+    summary: str = ""
+    settled: Mapping[str, Instant] = field(default_factory=dict)
     pages: Prefix[Any] = field(default_factory=Prefix)
     found: bool = False
     completed: anyio.Event = field(default_factory=anyio.Event)
@@ -75,6 +81,12 @@ class Look:
         message = self.message
         self._identity = f"{message.list_id}\x1f{message.kind}\x1f{message.message_id}"
         self._buckets: dict[str, int] = {}
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether, once complete, it has shown that nothing is missing."""
+        outcome = self.survey.outcome
+        return self.survey.plan.whole or (outcome is not None and outcome.agrees)
 
     def identity(self, event: str) -> str:
         """The head of the identity of all events of that name of this message."""
@@ -86,13 +98,14 @@ class Look:
             return [0] * len(dates)
         return [bucket_of(date[:10], self._buckets) for date in dates]
 
-    def best_known(self, activity: Instant, sent: Instant) -> Instant:
+    def best_known(self, event: str, activity: Instant, sent: Instant) -> Instant:
         """The earliest instant that fits what was seen, for what has no date of its own.
 
-        The later of the first activity (or, where there is none, the send) and the previous
-        complete look.
+        The later of the first activity (or, where there is none, the send) and the previous look
+        that would have shown it.
         """
-        return max(activity or sent, self.previous) or self.message.sent_at or self.horizon
+        looked = max(self.previous, self.settled.get(event, ""))
+        return max(activity or sent, looked) or self.message.sent_at or self.horizon
 
     async def room(self) -> None:
         """Waits until another page may be opened."""

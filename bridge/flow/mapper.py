@@ -28,6 +28,7 @@ from bridge.flow.page import (
     name_of,
 )
 from bridge.flow.progress import Progress, progress_of
+from bridge.flow.reconciliation import seen_of
 from bridge.flow.rules.activity import ActivityRules
 from bridge.flow.rules.contacts import ContactRules
 from bridge.segment import events
@@ -251,4 +252,10 @@ class Mapper:
 
 
 async def _complete(look: Look, store: Store) -> None:
-    await store.looks.complete(look.message.id, look.floor, found=look.found)
+    message = look.message.id
+    if look.survey.plan.whole:
+        await store.looks.complete(message, look.floor, found=look.found)
+    else:
+        await store.looks.glimpse(message, look.started_at, found=look.found)
+    outcome = look.survey.settle(seen_of(await store.event_counts.of(message)))
+    await store.messages.watch(message, outcome.watching.text(), look.summary)

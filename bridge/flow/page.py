@@ -120,7 +120,8 @@ class Share:
     """The part of a page that is saved at one time.
 
     `keys` by bucket; `seen` and `unsent` are numbers by event: what was told apart, and what of it
-    is not to be sent (from before the start horizon, or not asked for).
+    is not to be sent (from before the start horizon, or not asked for); `amounts`: by how much
+    totals rose or fell.
     """
 
     events: list[bytes] = field(default_factory=list)
@@ -128,13 +129,16 @@ class Share:
     seen: Counter[str] = field(default_factory=Counter)
     unsent: Counter[str] = field(default_factory=Counter)
     dead: list[DeadLetter] = field(default_factory=list)
+    amounts: dict[str, float] = field(default_factory=dict)
 
     def tally(self) -> dict[str, EventCount]:
         """What is to be added to the numbers of its message."""
         dead = Counter(letter.event for letter in self.dead)
         return {
-            event: EventCount(number, self.unsent[event], dead[event])
-            for event, number in self.seen.items()
+            event: EventCount(
+                self.seen[event], self.unsent[event], dead[event], self.amounts.get(event, 0.0)
+            )
+            for event in self.seen.keys() | self.amounts.keys()
         }
 
 

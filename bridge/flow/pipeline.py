@@ -130,7 +130,6 @@ class Pipeline:
             self._metrics,
             self._sources,
             self._listrak.clock,
-            comparison,
             poll_interval=pacing.poll_interval,
             concurrency=pacing.poll_concurrency,
             track=pacing.track,

@@ -21,7 +21,7 @@ from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
 from bridge.flow.readers.messages import MessageReader
-from bridge.flow.reconciliation import Comparison
+from bridge.flow.scans.survey import Survey
 from bridge.flow.scheduler import Agenda
 from bridge.flow.source import SourceList
 from bridge.pacing import wait_before
@@ -57,7 +57,6 @@ class Poller:
         metrics: Metrics,
         sources: Sequence[SourceList],
         clock: SourceClock,
-        comparison: Comparison,
         *,
         poll_interval: float,
         concurrency: int,
@@ -71,7 +70,6 @@ class Poller:
         self._metrics = metrics
         self._sources = {source.list_id: source for source in sources}
         self._clock = clock
-        self._comparison = comparison
         self._poll_interval = poll_interval
         self._slots = anyio.Semaphore(concurrency)
         self._track = track
@@ -183,7 +181,7 @@ class Poller:
         now = self._clock.now()
         over = scheduler.is_over(message, self._track, now)
         try:
-            look = await self._messages.check(message, source, full=over)
+            look = await self._messages.check(message, source, last=over)
         except MissingError as error:
             log.info("message.missing", message=message.path, reason=str(error))
             if over:
@@ -194,19 +192,22 @@ class Poller:
         free()
         if look is not None:
             await look.completed.wait()
+            self._messages.settled(look.survey)
             self._metrics.looks.labels(message.kind, str(look.found).lower()).inc()
         message = await self._ledger.store.messages.get(message.id)
-        if over and look is not None and look.started_at >= now:
+        if over and look is not None and look.started_at >= now and look.is_proof:
             await self._retire(message)
             return None
         return scheduler.check_delay(message, self._clock.now(), self._poll_interval)
 
     async def _all_asked_at(self, source: SourceList) -> float:
         """Since when no message of a list was left unasked, by this machine's clock."""
+        discovered = self._asked.get(Task("discover", source.list_id, source.list_id), 0.0)
         messages = await self._ledger.store.messages.tracked(source.list_id)
-        tasks = [Task("check", source.list_id, message.id) for message in messages]
-        tasks.append(Task("discover", source.list_id, source.list_id))
-        asked = min(self._asked.get(task, 0.0) for task in tasks)
+        known = min(map(self._messages.causes_known_at, messages), default=self._clock.now())
+        asked = min(discovered, known - (self._clock.offset or 0.0))
+        # Its counter may lag behind.
+        asked -= scheduler.SETTLED * self._poll_interval
         return max(asked, time.time() - scheduler.LONGEST_HOLD)
 
     # Once through everything
@@ -265,6 +266,7 @@ class Poller:
             await self._messages.flush()
             for look in looks:
                 await look.completed.wait()
+                self._messages.settled(look.survey)
             # One that was resumed shows what was true when it began.
             messages = [
                 await store.messages.get(look.message) for look in looks if look.started_at < began
@@ -272,7 +274,9 @@ class Poller:
             if not messages:
                 break
         for message in await store.messages.tracked(source.list_id):
-            if scheduler.is_over(message, self._track, began):
+            end = scheduler.sent_at(message) + self._track
+            unread = message.looked_at is not None and message.looked_at < end
+            if scheduler.is_over(message, self._track, began) and not unread:
                 await self._retire(message)
 
     async def _catch_up_message(
@@ -292,14 +296,12 @@ class Poller:
             failed.append(error)
         else:
             if look is not None:
-                looks.append(_Begun(look.message.id, look.started_at, look.completed))
+                looks.append(_Begun(look.message.id, look.survey, look.started_at, look.completed))
 
     async def _retire(self, message: Message) -> None:
         """Forgets a message of which nothing counts any more, if it was read to its end."""
-        end = scheduler.sent_at(message) + self._track
-        if message.looked_at is None or message.looked_at >= end:
-            await self._ledger.write(lambda store: store.messages.retire(message.id))
-            self._comparison.forget(message)
+        await self._ledger.write(lambda store: store.messages.retire(message.id))
+        self._messages.forget(message)
 
 
 async def _ask(messages: list[int], store: Store) -> None:
@@ -310,6 +312,7 @@ class _Begun(NamedTuple):
     """A look that was read: not the look itself, whose keys are let go when it is complete."""
 
     message: int
+    survey: Survey
     started_at: float
     completed: anyio.Event
 

@@ -1,7 +1,7 @@
 """Listrak's own numbers beside what was seen of a message: pure comparisons."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -19,6 +19,7 @@ ASKED = "a whole look was asked for, and is due"
 LESS = "more was seen than Listrak counts: its counter lags behind, or counts otherwise"
 ORDERS = "several orders of a contact between two looks are one event: compare the revenue"
 UNREAD_CLICKS = "clicks are not in BRIDGE_EVENTS, so they are not read"
+UNSHOWN = "Listrak counts it and never shows it: several whole looks found no more"
 UNTRACKED = "perhaps of sends that are not tracked: too old, or from before BRIDGE_SINCE"
 UNEXPLAINED = "unexplained: --repair has the message read again"
 
@@ -56,14 +57,19 @@ class Line:
 class Evidence:
     """What is known of a message on this side.
 
-    `revenue`: the sum of its contacts' order totals; `reading`: a look at it has begun; `wanted`:
-    names of the events to send.
+    `reading`: a look at it has begun; `wanted`: names of the events to send; `unshown`: by event,
+    what Listrak counts and whole looks didn't find.
     """
 
     counts: Mapping[str, EventCount]
-    revenue: float
     reading: bool
     wanted: frozenset[str]
+    unshown: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def revenue(self) -> float:
+        """What the order totals of its contacts come to."""
+        return seen_of(self.counts).get(CONVERTED, 0.0)
 
 
 def counters(summary: wire.Summary) -> dict[str, int]:
@@ -77,6 +83,25 @@ def counters(summary: wire.Summary) -> dict[str, int]:
         UNSUBSCRIBED: summary.unsubscribe_count,
     }
     return {event: number for event, number in found.items() if number is not None}
+
+
+def counted_of(summary: wire.Summary) -> dict[str, float]:
+    """What is to be seen, by event: of orders the revenue, as several of a contact are one event.
+
+    What Listrak leaves out is left out.
+    """
+    found: dict[str, float] = {**counters(summary)}
+    found.pop(CONVERTED, None)
+    if summary.revenue is not None:
+        found[CONVERTED] = summary.revenue
+    return found
+
+
+def seen_of(counts: Mapping[str, EventCount]) -> dict[str, float]:
+    """What was seen, in the same terms."""
+    return {
+        event: count.amount if event == CONVERTED else count.seen for event, count in counts.items()
+    }
 
 
 def compare(message: Message, summary: wire.Summary, evidence: Evidence) -> list[Line]:
@@ -153,4 +178,7 @@ def _reason(
         return f"counted since it was read last ({at}Z); the next look finds it"
     if event == CONVERTED:
         return ORDERS
+    unshown = evidence.unshown.get(CONVERTED if event == REVENUE else event, 0.0)
+    if unshown and abs(difference - unshown) < EXACT:
+        return UNSHOWN
     return UNEXPLAINED if message.kind == "broadcast" else UNTRACKED

@@ -24,6 +24,15 @@ OVERLAP: Final = 2 * 3600.0
 """Seconds by which a query for recent contacts reaches back further than needed: clocks differ, and
 an hour of naive times repeats every autumn."""
 
+RHYTHM: Final = ((DAY, 1, 5), (3 * DAY, 5, 20), (7 * DAY, 15, 60), (float("inf"), 30, 60))
+"""By age in seconds: poll intervals between two checks of a message, and of one that is quiet."""
+
+QUIET: Final = 6
+"""A message is asked so many times as often as, going by its silence, something happens."""
+
+SETTLED: Final = 5
+"""Poll intervals after which a counter is taken to show what happened: it may lag behind."""
+
 Task = TypeVar("Task", bound=Hashable)
 
 
@@ -88,21 +97,16 @@ def age(message: Message, now: float) -> float:
 
 
 def check_delay(message: Message, now: float, poll_interval: float) -> float:
-    """Seconds until a message is asked again: what is fresh every interval, older ones less."""
-    old = age(message, now)
-    factor = 1 if old < DAY else 5 if old < 3 * DAY else 15
-    # Without a Summary each check reads the whole message.
-    return poll_interval * factor * (5 if message.kind == "transactional" else 1)
+    """Seconds until a message is asked again: what is fresh every interval, older ones less.
 
-
-def look_due(message: Message, summary: str, now: float) -> bool:
-    """Whether a message must be read: its counters moved, or it wasn't read for long.
-
-    Complaints move no counter, so that every message is read now and then all the same.
+    Where nothing has moved for long, little is missed by asking a little later.
     """
-    if message.asked or message.looked_at is None or summary != message.summary or not summary:
-        return True
-    return now - message.looked_at >= (3600.0 if age(message, now) < DAY else 6 * 3600.0)
+    old = age(message, now)
+    factor, most = next(found for reach, *found in RHYTHM if old < reach)
+    # Without a Summary each check reads rows.
+    usual = poll_interval * factor * (5 if message.kind == "transactional" else 1)
+    quiet = now - (message.moved_at or message.found_at)
+    return max(usual, min(quiet / QUIET, usual * most / factor))
 
 
 def is_over(message: Message, track: float, now: float) -> bool:

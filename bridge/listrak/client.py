@@ -4,7 +4,7 @@ import copy
 import time
 from collections import defaultdict
 from contextlib import suppress
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import anyio
 import msgspec
@@ -284,13 +284,36 @@ class Listrak:
         """The links of a message."""
         return await self.whole(f"{path}/Link", LINKS, "links")
 
-    async def activity(self, path: str, cursor: str) -> PageOf[wire.Activity]:
-        """A page of a message's activity rows."""
-        return await self.page(f"{path}/Activity", ACTIVITIES, "activity", cursor)
+    async def activity(
+        self,
+        path: str,
+        cursor: str,
+        *,
+        only: str | None = None,
+        by: Literal["Send", "Activity"] | None = None,
+        since: str | None = None,
+    ) -> PageOf[wire.Activity]:
+        """A page of a message's activity rows; of those that the filters leave, if they work.
 
-    async def clickers(self, path: str, link_id: int, cursor: str) -> PageOf[wire.Clicker]:
-        """A page of the clicks on a link."""
-        return await self.page(f"{path}/Link/{link_id}/Clicker", CLICKERS, "clickers", cursor)
+        `only`: activityType; `since`: startDate (naive), held against the date named `by`.
+        """
+        # A send date is what is meant by default, and conversation messages know no dateType.
+        return await self.page(
+            f"{path}/Activity",
+            ACTIVITIES,
+            "activity",
+            cursor,
+            activityType=only,
+            dateType=by if by == "Activity" else None,
+            startDate=since,
+        )
+
+    async def clickers(
+        self, path: str, link_id: int, cursor: str, *, since: str | None = None
+    ) -> PageOf[wire.Clicker]:
+        """A page of the clicks on a link, of those since a naive time if one is given."""
+        path = f"{path}/Link/{link_id}/Clicker"
+        return await self.page(path, CLICKERS, "clickers", cursor, startDate=since)
 
     # Contacts
 

@@ -128,6 +128,15 @@ class Zone:
         """An instant as a naive time for a query, to the second."""
         return f"{moment(text).astimezone(self._zone):%Y-%m-%dT%H:%M:%S}"
 
+    def naive_from(self, text: Instant) -> str:
+        """As `naive`, for the beginning of a span: not after anything that follows the instant.
+
+        In the hour before the clocks go back, later instants have earlier naive times.
+        """
+        start = moment(text).astimezone(self._zone).replace(tzinfo=None)
+        later = (moment(text) + _HOUR).astimezone(self._zone).replace(tzinfo=None)
+        return f"{start - _HOUR if later <= start else start:%Y-%m-%dT%H:%M:%S}"
+
     def _plain_hour(self, text: str) -> str:
         """An hour in UTC. KeyError where it has two readings, or none that is simple."""
         first, second = self._readings[text]

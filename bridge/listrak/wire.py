@@ -140,6 +140,15 @@ class Activity(Struct, gc=False):
     order_total: float | None = None
 
 
+def shows(row: Activity, only: str) -> bool:
+    """Whether a row is one that an activityType (as in flow.scans.step) should have let through."""
+    if only == "click":
+        return bool(row.click_count)
+    if only == "conversion":
+        return row.order_total is not None
+    return bool(getattr(row, only))
+
+
 class DocumentedActivity(Activity, forbid_unknown_fields=True):
     """An activity row that has nothing but what the documentation has."""
 

@@ -19,7 +19,7 @@ import anyio
 from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryError
 
 APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The file's format. Each is made of the one before, the first of an empty file: schema/."""
 
 QUICK_CHECK_UP_TO: Final = 4 * 2**20

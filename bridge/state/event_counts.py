@@ -15,11 +15,11 @@ class EventCounts:
     async def add(self, message: int, counts: Mapping[str, EventCount]) -> None:
         """Adds to a message's numbers, event by event."""
         await self._db.many(
-            "INSERT INTO event_counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO event_counts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " seen = seen + excluded.seen, unsent = unsent + excluded.unsent,"
-            " dead = dead + excluded.dead",
+            " dead = dead + excluded.dead, amount = amount + excluded.amount",
             [
-                (message, event, count.seen, count.unsent, count.dead)
+                (message, event, count.seen, count.unsent, count.dead, count.amount)
                 for event, count in counts.items()
             ],
         )
@@ -27,6 +27,6 @@ class EventCounts:
     async def of(self, message: int) -> dict[str, EventCount]:
         """A message's numbers by event."""
         rows = await self._db.all(
-            "SELECT event, seen, unsent, dead FROM event_counts WHERE message = ?", message
+            "SELECT event, seen, unsent, dead, amount FROM event_counts WHERE message = ?", message
         )
         return {event: EventCount(*rest) for event, *rest in rows}

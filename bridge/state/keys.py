@@ -65,6 +65,13 @@ class KnownKeys:
         self._runs: list[Keys] = []
         self.add(merged(runs))
 
+    @classmethod
+    def unmerged(cls, runs: Iterable[Keys]) -> "KnownKeys":
+        """Of runs that are asked about a few keys only: not worth to be merged."""
+        known = cls()
+        known._runs = sorted((run for run in runs if len(run)), key=len, reverse=True)
+        return known
+
     def __len__(self) -> int:
         return sum(map(len, self._runs))
 

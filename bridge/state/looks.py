@@ -41,8 +41,14 @@ class Looks:
         text = msgspec.json.encode(position).decode()
         await self._db.run("UPDATE looks SET position = ? WHERE message = ?", text, message)
 
+    async def glimpse(self, message: int, started_at: float, *, found: bool) -> None:
+        """Ends a look that didn't read everything."""
+        if found:
+            await self._db.run("UPDATE messages SET moved_at = ? WHERE id = ?", started_at, message)
+            await self._merge_runs(message)
+
     async def complete(self, message: int, floor: int, *, found: bool) -> None:
-        """Ends a look, and forgets the buckets below `floor`, which are no longer tracked."""
+        """Ends a whole look, and forgets the buckets below `floor`, which are no longer tracked."""
         await self._db.run(
             "UPDATE messages SET (looked_at, summary, moved_at) ="
             " (SELECT started_at, summary, iif(?, started_at, moved_at) FROM looks"

@@ -59,8 +59,14 @@ class Messages:
             [(message,) for message in messages],
         )
 
+    async def watch(self, message: int, watch: str, summary: str) -> None:
+        """Remembers what a look leaves for the next one, and the counters it began with (JSON)."""
+        await self._db.run(
+            "UPDATE messages SET watch = ?, summary = ? WHERE id = ?", watch, summary, message
+        )
+
     async def retire(self, message: int) -> None:
         """Stops tracking a message and drops what was remembered of it."""
-        await self._db.run("UPDATE messages SET retired = 1 WHERE id = ?", message)
+        await self._db.run("UPDATE messages SET retired = 1, watch = '' WHERE id = ?", message)
         for table in ("runs", "totals", "causes", "looks", "event_counts"):
             await self._db.run(f"DELETE FROM {table} WHERE message = ?", message)

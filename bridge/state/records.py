@@ -27,6 +27,7 @@ class Message:
     summary: str
     retired: int
     asked: int = 0
+    watch: str = ""
 
     @property
     def path(self) -> str:
@@ -73,11 +74,15 @@ class Total:
 
 @dataclass(slots=True)
 class EventCount:
-    """Of one message and one event: how many were seen, and why some of them were not sent."""
+    """Of one message and one event: how many were seen, and why some of them were not sent.
+
+    `amount`: what the order totals come to.
+    """
 
     seen: int = 0
     unsent: int = 0
     dead: int = 0
+    amount: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

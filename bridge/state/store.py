@@ -47,6 +47,10 @@ class Store:
         row = await self._db.one("SELECT value FROM meta WHERE name = ?", name)
         return None if row is None else str(row[0])
 
+    async def note(self, name: str, value: str) -> None:
+        """Remembers a value under a name in place of the one before."""
+        await self._db.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
+
     async def count(self, counts: Mapping[str, int]) -> None:
         """Adds to the counters."""
         await self._db.many(

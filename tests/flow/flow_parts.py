@@ -7,6 +7,10 @@ from typing import Any
 
 from bridge.flow.look import Look
 from bridge.flow.page import Parcel
+from bridge.flow.scans.plan import Case, Plan
+from bridge.flow.scans.survey import Survey
+from bridge.flow.scans.trust import Trust
+from bridge.flow.scans.watch import Watching
 from bridge.state.keys import KnownKeys
 from bridge.state.records import Kind, Message
 
@@ -37,10 +41,26 @@ def message_of(kind: Kind = "broadcast", **changes: Any) -> Message:
     return Message(**values | changes)
 
 
+def case_of(message: Message | None = None, **changes: Any) -> Case:
+    """A message that is asked about, of which nothing is known."""
+    message = message or message_of()
+    values: dict[str, Any] = {
+        "message": message,
+        "counted": {},
+        "seen": {},
+        "watching": Watching(),
+        "trust": Trust(),
+        "now": 1_778_500_000.0,
+        "track": 30 * 86400.0,
+    }
+    return Case(**values | changes)
+
+
 def look_of(message: Message | None = None, previous: str = "", **changes: Any) -> Look:
     """A look at a message of which nothing is known."""
     values: dict[str, Any] = {
         "message": message or message_of(),
+        "survey": Survey(case_of(message), Plan(whole=True)),
         "started_at": 1_778_500_000.0,
         "position": [],
         "known": KnownKeys(),

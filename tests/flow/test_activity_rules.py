@@ -521,7 +521,9 @@ def test_transactional_clicks(counts: list[int | None], clicks: list[int]) -> No
         look = next_look(look, f"2026-05-{12 + number}T00:00:00.000Z" if number else "")
         found = of(seen(look, row_of(click_count=count, activity_date=ACTIVITY)), CLICKED)
         assert len(found) == expected
-        assert {event["timestamp"] for event in found} <= {look.best_known(ACTIVE_AT, SENT_AT)}
+        assert {event["timestamp"] for event in found} <= {
+            look.best_known(CLICKED, ACTIVE_AT, SENT_AT)
+        }
         assert not any({"link_id", "link_url"} & set(event["properties"]) for event in found)
         ids |= {event["messageId"] for event in found}
     assert len(ids) == sum(clicks)

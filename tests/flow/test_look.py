@@ -113,7 +113,9 @@ def test_best_known(activity: str, sent: str, previous: str, sent_at: str, expec
         "HORIZON": HORIZON,
     }
     look = look_of(message_of(sent_at=instants[sent_at]), instants[previous])
-    assert look.best_known(instants[activity], instants[sent]) == instants[expected]
+    assert (
+        look.best_known("Email Converted", instants[activity], instants[sent]) == instants[expected]
+    )
 
 
 def test_identities() -> None:

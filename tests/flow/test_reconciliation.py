@@ -16,6 +16,7 @@ from bridge.flow.reconciliation import (
     REVENUE,
     UNEXPLAINED,
     UNREAD_CLICKS,
+    UNSHOWN,
     UNTRACKED,
     Comparison,
     Evidence,
@@ -31,11 +32,15 @@ LOOKED_AT = 1_778_500_000.0
 
 def evidence_of(revenue: float = 0.0, **changes: Any) -> Evidence:
     values: dict[str, Any] = {
-        "counts": {SENT: EventCount(100, 10, 1), OPENED: EventCount(40)},
+        "counts": {
+            SENT: EventCount(100, 10, 1),
+            OPENED: EventCount(40),
+            CONVERTED: EventCount(amount=revenue),
+        },
         "reading": False,
         "wanted": frozenset(TRACKS),
     }
-    return Evidence(revenue=revenue, **values | changes)
+    return Evidence(**values | changes)
 
 
 def looked_at(summary: Summary, kind: Kind = "broadcast", **changes: Any) -> Message:
@@ -66,7 +71,10 @@ def test_what_agrees_has_no_reason() -> None:
         (CLICKED, Summary(click_count=3), {}, {"wanted": frozenset({SENT})}, UNREAD_CLICKS),
         (CLICKED, Summary(click_count=3), {}, {}, UNEXPLAINED),
         (CONVERTED, Summary(conversion_count=3), {}, {}, ORDERS),
-        (REVENUE, Summary(revenue=30.5), {}, {"revenue": 20.25}, UNEXPLAINED),
+        (SENT, Summary(sent_count=103), {}, {"unshown": {SENT: 3.0}}, UNSHOWN),
+        (SENT, Summary(sent_count=103), {}, {"unshown": {SENT: 2.0}}, UNEXPLAINED),
+        (REVENUE, Summary(revenue=30.5), {}, {"revenue": 20.25, "unshown": {SENT: 3}}, UNEXPLAINED),
+        (REVENUE, Summary(revenue=30.5), {}, {"unshown": {CONVERTED: 30.5}}, UNSHOWN),
         (REVENUE, Summary(revenue=30.5), {}, {"revenue": 30.501}, ""),
     ],
 )

@@ -12,7 +12,6 @@ from bridge.flow.scheduler import (
     age,
     check_delay,
     is_over,
-    look_due,
     sent_at,
     sweep_due,
 )
@@ -20,7 +19,7 @@ from bridge.listrak import times
 from bridge.state.records import ListState
 
 SENT = times.seconds("2026-05-10T12:00:00.000Z")
-HOUR = 3600.0
+MINUTE, HOUR = 60.0, 3600.0
 
 
 # The agenda
@@ -109,44 +108,42 @@ def test_age_of_what_goes_on_sending() -> None:
 
 @pytest.mark.parametrize(
     ("old", "factor"),
-    [(0, 1), (DAY - 1, 1), (DAY, 5), (3 * DAY - 1, 5), (3 * DAY, 15), (300 * DAY, 15)],
+    [
+        (0, 1),
+        (DAY - 1, 1),
+        (DAY, 5),
+        (3 * DAY - 1, 5),
+        (3 * DAY, 15),
+        (7 * DAY, 30),
+        (300 * DAY, 30),
+    ],
 )
 def test_delays(old: float, factor: float) -> None:
     """What is fresh is asked every poll interval, older messages less often.
 
-    Transactional ones, which are read whole each time, less often still.
+    Transactional ones, which have no counters, less often still.
     """
-    assert check_delay(message_of(), SENT + old, 60) == 60 * factor
-    mail = message_of("transactional", moved_at=SENT)
-    assert check_delay(mail, SENT + old, 60) == 60 * factor * 5
-
-
-# Looks
+    now = SENT + old
+    assert check_delay(message_of(moved_at=now), now, 60) == 60 * factor
+    if old < DAY:
+        assert check_delay(message_of("transactional", moved_at=now), now, 60) == 60 * 5
 
 
 @pytest.mark.parametrize(
-    ("looked", "known", "summary", "due"),
+    ("old", "quiet", "minutes"),
     [
-        (None, "", "{1}", True),
-        (0, "{1}", "{2}", True),
-        (0, "{1}", "{1}", False),
-        (HOUR - 1, "{1}", "{1}", False),
-        (HOUR, "{1}", "{1}", True),
-        (0, "", "", True),
+        (HOUR, 5 * MINUTE, 1),
+        (HOUR, 12 * MINUTE, 2),
+        (HOUR, HOUR, 5),
+        (2 * DAY, DAY, 20),
+        (5 * DAY, DAY, 60),
+        (20 * DAY, 19 * DAY, 60),
     ],
 )
-def test_look_due(looked: float | None, known: str, summary: str, due: bool) -> None:
-    """A message is read where its counters moved, where it has none, and now and then anyway."""
-    now = SENT + 12 * HOUR
-    message = message_of(looked_at=None if looked is None else now - looked, summary=known)
-    assert look_due(message, summary, now) is due
-
-
-def test_looks_at_old_messages() -> None:
-    """Old messages are read less often while no counter moves."""
-    now = SENT + 5 * DAY
-    assert not look_due(message_of(looked_at=now - 5 * HOUR, summary="{1}"), "{1}", now)
-    assert look_due(message_of(looked_at=now - 6 * HOUR, summary="{1}"), "{1}", now)
+def test_delays_while_nothing_happens(old: float, quiet: float, minutes: float) -> None:
+    """Where nothing moves for long a message is asked less often, up to a bound by age."""
+    now = SENT + old
+    assert check_delay(message_of(moved_at=now - quiet), now, 60) == 60 * minutes
 
 
 @pytest.mark.parametrize(("days", "over"), [(0, False), (29.99, False), (30, True), (400, True)])

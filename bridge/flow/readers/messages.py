@@ -1,25 +1,37 @@
-"""Reads a message: asks whether it moved, and if so reads its rows and its clicks."""
+"""Reads a message: asks what Listrak counts of it, and reads what that calls for."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 import msgspec
 from anyio.abc import ObjectSendStream
 
-from bridge.errors import MissingError
-from bridge.flow import scheduler
+from bridge.errors import MissingError, RefusedError
 from bridge.flow.ledger import Ledger
 from bridge.flow.look import Look, floor_of
 from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage, Page
 from bridge.flow.readers.restart import read_from
-from bridge.flow.reconciliation import Comparison
+from bridge.flow.reconciliation import Comparison, counted_of, seen_of
+from bridge.flow.scans.plan import Case, Plan, Scan, learn, plan
+from bridge.flow.scans.survey import Survey
+from bridge.flow.scans.trust import Trust
+from bridge.flow.scans.watch import Watching, watching_of
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
 from bridge.segment import events
 from bridge.state.keys import KnownKeys
-from bridge.state.records import Message, Position
-from bridge.vocabulary import CLICKED
+from bridge.state.records import EventCount, Message, Position
+from bridge.telemetry import log
+from bridge.vocabulary import CLICKED, UNSUBSCRIBED
+
+TRUST: Final = "trust"
+"""The name under which the state file keeps what the account has shown of its filters."""
+
+LATE: Final = 600.0
+"""Seconds that a counter, or a row, may be behind what it tells of."""
 
 
 class MessageReader:
@@ -36,6 +48,7 @@ class MessageReader:
         track: float,
         wanted: frozenset[str],
         comparison: Comparison,
+        page_rows: int = wire.MOST_ROWS,
     ) -> None:
         self._listrak = listrak
         self._ledger = ledger
@@ -45,65 +58,145 @@ class MessageReader:
         self._track = track
         self._wanted = wanted
         self._comparison = comparison
+        self._page_rows = page_rows
         self._campaigns: dict[int, dict[int, str]] = {}
+        self._trust: Trust | None = None
+        self._trust_saved = ""
+        self._watchings: dict[int, Watching] = {}
+        self._counts: dict[int, Mapping[str, EventCount]] = {}
 
-    async def check(self, message: Message, source: SourceList, *, full: bool) -> Look | None:
-        """Asks whether a message moved, and if so (or if `full`) reads it.
+    async def check(
+        self, message: Message, source: SourceList, *, full: bool = False, last: bool = False
+    ) -> Look | None:
+        """Asks what Listrak counts of a message, and reads what that calls for; all if `full`.
 
-        The look is complete once its last page is committed; None if there was nothing to read.
+        The look is complete once its last page is committed, and is then to be given to `settled`.
+        None if there was nothing to read. `last`: the message is about to be given up.
         """
         started = self._listrak.clock.now()
         begun = await self._ledger.store.looks.open_one(message.id)
         if begun is None:
-            summary = await self._summary(message)
-            if not full and not scheduler.look_due(message, summary, started):
-                return None
-            await self._ledger.write(lambda store: store.looks.begin(message.id, started, summary))
-            begun = (started, summary, [])
-        started_at, _summary, position = begun
-        look = await self._look(message, started_at, position)
+            summary, position = await self._summary(message), list[str | int | None]()
+        else:
+            started, text, position = begun
+            summary = msgspec.json.decode(text, type=wire.Summary) if text else None
+        counts = await self._counts_of(message)
+        if summary is not None and begun is None:
+            self._comparison.note(message, summary, counts)
+        case = Case(
+            message=message,
+            counted={} if summary is None else counted_of(summary),
+            seen=seen_of(counts),
+            watching=self._watching_of(message),
+            trust=await self._trusted(),
+            now=started,
+            track=self._track,
+            page=self._page_rows,
+            ignore=frozenset() if CLICKED in self._wanted else frozenset({CLICKED}),
+            last=last,
+        )
+        chosen = Plan(whole=True) if full or begun is not None else plan(case)
+        if not chosen:
+            return None
+        text = "" if summary is None else msgspec.json.encode(summary).decode()
+        if chosen.whole and begun is None:
+            await self._ledger.write(lambda store: store.looks.begin(message.id, started, text))
+        look = await self._look(Survey(case, chosen), position, text)
         await self._read(look, source)
         return look
 
-    async def _summary(self, message: Message) -> str:
-        """A message's counters as text; "" where there are none, so that only a look can tell."""
-        if message.kind == "transactional":
-            return ""
-        try:
-            summary = await self._listrak.summary(message.path)
-        except MissingError:
-            return ""
-        self._comparison.note(
-            message, summary, await self._ledger.store.event_counts.of(message.id)
-        )
-        return msgspec.json.encode(summary).decode()
+    def causes_known_at(self, message: Message) -> float:
+        """Until when it is known who unsubscribed through a message (Listrak's seconds)."""
+        return self._watching_of(message).watch(UNSUBSCRIBED).agreed_at
+
+    def settled(self, survey: Survey) -> None:
+        """Takes note of what a look that is complete has shown."""
+        message = survey.case.message
+        self._counts.pop(message.id, None)
+        outcome = survey.outcome
+        if outcome is None:
+            return
+        self._watchings[message.id] = outcome.watching
+        learn(survey.case.trust, survey.case, outcome.lessons)
+        for event, number in outcome.unshown.items():
+            log.warning("summary.unshown", message=message.path, counter=event, difference=number)
+        text = survey.case.trust.text()
+        if text != self._trust_saved:
+            self._trust_saved = text
+            self._ledger.later(lambda store: store.note(TRUST, text))
+
+    def forget(self, message: Message) -> None:
+        """A message that is no longer tracked."""
+        self._comparison.forget(message)
+        for remembered in (self._watchings, self._counts):
+            remembered.pop(message.id, None)
 
     async def flush(self) -> None:
         """Somebody waits for the looks that were read so far."""
         await self._pages.send(Flush())
 
-    async def _look(self, message: Message, started_at: float, position: Position) -> Look:
+    # What is known of a message: kept here between two checks, as most find that nothing moved
+
+    async def _summary(self, message: Message) -> wire.Summary | None:
+        """A message's counters; None where there are none, so that only its rows can tell."""
+        if message.kind == "transactional":
+            return None
+        try:
+            return await self._listrak.summary(message.path)
+        except MissingError:
+            return None
+
+    async def _counts_of(self, message: Message) -> Mapping[str, EventCount]:
+        if message.id not in self._counts:
+            counts = await self._ledger.store.event_counts.of(message.id)
+            self._counts[message.id] = counts
+        return self._counts[message.id]
+
+    def _watching_of(self, message: Message) -> Watching:
+        return self._watchings.setdefault(message.id, watching_of(message.watch))
+
+    async def _trusted(self) -> Trust:
+        if self._trust is None:
+            self._trust = Trust(await self._ledger.store.recall(TRUST))
+        return self._trust
+
+    async def _look(self, survey: Survey, position: Position, summary: str) -> Look:
         store = self._ledger.store
+        case = survey.case
+        message = case.message
         first = message.looked_at is None
-        since = times.seconds(self._horizon) if first else started_at
+        since = times.seconds(self._horizon) if first else case.now
+        runs = await store.looks.runs(message.id)
         return Look(
             message=message,
-            started_at=started_at,
+            survey=survey,
+            started_at=case.now,
             position=position,
-            known=KnownKeys(await store.looks.runs(message.id)),
+            known=KnownKeys(runs) if survey.plan.whole else KnownKeys.unmerged(runs),
             totals=await store.looks.totals(message.id),
             previous="" if message.looked_at is None else times.from_seconds(message.looked_at),
             horizon=self._horizon,
             floor=floor_of(message, since - self._track),
+            summary=summary,
+            settled={
+                event: times.from_seconds(watch.agreed_at - LATE)
+                for event, watch in case.watching.watches.items()
+                if watch.agreed_at > LATE
+            },
         )
+
+    # Reading
 
     async def _read(self, look: Look, source: SourceList) -> None:
         """All pages of a look, from its position on."""
-        await read_from(
-            look.position,
-            lambda position: self._read_stages(look, source, position),
-            look.message.path,
-        )
+        if look.survey.plan.whole:
+            await read_from(
+                look.position,
+                lambda position: self._read_stages(look, source, position),
+                look.message.path,
+            )
+        for scan in look.survey.plan.scans:
+            await self._read_scan(look, source, scan)
         await self._send(look, LastPage(look, look.pages.enter()))
 
     async def _read_stages(self, look: Look, source: SourceList, position: Position) -> None:
@@ -114,28 +207,83 @@ class MessageReader:
         if look.message.kind != "transactional" and CLICKED in self._wanted:
             await self._read_clicks(look, int(link_id or 0), str(cursor))
 
-    async def _read_activity(self, look: Look, source: SourceList, cursor: str) -> None:
+    async def _read_scan(self, look: Look, source: SourceList, scan: Scan) -> None:
+        """One scan; a filter that Listrak refuses is not asked for again for a while."""
+        since = None if scan.since is None else times.from_seconds(scan.since)
+        start = since and self._zone.naive_from(since)
+
+        async def read(_: Position) -> None:
+            if scan.step.clicks:
+                await self._read_clicks(look, 0, wire.START, scan, start)
+            else:
+                await self._read_activity(look, source, wire.START, scan, start)
+
+        try:
+            await read_from([], read, look.message.path)
+        except RefusedError as error:
+            self._refuse(look, scan, str(error))
+
+    def _refuse(self, look: Look, scan: Scan, reason: str) -> None:
+        """A scan that Listrak doesn't go along with: it proves nothing."""
+        log.info("scan.refused", message=look.message.path, scan=scan.step.name, reason=reason)
+        look.survey.undone.add(scan.step.name)
+        look.survey.case.trust.refuse(look.message.kind, scan.step, look.started_at)
+
+    async def _read_activity(
+        self,
+        look: Look,
+        source: SourceList,
+        cursor: str,
+        scan: Scan | None = None,
+        since: str | None = None,
+    ) -> None:
+        only, by = (scan.only, scan.step.by) if scan else (None, None)
+        doubted = only
         more: str | None = cursor
         while more is not None:
-            page = await self._listrak.activity(look.message.path, more)
+            page = await self._listrak.activity(
+                look.message.path, more, only=only, by=by, since=since
+            )
             if page.rows and look.message.properties is None:
                 look.message = await self._take_over(look.message, source)
+            if scan is not None:
+                look.survey.rows[scan.step.name] += len(page.rows)
             more = page.next_cursor
             position: Position = ["activity", 0, more] if more else ["clicks", 0, wire.START]
             number = look.pages.enter()
             await self._send(look, ActivityPage(look, number, position, page.rows, page.origins))
+            if doubted and scan and not all(wire.shows(row, doubted) for row in page.rows):
+                self._refuse(look, scan, "activityType is ignored")
+                if scan.step.within is None:
+                    # It would be the whole message; whether that is worth its while is seen later.
+                    return
+                doubted = None
 
-    async def _read_clicks(self, look: Look, link_id: int, cursor: str) -> None:
+    async def _read_clicks(
+        self,
+        look: Look,
+        link_id: int,
+        cursor: str,
+        scan: Scan | None = None,
+        since: str | None = None,
+    ) -> None:
+        """The clicks on all links from `link_id` on; in a recent scan, on those with new ones."""
+        before = look.survey.case.watching.links if scan is not None and scan.step.recent else {}
         links = await self._listrak.links(look.message.path)
+        look.survey.links = {link.link_id: link.click_count or 0 for link in links}
         for link in sorted(links, key=lambda link: link.link_id):
-            if link.link_id < link_id or link.click_count == 0:
+            if link.link_id < link_id or link.click_count == before.get(link.link_id, 0):
                 continue
             more: str | None = cursor if link.link_id == link_id else wire.START
             while more is not None:
-                page = await self._listrak.clickers(look.message.path, link.link_id, more)
+                path = look.message.path
+                page = await self._listrak.clickers(path, link.link_id, more, since=since)
                 if page.rows and look.message.properties is None:
                     # Clicks without a single row: the rows are late, the next look sees both.
+                    look.survey.links = {}
                     return
+                if scan is not None:
+                    look.survey.rows[scan.step.name] += len(page.rows)
                 more = page.next_cursor
                 position: Position = (
                     ["clicks", link.link_id, more]

@@ -122,7 +122,7 @@ def _flag(draft: Draft[wire.Activity], name: str, number: int, fingerprint: Fing
         return
     own = sent or look.message.sent_at if name is SENT else activity
     own = "" if name is SPAM else own
-    happened = own or look.best_known(activity, sent)
+    happened = own or look.best_known(name, activity, sent)
     early = happened < look.horizon and (name is SENT or not look.previous)
     draft.remember(name, number, fingerprint, planned=not own)
     draft.emit(name, number, fingerprint, happened, early=early, planned=not own)
@@ -150,7 +150,7 @@ def _click(draft: Draft[wire.Clicker], number: int, fingerprint: Fingerprint) ->
         draft.remember(CLICKED, number, fingerprint)
         draft.bury(CLICKED, number, fingerprint, f"its clickDate is no date: {error}")
         return
-    happened = own or look.best_known("", "")
+    happened = own or look.best_known(CLICKED, "", "")
     early = happened < look.horizon and (bool(own) or not look.previous)
     draft.remember(CLICKED, number, fingerprint, planned=not own)
     draft.emit(CLICKED, number, fingerprint, happened, early=early, planned=not own)

@@ -29,6 +29,8 @@ def order(draft: Draft[wire.Activity], number: int) -> None:
         return
     after = Total(total, before.rises + (rise > 0), before.clicks)
     _remember(draft, number, key, after)
+    amounts = draft.mapped.planned.amounts
+    amounts[CONVERTED] = amounts.get(CONVERTED, 0.0) + rise
     if rise < 0:
         draft.mapped.filtered += 1
         return
@@ -83,7 +85,7 @@ def _emit(
         reason = f"a date of its row is no date: {error}"
         draft.bury(name, number, fingerprint, reason, planned=True)
         return
-    happened = look.best_known(activity, sent)
+    happened = look.best_known(name, activity, sent)
     early = happened < look.horizon and not look.previous
     draft.emit(
         name, number, fingerprint, happened, early=early, planned=True, properties=properties
