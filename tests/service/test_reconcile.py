@@ -27,7 +27,10 @@ def miss_a_message(state: Path) -> int:
             " AND event = 'Email Marked As Spam') ORDER BY seen DESC LIMIT 1"
         ).fetchone()
         db.execute("DELETE FROM runs WHERE message = ?", (message,))
-        db.execute("DELETE FROM event_counts WHERE message = ?", (message,))
+        # What order totals come to is kept with the totals, which stay.
+        db.execute(
+            "DELETE FROM event_counts WHERE message = ? AND event != 'Email Converted'", (message,)
+        )
         return int(opens)
 
 

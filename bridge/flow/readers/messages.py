@@ -16,7 +16,7 @@ from bridge.flow.reconciliation import Comparison, counted_of, seen_of
 from bridge.flow.scans.plan import Case, Plan, Scan, learn, plan
 from bridge.flow.scans.survey import Survey
 from bridge.flow.scans.trust import Trust
-from bridge.flow.scans.watch import Watching, watching_of
+from bridge.flow.scans.watch import LATE, Watching, watching_of
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
@@ -29,9 +29,6 @@ from bridge.vocabulary import CLICKED, UNSUBSCRIBED
 
 TRUST: Final = "trust"
 """The name under which the state file keeps what the account has shown of its filters."""
-
-LATE: Final = 600.0
-"""Seconds that a counter, or a row, may be behind what it tells of."""
 
 
 class MessageReader:

@@ -124,10 +124,14 @@ class Case:
 
     def cost(self, event: str, number: int, step: Step) -> float:
         """Rows that a step will read, as far as one can tell."""
-        attempt = self.watching.watch(event).attempt(number)
+        watch = self.watching.watch(event)
+        if step.recent:
+            # What it will read is what moved, and little more.
+            return 0 if watch.proven_at else self.size
         if step.name in (WHOLE, TRACKED):
             return self.size
-        if attempt.at or step.recent:
+        attempt = watch.attempt(number)
+        if attempt.rows:
             return attempt.rows
         shown = _EVENTS[step.only] if step.only else event
         return max(self.counted.get(shown, 0), self.seen.get(shown, 0))
@@ -175,16 +179,18 @@ def _due(case: Case, event: str) -> int | None:
         watch.agree(case.now)
         return None
     steps = case.ladder(event)
-    if lack < 0 and abs(counted - watch.attempt(steps[0][0]).counted) < EXACT:
-        # Its counter is behind what was seen already, so that it can't tell.
-        return _due_by_clock(case, event, watch)
-    for place, (number, step) in enumerate(steps):
+    if lack < 0:
+        # More was seen than is counted: it lags behind, or counts otherwise.
+        moved = counted - watch.counted > EXACT
+        return steps[0][0] if moved else _due_by_clock(case, event, watch)
+    for number, step in steps:
         attempt = watch.attempt(number)
-        moved = counted - attempt.counted
-        missing = moved if place == 0 else min(lack, moved)
+        missing = lack - attempt.left
         waited = case.now - max(watch.agreed_at, attempt.at)
         if missing < EXACT:
-            if lack > 0 and waited >= watch.patience(number, max(step.patience, RETRY), case.age):
+            if step.recent and lack <= watch.left:
+                continue
+            if waited >= watch.patience(number, max(step.patience, RETRY), case.age):
                 return number
         elif case.cost(event, number, step) <= _worth(
             case, event, missing
@@ -316,13 +322,14 @@ def _settle_event(
     found = seen.get(event, 0) - case.seen.get(event, 0)
     first = case.message.looked_at is None
     if not first:
-        outcome.lessons.extend(_lessons(case, done, watch, event, top, found))
+        outcome.lessons.extend(_lessons(case, watch, event, top, found))
     counted = case.counted.get(event)
     lack = 0.0 if counted is None else watch.lacking(counted, seen.get(event, 0))
+    watch.counted = -1.0 if counted is None else counted
     for number in range(top + 1):
         attempt = watch.attempt(number)
         attempt.at = case.now
-        attempt.counted = -1.0 if counted is None else counted
+        attempt.left = max(lack, 0.0)
         attempt.rows = rows.get(ladder[number].name, attempt.rows)
         attempt.misses = attempt.misses + 1 if lack > 0 and found < EXACT else 0
     if counted is None:
@@ -330,13 +337,14 @@ def _settle_event(
         if done.whole or ladder[top].only or ladder[top].name == TRACKED:
             watch.agreed_at = case.now
         return
-    if lack > 0 and done.whole and _is_not_shown(case, watch, top, first=first):
-        watch.base += lack
-        if not first:
-            outcome.unshown[event] = watch.base
-        lack = 0.0
+    if lack > 0 and done.whole:
+        if _is_not_shown(case, watch, top, first=first):
+            watch.base += lack
+            lack = 0.0
+        if not first and (lack == 0.0 or case.last):
+            outcome.unshown[event] = watch.base + lack
     if lack > 0:
-        watch.mark(case.now, counted, seen.get(event, 0))
+        watch.mark(case.now, counted, seen.get(event, 0), whole=done.whole)
     else:
         watch.agree(case.now)
     if watch.base > 0:
@@ -352,19 +360,20 @@ def _is_not_shown(case: Case, watch: Watch, top: int, *, first: bool) -> bool:
     return watch.attempt(top).misses >= GIVE_UP_AFTER
 
 
-def _lessons(
-    case: Case, done: Plan, watch: Watch, event: str, top: int, found: float
-) -> list[Lesson]:
+def _lessons(case: Case, watch: Watch, event: str, top: int, found: float) -> list[Lesson]:
     ladder = LADDERS[case.message.kind][event]
     lessons: list[Lesson] = []
     if found >= EXACT:
+        # What was counted since may have been found as well by what was tried before.
+        since = case.counted.get(event, 0.0) - max(watch.counted, 0.0)
         lessons = [
-            Lesson("miss", ladder[number]) for number in range(top) if watch.attempt(number).misses
+            Lesson("miss", ladder[number])
+            for number in range(top)
+            if watch.attempt(number).misses and found - since >= EXACT
         ]
-        if not done.whole:
-            lessons.append(Lesson("found", ladder[top]))
-    if done.whole and event == SPAM and watch.attempt(0).at:
-        if found >= EXACT and watch.attempt(0).at > (case.message.looked_at or 0):
+        lessons.append(Lesson("found", ladder[top]))
+    if top and event == SPAM and watch.attempt(0).at:
+        if found >= EXACT and watch.attempt(0).at > watch.attempt(1).at:
             lessons.append(Lesson("miss", ladder[0]))
         elif case.seen.get(event, 0) > 0:
             lessons.append(Lesson("proof", ladder[0]))
