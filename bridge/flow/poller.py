@@ -122,11 +122,12 @@ class Poller:
     async def _do(self, task: Task) -> None:
         """One task, once; what may pass is done again later."""
         free = _Once(self._slots.release)
-        began = time.time()
+        began, asked_at = time.time(), self._clock.now()
         delay: float | None
         try:
             delay = await self._perform(task, free)
-            self._asked[task] = began
+            if task.name != "check" or self._messages.knows_causes(task.subject, asked_at):
+                self._asked[task] = began
             self._failures.pop(task, None)
         except TemporaryError as error:
             failures = self._failures[task] = self._failures.get(task, 0) + 1
@@ -201,12 +202,12 @@ class Poller:
         return scheduler.check_delay(message, self._clock.now(), self._poll_interval)
 
     async def _all_asked_at(self, source: SourceList) -> float:
-        """Since when no message of a list was left unasked, by this machine's clock."""
-        discovered = self._asked.get(Task("discover", source.list_id, source.list_id), 0.0)
+        """Until when all who unsubscribed through messages are known, by this machine's clock."""
         messages = await self._ledger.store.messages.tracked(source.list_id)
-        known = min(map(self._messages.causes_known_at, messages), default=self._clock.now())
-        asked = min(discovered, known - (self._clock.offset or 0.0))
-        # Its counter may lag behind.
+        tasks = [Task("check", source.list_id, message.id) for message in messages]
+        tasks.append(Task("discover", source.list_id, source.list_id))
+        # A counter may be behind what it tells of.
+        asked = min(self._asked.get(task, 0.0) for task in tasks)
         asked -= scheduler.SETTLED * self._poll_interval
         return max(asked, time.time() - scheduler.LONGEST_HOLD)
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from .account import Click, Contact, Conversation, MailingList, Message, Row, SplitTest
+from .account import Click, Contact, Conversation, Link, MailingList, Message, Row, SplitTest
 from .clock import WallClock
 from .pages import InvalidParameterError, Pages
 from .shapes import Json, Shapes
 from .switches import Switches
+from .views import Views
 from .world import World
 
 MAX_FIELDS = 30
@@ -69,6 +70,7 @@ class Api:
         self._pages = pages
         self._wall = wall
         self._shapes = Shapes(wall, switches)
+        self._views = Views(world, switches)
         one = "/v1/List/{listId}"
         message = one + "/Message/{messageId}"
         talk = one + "/Conversation/{conversationId}"
@@ -220,12 +222,20 @@ class Api:
     def _activity(self, ask: Ask) -> Json:
         message, switches = self._find(ask), self._switches
         date_type = "Send"
-        if message.kind != "conversation":  # There the parameter doesn't exist.
+        talk = message.kind == "conversation"
+        if not talk or switches.conversation_dates == "type":
+            # Of conversation messages the parameter isn't documented.
             date_type = ask.query.get("dateType", date_type)
         if date_type not in ("Send", "Activity"):
             raise InvalidParameterError("dateType")
         matches = self._activity_type(ask)
         within = self._between(ask)
+        if talk and switches.conversation_dates == "ignored":
+            within = _always
+        if talk and switches.conversation_dates == "refused":
+            for name in ("startDate", "endDate"):
+                if name in ask.query:
+                    raise InvalidParameterError(name)
         email = None if message.kind == "conversation" else ask.query.get("emailAddress")
 
         def show(row: Row) -> Json | None:
@@ -237,7 +247,7 @@ class Api:
                 return None
             return self._shapes.activity(message, row)
 
-        return self._page(ask, message.rows, show)
+        return self._page(ask, self._views.rows(message), show)
 
     def _activity_type(self, ask: Ask) -> Callable[[Row], bool]:
         wanted = ask.query.get("activityType")
@@ -250,7 +260,13 @@ class Api:
         raise InvalidParameterError("activityType")
 
     def _links(self, ask: Ask) -> Json:
-        return self._page(ask, self._find(ask).links, self._shapes.link)
+        message = self._find(ask)
+        counted = self._views.counted(message).clicks
+
+        def show(link: Link) -> Json:
+            return self._shapes.link(link, len(counted.get(link.link_id, [])))
+
+        return self._page(ask, message.links, show)
 
     def _clickers(self, ask: Ask) -> Json:
         message, within = self._find(ask), self._between(ask)
@@ -262,10 +278,11 @@ class Api:
         def show(click: Click) -> Json | None:
             return self._shapes.click(click) if within(click.at) else None
 
-        return self._page(ask, link.clicks, show)
+        return self._page(ask, self._views.clicks(message, link.link_id), show)
 
     def _summary(self, ask: Ask) -> Json:
-        return _resource(self._shapes.summary(self._find(ask)))
+        view = self._views.counted(self._find(ask))
+        return _resource(self._shapes.summary(view.sent, view.totals))
 
     def _status(self, ask: Ask) -> Json:
         return _resource(self._shapes.status(self._find(ask)))
@@ -306,7 +323,7 @@ class Api:
         """A test of startDate and endDate on local time; `undated`: None passes a filter."""
         start, end = self._date(ask, "startDate"), self._date(ask, "endDate")
         if start is None and end is None:
-            return lambda _: True
+            return _always
 
         def within(date: datetime | None) -> bool:
             if date is None:
@@ -326,6 +343,10 @@ class Api:
             return self._wall.read(text)
         except ValueError as error:
             raise InvalidParameterError(name) from error
+
+
+def _always(_: datetime | None) -> bool:
+    return True
 
 
 def _collection(data: list[Json]) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,11 @@ class Switches:
 
     activity_type: what `activityType` does: filters, is ignored, is refused (400).
     date_type: what `dateType=Activity` goes by: the row's first activity, or its latest.
+    conversation_dates: what dates do for conversation messages: "send": they go by the send date;
+        "type": dateType works there as well; they are "ignored", or "refused" (400).
+    counters_lag: seconds of the world's time by which Summary and clickCount are behind the rows.
+    rows_late: what happens shows in rows and clicks only up to so many seconds later, out of order.
+    summary: the Summary is exact, or counts a little more or less than the rows show.
     cursor_style: `nextPageCursor` is a token, or the full URI of the next page.
     cursor_lifetime: seconds of the world's time until a cursor is refused; None for ever.
     empty_pages: the share of pages that are empty with more behind them, 0 to below 1.
@@ -24,6 +30,10 @@ class Switches:
 
     activity_type: Literal["filters", "ignored", "refused"] = "ignored"
     date_type: Literal["first", "latest"] = "first"
+    conversation_dates: Literal["send", "type", "ignored", "refused"] = "send"
+    counters_lag: float = 0.0
+    rows_late: float = 0.0
+    summary: Literal["exact", "more", "less"] = "exact"
     cursor_style: Literal["token", "uri"] = "token"
     cursor_lifetime: float | None = None
     empty_pages: float = 0.0
@@ -38,6 +48,9 @@ class Switches:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}")
         if not 0 <= self.empty_pages < 1:
             raise ValueError("empty_pages is a share from 0 to below 1")
+        for name in ("counters_lag", "rows_late"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is a number of seconds")
 
     @classmethod
     def parse(cls, text: str) -> Switches:
@@ -62,6 +75,8 @@ class Switches:
 CHOICES = {
     "activity_type": ("filters", "ignored", "refused"),
     "date_type": ("first", "latest"),
+    "conversation_dates": ("send", "type", "ignored", "refused"),
+    "summary": ("exact", "more", "less"),
     "cursor_style": ("token", "uri"),
     "undated": ("kept", "dropped"),
 }

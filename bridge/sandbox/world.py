@@ -74,6 +74,10 @@ class World(Account):
             action(*args)
         self.now = max(self.now, until)
 
+    def rest(self) -> None:
+        """From now on nothing happens by itself."""
+        self._agenda.clear()
+
     def plan(self, seconds: float, action: Callable[..., object], *args: object) -> None:
         """Have `action(*args)` called so many seconds from now; one in five on a whole second."""
         self._planned += 1

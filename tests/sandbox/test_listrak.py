@@ -504,6 +504,108 @@ async def test_summary_agrees_with_the_rows(start: Any) -> None:
             assert counted["revenue"] == pytest.approx(sum(row["orderTotal"] or 0 for row in rows))
 
 
+@pytest.mark.parametrize("summary", ["more", "less"])
+async def test_a_summary_that_never_adds_up(start: Any, summary: Any) -> None:
+    """Each counter that isn't 0 is off by one at least; the rows are what they are."""
+    world = World(seed=5, start=START, contacts=60)
+    client = await start(world, switches=Switches(summary=summary))
+    off = 1 if summary == "more" else -1
+    asked = 0
+    for message in world.lists[12345].messages.values():
+        path = f"List/12345/Message/{message.message_id}"
+        told = (await client.get(f"{path}/Summary"))["data"]
+        assert len(await client.rows(f"{path}/Activity")) == len(message.rows)
+        for counter, true in (
+            ("sentCount", len(message.rows)),
+            ("openCount", message.totals.opened),
+            ("clickCount", message.totals.clicks),
+        ):
+            assert (told[counter] - true) * off >= (true > 0)
+            asked += true > 0
+    assert asked > 3
+
+
+async def test_counters_that_lag(start: Any) -> None:
+    """Summary and clickCount show what was true some time ago; rows show what is."""
+    world = World(start=START, quiet=True)
+    list_id = world.add_list("News").list_id
+    message = world.send_broadcast(list_id, ["ann@example.com", "bob@example.com"])
+    world.click(message, "ann@example.com")
+    client = await start(world, switches=Switches(counters_lag=120))
+    path = f"List/{list_id}/Message/{message.message_id}"
+
+    async def counters() -> tuple[int, int, int]:
+        told = (await client.get(f"{path}/Summary"))["data"]
+        links = await client.rows(f"{path}/Link")
+        return told["sentCount"], told["openCount"], sum(link["clickCount"] for link in links)
+
+    assert await counters() == (0, 0, 0)
+    client.listrak.clock.advance(timedelta(seconds=121))
+    assert await counters() == (2, 1, 1)
+    world.click(message, "bob@example.com")
+    assert await counters() == (2, 1, 1)
+    assert [row["open"] for row in await client.rows(f"{path}/Activity")] == [True, True]
+    client.listrak.clock.advance(timedelta(seconds=121))
+    assert await counters() == (2, 2, 2)
+
+
+async def test_rows_that_are_late(start: Any) -> None:
+    """What happens shows in rows later, by different delays, and in the end as it was."""
+    plain, late = (World(seed=5, start=START, contacts=60) for _ in range(2))
+    client = await start(late, switches=Switches(rows_late=600))
+    other = await start(plain)
+    message = max(late.lists[12345].messages.values(), key=lambda one: len(one.rows))
+    path = f"List/12345/Message/{message.message_id}/Activity"
+    emails = [f"new{number}@example.com" for number in range(40)]
+    for world in (late, plain):
+        fresh = world.lists[12345].messages[message.message_id]
+        world.send(fresh, emails)
+        for email in emails[:20]:
+            world.click(fresh, email)
+    seen: list[int] = []
+    for _ in range(12):
+        rows = [r for r in await client.rows(path) if r["emailAddress"] in emails]
+        seen.append(len(rows))
+        assert all(row["open"] == (row["emailAddress"] in emails[:20]) for row in rows)
+        for one in (client, other):
+            one.listrak.clock.advance(timedelta(seconds=60))
+    assert seen[0] < seen[3] < seen[6] < seen[-1] == 40
+    for one in (client, other):
+        one.listrak.clock.advance(timedelta(hours=3))
+        one.listrak.world.advance(one.listrak.clock.now)
+    client.listrak.switches.rows_late = 0.0
+    at_once = sorted(await client.rows(path), key=str)
+    assert at_once == sorted(await other.rows(path), key=str)
+    client.listrak.switches.rows_late = 0.5
+    again = sorted(await client.rows(path), key=str)
+    # Whether an email was read is not a fact of its own.
+    assert [row | {"read": 0} for row in again] == [row | {"read": 0} for row in at_once]
+
+
+@pytest.mark.parametrize(
+    ("dates", "found"), [("send", 2), ("type", 1), ("ignored", 3), ("refused", None)]
+)
+async def test_dates_of_conversation_messages(start: Any, dates: Any, found: int | None) -> None:
+    """What a conversation message's rows are filtered by is a switch of its own."""
+    world = World(start=START, quiet=True)
+    list_id = world.add_list("News").list_id
+    emails = [f"user{number}@example.com" for number in range(3)]
+    message = world.send_conversation(list_id, emails[:1])
+    client = await start(world, switches=Switches(conversation_dates=dates))
+    world.advance(START + timedelta(hours=1))
+    world.send(message, emails[1:])
+    world.advance(START + timedelta(hours=2))
+    world.open(message, emails[0])
+    assert message.conversation is not None
+    talk = message.conversation.conversation_id
+    path = f"List/{list_id}/Conversation/{talk}/Message/{message.message_id}/Activity"
+    query = {"startDate": "2026-03-01T07:30:00", "dateType": "Activity"}
+    if found is None:
+        await client.get(path, status=400, **query)
+        return
+    assert len(await client.rows(path, **query)) == found
+
+
 async def test_hidden_row_dates(start: Any, world: World) -> None:
     """Rows may come without a send date of their own: then the message's holds."""
     message = world.send_broadcast(1, ["user1@example.com"], rows_dated=False)

@@ -102,9 +102,10 @@ class MessageReader:
         await self._read(look, source)
         return look
 
-    def causes_known_at(self, message: Message) -> float:
-        """Until when it is known who unsubscribed through a message (Listrak's seconds)."""
-        return self._watching_of(message).watch(UNSUBSCRIBED).agreed_at
+    def knows_causes(self, message: int, at: float) -> bool:
+        """Whether all are known who had unsubscribed through a message at a time (Listrak's)."""
+        watching = self._watchings.get(message)
+        return watching is not None and watching.watch(UNSUBSCRIBED).agreed_at >= at
 
     def settled(self, survey: Survey) -> None:
         """Takes note of what a look that is complete has shown."""
