@@ -1,0 +1,98 @@
+"""Sixty days of a large retailer: what it costs to find everything, and how soon it is found.
+
+The retailer: 2 million contacts on each of 5 lists, a send a day to each list, 40 conversation
+messages; emails are tracked for 30 days, so that some 300 million activity rows are within the
+window. Lists are alike and have nothing to do with each other: one is simulated, with a fifth of
+the budget of 5 calls a second, and counted five times. The audience is scaled down by `--scale`
+together with the page (5,000 rows at full size), so that calls are what they would be; rows are
+scaled up again, but for those that don't depend on the audience (lists of links). Contacts are read
+the same way by every strategy and left out.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio
+import click
+import msgspec
+from rich.console import Console
+
+from simulation.bridge import live
+from simulation.listrak import Reading
+from simulation.population import people
+from simulation.report import Scale, costs, freshness, picture_of, state
+from simulation.strategies import MONTH, WEEK, Result, reread
+
+BEGIN = 1_780_272_000.0  # 1 June 2026, midnight UTC
+CONTACTS, LISTS, TALKS, PAGE, BUDGET = 2_000_000, 5, 40, 5000, 5.0
+SCRIPTS = Path(__file__).parents[1]
+READINGS: dict[str, Reading] = {
+    "bridge, activityType filters": "filters",
+    "bridge, activityType ignored": "ignored",
+    "bridge, activityType refused": "refused",
+}
+
+
+@click.command(help=__doc__)
+@click.option("--days", default=60, show_default=True, help="How many days are lived.")
+@click.option("--scale", default=100, show_default=True, help="The audience is so much smaller.")
+@click.option("--seed", default=1, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=SCRIPTS.parent / "simulation-results",
+    help="Folder of tables and picture; simulation-results beside the scripts unless told.",
+)
+def main(days: int, scale: int, seed: int, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    console = Console(record=True, width=None if sys.stdout.isatty() else 118)
+    page = max(1, PAGE // scale)
+    sends = people(
+        seed=seed, begin=BEGIN, days=days, audience=CONTACTS // scale, talks=TALKS // LISTS
+    )
+    results: list[Result] = []
+    for name, reading in READINGS.items():
+        with tempfile.TemporaryDirectory(prefix="listrak-bridge-simulation-") as folder:
+
+            async def run(name: str = name, reading: Reading = reading, at: str = folder) -> Result:
+                return await live(
+                    name,
+                    sends,
+                    Path(at),
+                    begin=BEGIN,
+                    days=days,
+                    page=page,
+                    seconds=LISTS / BUDGET,
+                    reading=reading,
+                )
+
+            results.append(anyio.run(run))
+            console.print(f"{name}: {results[-1].seconds:,.0f} s")
+    for name, window in (("7 days again, hourly", WEEK), ("30 days again, hourly", MONTH)):
+        results.append(reread(name, sends, begin=BEGIN, days=days, window=window, page=page))
+    how = Scale(LISTS, scale, days)
+    for table in (costs(results, how), freshness(results), state(results)):
+        console.print(table)
+    for result in results:
+        for sentence in result.missing[:5]:
+            console.print(f"{result.name}: {sentence}", style="red")
+    (out / "simulation.txt").write_text(console.export_text(), encoding="utf-8")
+    draw(picture_of(results, how), out / "simulation.png")
+    sys.exit(any(result.missing for result in results))
+
+
+def draw(figures: object, file: Path) -> None:
+    """With the environment of the benchmark's peers, which has matplotlib."""
+    peers = SCRIPTS.parent / ".venv-bench" / "bin" / "python"
+    subprocess.run(
+        [str(peers), "-m", "simulation.picture", str(file)],
+        input=msgspec.json.encode(figures),
+        cwd=SCRIPTS,
+        check=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

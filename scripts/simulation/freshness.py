@@ -1,0 +1,42 @@
+"""How long it took until what happened was seen, by kind of event and age of the email."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from simulation.population import DAY, KINDS, Times
+
+AGES: Final = (("first day", 0.0, DAY), ("to a week", DAY, 7 * DAY), ("later", 7 * DAY, 1e12))
+
+
+@dataclass
+class Freshness:
+    """Seconds from happening to being seen; ages are seconds since the send."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    ages: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+
+    def add(self, kind: str, happened: float, sent: float, seen: float) -> None:
+        """One event."""
+        self.seconds[kind].append(seen - happened)
+        self.ages[kind].append(happened - sent)
+
+    def add_all(self, kind: str, happened: Times, sent: Times, seen: Times) -> None:
+        """Many events."""
+        self.seconds[kind] += (seen - happened).tolist()
+        self.ages[kind] += (happened - sent).tolist()
+
+    @property
+    def found(self) -> int:
+        """All events."""
+        return sum(map(len, self.seconds.values()))
+
+    def of(self, kind: str, least: float, most: float) -> tuple[float, float, float] | None:
+        """p50, p95 and the most of events at those ages; None where there were none."""
+        ages = np.array(self.ages[kind])
+        seconds = np.array(self.seconds[kind])[(ages >= least) & (ages < most)]
+        if not len(seconds):
+            return None
+        half, most_of = np.percentile(seconds, (50, 95))
+        return float(half), float(most_of), float(seconds.max())

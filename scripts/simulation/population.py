@@ -1,0 +1,194 @@
+"""The retailer's people: what becomes of every email, drawn from seeded distributions.
+
+Shares are those of a usual retail newsletter; what they are is less important here than that the
+same people are put before every strategy.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+NEVER: Final = float("inf")
+LINKS: Final = 12
+
+Times = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+OPENED: Final = 0.2
+BOUNCED: Final = 0.01
+AUTO_REPLY: Final = 0.3
+"""Of the bounces: the email did arrive, and may be opened."""
+
+CLICKED: Final = 0.025
+ORDERED: Final = 0.001
+ORDERED_AGAIN: Final = 0.1
+"""Of those who ordered."""
+
+UNSUBSCRIBED: Final = 0.001
+COMPLAINED: Final = 0.0002
+
+KINDS: Final = ("sent", "opened", "bounced", "clicked", "unsubscribed", "ordered", "complained")
+
+
+@dataclass(frozen=True)
+class Send:
+    """An email and what becomes of it; arrays have a place for each recipient, times in seconds.
+
+    `clicks`: time, recipient and link of each, by time; `cents` of both possible orders.
+    """
+
+    number: int
+    conversation: bool
+    sent: Times
+    opened: Times
+    bounced: Times
+    unsubscribed: Times
+    complained: Times
+    ordered: Times
+    ordered_again: Times
+    cents: NDArray[np.int64]
+    clicked: Times
+    clickers: Numbers
+    links: Numbers
+
+    @property
+    def begins(self) -> float:
+        """When its first email is sent."""
+        return float(self.sent[0])
+
+    @cached_property
+    def first(self) -> Times:
+        """The first activity, which complaints and orders don't count as."""
+        return np.minimum(np.minimum(self.opened, self.bounced), self.unsubscribed)
+
+    @cached_property
+    def latest_order(self) -> NDArray[np.int64]:
+        """Recipients who ordered, by the time of their first order."""
+        return order_of(self.ordered)
+
+    @cached_property
+    def events(self) -> dict[str, Times]:
+        """Times of all events, sorted, by kind."""
+        orders = np.concatenate((self.ordered, self.ordered_again))
+        found = {
+            "sent": self.sent,
+            "opened": self.opened,
+            "bounced": self.bounced,
+            "clicked": self.clicked,
+            "unsubscribed": self.unsubscribed,
+            "ordered": orders,
+            "complained": self.complained,
+        }
+        return {kind: np.sort(times[times < NEVER]) for kind, times in found.items()}
+
+    @cached_property
+    def sent_of(self) -> dict[str, tuple[Times, Times]]:
+        """By kind: when it happened, and when the email that it is about was sent."""
+        found: dict[str, tuple[Times, Times]] = {}
+        for kind in ("sent", "opened", "bounced", "unsubscribed", "complained"):
+            times = getattr(self, kind)
+            there = times < NEVER
+            found[kind] = (times[there], self.sent[there])
+        found["clicked"] = (self.clicked, self.sent[self.clickers])
+        orders = np.concatenate((self.ordered, self.ordered_again))
+        there = orders < NEVER
+        found["ordered"] = (orders[there], np.concatenate((self.sent, self.sent))[there])
+        return found
+
+    def counted(self, kind: str, now: float) -> int:
+        """How many events of a kind there were by then."""
+        return int(np.searchsorted(self.events[kind], now, "right"))
+
+    @cached_property
+    def _revenue(self) -> tuple[Times, NDArray[np.int64]]:
+        times = np.concatenate((self.ordered, self.ordered_again))
+        cents = self.cents.T.reshape(-1)
+        order = order_of(times)
+        return times[order], np.cumsum(cents[order])
+
+    def revenue(self, now: float) -> int:
+        """Cents by then."""
+        times, sums = self._revenue
+        place = int(np.searchsorted(times, now, "right"))
+        return int(sums[place - 1]) if place else 0
+
+
+def order_of(times: Times) -> NDArray[np.int64]:
+    """Places of what happens at all, by time."""
+    there = np.flatnonzero(times < NEVER)
+    return there[np.argsort(times[there], kind="stable")]
+
+
+def send_of(
+    rng: np.random.Generator, number: int, sent: Times, *, until: float, conversation: bool
+) -> Send:
+    """What becomes of emails sent at those times (sorted); nothing after `until` days."""
+    size = len(sent)
+
+    def some(share: float) -> NDArray[np.bool_]:
+        return rng.random(size) < share
+
+    def later(who: NDArray[np.bool_], after: Times, delay: Times) -> Times:
+        times = np.where(who, np.round(after + delay, 3), NEVER)
+        return np.where(times < sent + until * DAY, times, NEVER)
+
+    # Half of the opens come within 3 hours, six of seven within a day, the last after weeks.
+    delay = np.exp(rng.normal(np.log(3 * HOUR), 1.9, size))
+    bounced = later(some(BOUNCED), sent, rng.exponential(2 * MINUTE, size))
+    lost = (bounced < NEVER) & ~some(AUTO_REPLY)
+    opened = later(some(OPENED) & ~lost, sent, delay)
+    opens = opened < NEVER
+    # Who clicks does so soon after the open; some come back days later.
+    clicks_at_all = opens & some(CLICKED / OPENED)
+    first_click = later(clicks_at_all, opened, rng.exponential(3 * MINUTE, size))
+    second = later(clicks_at_all & some(0.3), opened, rng.exponential(10 * MINUTE, size))
+    third = later(clicks_at_all & some(0.1), opened, rng.exponential(2 * DAY, size))
+    clicked = np.concatenate((first_click, second, third))
+    places = order_of(clicked)
+    # The first links of an email get most of the clicks.
+    links = np.minimum(rng.geometric(0.25, len(places)) - 1, LINKS - 1)
+    buys = (first_click < NEVER) & some(ORDERED / CLICKED)
+    ordered = later(buys, first_click, rng.exponential(1.5 * DAY, size))
+    again = later((ordered < NEVER) & some(ORDERED_AGAIN), ordered, rng.exponential(3 * DAY, size))
+    cents = rng.integers(500, 30_000, (size, 2))
+    cents[ordered == NEVER, 0] = 0
+    cents[again == NEVER, 1] = 0
+    return Send(
+        number=number,
+        conversation=conversation,
+        sent=sent,
+        opened=opened,
+        bounced=bounced,
+        unsubscribed=later(some(UNSUBSCRIBED), sent, np.minimum(delay, 20 * DAY)),
+        complained=later(some(COMPLAINED), sent, np.minimum(delay, 20 * DAY)),
+        ordered=ordered,
+        ordered_again=again,
+        cents=cents,
+        clicked=clicked[places],
+        clickers=(places % size).astype(np.int64),
+        links=links.astype(np.int64),
+    )
+
+
+def people(*, seed: int, begin: float, days: int, audience: int, talks: int) -> list[Send]:
+    """A list's emails: a send a day at nine, and `talks` conversation messages all along.
+
+    `audience`: recipients of a send; conversation messages make 2 % of the emails together, as is
+    usual. `begin` in seconds since 1970.
+    """
+    rng = np.random.default_rng(seed)
+    sends: list[Send] = []
+    for day in range(days):
+        starts = begin + day * DAY + 9 * HOUR
+        # Mail servers take some twenty minutes for a list.
+        sent = np.sort(np.round(starts + rng.uniform(0, 20 * MINUTE, audience), 3))
+        sends.append(send_of(rng, day, sent, until=29, conversation=False))
+    each = max(1, round(audience * days * 0.02 / max(talks, 1)))
+    for talk in range(talks):
+        sent = np.sort(np.round(begin + rng.uniform(HOUR, days * DAY, each), 3))
+        sends.append(send_of(rng, 100_000 + talk, sent, until=29, conversation=True))
+    return sends
