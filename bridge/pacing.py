@@ -3,7 +3,9 @@
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from enum import IntEnum
+from itertools import count
+from typing import Generic, TypeVar
 
 import anyio
 from aiolimiter import AsyncLimiter
@@ -13,6 +15,7 @@ from tenacity.wait import wait_exponential_jitter
 from bridge.errors import CredentialsError, TemporaryError
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 RECOVERY = 30.0
 """Seconds without strain after which a pace doubles."""
@@ -22,6 +25,9 @@ DEAF = 5.0
 
 SLOWEST = 1 / 30
 """Calls a second that a pace never falls below."""
+
+EVERY_OTHER = 4
+"""Every so many turns are not for the most urgent, but for who waits longest."""
 
 LONGEST_WAIT = 300.0
 """Seconds; a server's Retry-After is capped here (segment/FACTS: as the official SDKs do)."""
@@ -46,6 +52,43 @@ class Rate:
             await self._limiter.acquire(units)
 
 
+class Urgency(IntEnum):
+    """Which calls go first where not all can: those for what is fresh."""
+
+    FRESH = 0
+    WHOLE = 1
+    HISTORY = 2
+
+
+class Turns(Generic[Item]):
+    """Who is next: the most urgent, in the order they came, and now and then who waits longest."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, tuple[Urgency, Item]] = {}
+        self._numbers = count()
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, urgency: Urgency, item: Item) -> int:
+        """One more who waits; returns its number."""
+        number = next(self._numbers)
+        self._waiting[number] = (urgency, item)
+        return number
+
+    def leave(self, number: int) -> None:
+        """One who waits no longer, if it still does."""
+        self._waiting.pop(number, None)
+
+    def take(self) -> Item:
+        """Who is next. Raises ValueError if nobody waits."""
+        self._taken += 1
+        longest = self._taken % EVERY_OTHER == 0
+        number = min(self._waiting, key=lambda one: (not longest and self._waiting[one][0], one))
+        return self._waiting.pop(number)[1]
+
+
 class Pace:
     """A rate that gives way to a strained server, and returns to its ceiling step by step.
 
@@ -58,12 +101,26 @@ class Pace:
         self._on_change = on_change
         self._rate = Rate(ceiling)
         self._changed_at = -math.inf
+        self._turns: Turns[anyio.Event] = Turns()
+        self._gate = anyio.Lock()
 
-    async def take(self) -> None:
+    async def take(self, urgency: Urgency = Urgency.FRESH) -> None:
         """Waits until a call may be made."""
         if self._per_second < self._ceiling and self._unchanged_for(RECOVERY):
             self._change(min(self._per_second * 2, self._ceiling))
-        await self._rate.take()
+        if not self._ceiling:
+            return
+        mine = anyio.Event()
+        number = self._turns.put(urgency, mine)
+        try:
+            while not mine.is_set():
+                async with self._gate:
+                    if not mine.is_set():
+                        # Whoever waits here waits for the next in turn, who may be another.
+                        await self._rate.take()
+                        self._turns.take().set()
+        finally:
+            self._turns.leave(number)
 
     def strained(self) -> None:
         """The server asked for less, or took very long: calls are made half as often for a while.

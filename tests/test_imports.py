@@ -41,6 +41,7 @@ LAYERS = [
     ["bridge.flow"],
     [
         "bridge.flow.source",
+        "bridge.flow.slots",
         "bridge.flow.scheduler",
         "bridge.flow.reconciliation",
         "bridge.flow.scans",

@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import CredentialsError, RefusedError, TemporaryError
-from bridge.pacing import DEAF, LONGEST_WAIT, RECOVERY, SLOWEST, Pace, Rate, persist, wait_before
+from bridge.pacing import (
+    DEAF,
+    EVERY_OTHER,
+    LONGEST_WAIT,
+    RECOVERY,
+    SLOWEST,
+    Pace,
+    Rate,
+    Turns,
+    Urgency,
+    persist,
+    wait_before,
+)
 
 
 @pytest.fixture
@@ -121,6 +133,84 @@ async def test_no_pace() -> None:
         await paced.pace.take()
     assert anyio.current_time() - began < 5
     assert paced.said == []
+
+
+# Turns
+
+
+@given(st.lists(st.sampled_from(Urgency), max_size=60), st.integers(0, 5))
+def test_turns(urgencies: list[Urgency], taken: int) -> None:
+    """The most urgent first, in order within a class; who waits longest every few turns."""
+    turns: Turns[tuple[Urgency, int]] = Turns()
+    for _ in range(taken):
+        turns.put(Urgency.FRESH, (Urgency.FRESH, -1))
+        turns.take()
+    waiting = [(urgency, number) for number, urgency in enumerate(urgencies)]
+    for item in waiting:
+        turns.put(item[0], item)
+    while waiting:
+        taken += 1
+        due = min(waiting, key=lambda one: one[1]) if taken % EVERY_OTHER == 0 else min(waiting)
+        assert turns.take() == due
+        waiting.remove(due)
+    assert len(turns) == 0
+
+
+def test_nobody_starves() -> None:
+    """However many urgent ones keep coming, the least urgent has its turn."""
+    turns: Turns[str] = Turns()
+    turns.put(Urgency.HISTORY, "old")
+    for _ in range(EVERY_OTHER - 1):
+        turns.put(Urgency.FRESH, "new")
+        assert turns.take() == "new"
+    turns.put(Urgency.FRESH, "new")
+    assert turns.take() == "old"
+
+
+@pytest.mark.anyio
+async def test_urgent_calls_overtake_a_long_scan() -> None:
+    """A check in the middle of four scans waits for a call or two, not for their end."""
+    rates: list[float] = []
+    pace = Pace(5, rates.append)
+    scanned: list[float] = []
+    checked: list[float] = []
+
+    async def scan() -> None:
+        for _ in range(50):
+            await pace.take(Urgency.WHOLE)
+            scanned.append(anyio.current_time())
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(scan)
+        for _ in range(10):
+            await anyio.sleep(2)
+            began = anyio.current_time()
+            await pace.take()
+            checked.append(anyio.current_time() - began)
+        assert max(checked) < 1
+        assert len(scanned) > 80
+    # 210 calls at 5 a second, but for the few that may come at once.
+    assert scanned[-1] - scanned[0] == pytest.approx(42, abs=1)
+
+
+@pytest.mark.anyio
+async def test_who_gives_up_leaves_no_hole() -> None:
+    """A call that is cancelled while it waits holds nobody up."""
+    rates: list[float] = []
+    pace = Pace(1, rates.append)
+    done: list[int] = []
+
+    async def call(number: int) -> None:
+        with anyio.move_on_after(2.5 if number % 2 else None):
+            await pace.take(Urgency(number % 3))
+            done.append(number)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            for number in range(12):
+                tasks.start_soon(call, number)
+    assert {number for number in range(12) if number % 2 == 0} <= set(done)
 
 
 # Waits

@@ -23,6 +23,7 @@ from bridge.flow.readers.held import HeldReader
 from bridge.flow.readers.messages import MessageReader
 from bridge.flow.scans.survey import Survey
 from bridge.flow.scheduler import Agenda
+from bridge.flow.slots import Slots
 from bridge.flow.source import SourceList
 from bridge.pacing import wait_before
 from bridge.state.records import Message
@@ -71,10 +72,13 @@ class Poller:
         self._sources = {source.list_id: source for source in sources}
         self._clock = clock
         self._poll_interval = poll_interval
-        self._slots = anyio.Semaphore(concurrency)
+        self._slots = Slots(concurrency, self._sources)
         self._track = track
-        self._agenda: Agenda[Task] = Agenda()
+        self._agendas: dict[int, Agenda[Task]] = {list_id: Agenda() for list_id in self._sources}
         self._changed = anyio.Event()
+        # Messages that are to be read whole.
+        self._long: set[int] = set()
+        self._parked: list[Task] = []
         self._failures: dict[Task, int] = {}
         self._discoveries: dict[int, int] = {}
         # When each task that came to its end last had begun, by this machine's clock.
@@ -83,20 +87,32 @@ class Poller:
     async def run(self) -> None:
         """Polls until cancelled."""
         await self._held.replay()
-        for list_id in self._sources:
-            for name in ("discover", "contacts", "release"):
-                self._agenda.put(Task(name, list_id, list_id), 0)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._mind_requests)
+            for list_id in self._sources:
+                tasks.start_soon(self._run_list, list_id)
+
+    async def _run_list(self, list_id: int) -> None:
+        """Does what is due for one list; the others don't wait for it."""
+        agenda = self._agendas[list_id]
+        for name in ("discover", "contacts", "release"):
+            agenda.put(Task(name, list_id, list_id), 0)
+        async with anyio.create_task_group() as tasks:
             while True:
-                task = self._agenda.take(time.monotonic())
+                now = time.monotonic()
+                task = agenda.take(now)
                 if task is None:
-                    self._changed = anyio.Event()
-                    with anyio.move_on_after(self._agenda.wait(time.monotonic())):
-                        await self._changed.wait()
+                    changed = self._changed
+                    with anyio.move_on_after(agenda.wait(now)):
+                        await changed.wait()
                     continue
-                await self._slots.acquire()
-                tasks.start_soon(self._do, task)
+                long = task.name == "check" and task.subject in self._long
+                if long and not self._slots.has_room(list_id, long=True):
+                    # What is short need not wait behind it.
+                    self._parked.append(task)
+                    continue
+                await self._slots.acquire(list_id, long=long)
+                tasks.start_soon(self._do, task, long)
 
     async def _mind_requests(self) -> None:
         while True:
@@ -115,13 +131,29 @@ class Poller:
             log.info("request.taken", messages=len(request.messages))
             for message in await self._ledger.store.messages.tracked():
                 if message.asked:
+                    self._long.add(message.id)
                     task = Task("check", message.list_id, message.id)
-                    self._agenda.hasten(task, time.monotonic())
-            self._changed.set()
+                    self._agendas[message.list_id].hasten(task, time.monotonic())
+            self._announce()
 
-    async def _do(self, task: Task) -> None:
+    def _announce(self) -> None:
+        """Wakes those who wait for something to do."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _release(self, list_id: int, long: bool) -> None:
+        """Gives a slot back; what waited for one for long readings is due again."""
+        self._slots.release(list_id, long=long)
+        if not self._parked:
+            return
+        parked, self._parked = self._parked, []
+        for task in parked:
+            self._agendas[task.list_id].put(task, 0)
+        self._announce()
+
+    async def _do(self, task: Task, long: bool) -> None:
         """One task, once; what may pass is done again later."""
-        free = _Once(self._slots.release)
+        free = _Once(partial(self._release, task.list_id, long))
         began, asked_at = time.time(), self._clock.now()
         delay: float | None
         try:
@@ -139,12 +171,13 @@ class Poller:
             log.error("poll.refused", task=task.name, list=task.list_id, reason=str(error))
         finally:
             free()
+        agenda = self._agendas[task.list_id]
         if delay is None:
-            self._agenda.drop(task)
+            agenda.drop(task)
             self._asked.pop(task, None)
         else:
-            self._agenda.put(task, time.monotonic() + delay)
-            self._changed.set()
+            agenda.put(task, time.monotonic() + delay)
+            self._announce()
 
     async def _perform(self, task: Task, free: Callable[[], None]) -> float | None:
         """Does a task; returns seconds until it is due again, None for never."""
@@ -170,9 +203,11 @@ class Poller:
         messages = await self._ledger.store.messages.tracked(source.list_id)
         for message in messages:
             task = Task("check", source.list_id, message.id)
-            if task not in self._agenda:
-                self._agenda.put(task, 0)
-                self._changed.set()
+            if message.looked_at is None or message.asked:
+                self._long.add(message.id)
+            if task not in self._agendas[source.list_id]:
+                self._agendas[source.list_id].put(task, 0)
+                self._announce()
         self._metrics.tracked.labels(str(source.list_id)).set(len(messages))
 
     async def _check(
@@ -193,6 +228,7 @@ class Poller:
         free()
         if look is not None:
             await look.completed.wait()
+            self._long.discard(message.id)
             self._messages.settled(look.survey)
             self._metrics.looks.labels(message.kind, str(look.found).lower()).inc()
         message = await self._ledger.store.messages.get(message.id)
@@ -246,7 +282,7 @@ class Poller:
         self, source: SourceList, began: float, _: list[BridgeError]
     ) -> None:
         for _round in range(MOST_ROUNDS):
-            async with self._slots:
+            async with self._slots.of(source.list_id):
                 await self._contacts.read(source, sweep=True)
             state = await self._ledger.store.list_state(source.list_id)
             if (state.swept_at or 0) >= began:
@@ -255,7 +291,7 @@ class Poller:
     async def _catch_up_messages(
         self, source: SourceList, began: float, failed: list[BridgeError]
     ) -> None:
-        async with self._slots:
+        async with self._slots.of(source.list_id):
             await self._discovery.discover(source, everything=True)
         store = self._ledger.store
         messages = await store.messages.tracked(source.list_id)
@@ -288,7 +324,7 @@ class Poller:
         failed: list[BridgeError],
     ) -> None:
         try:
-            async with self._slots:
+            async with self._slots.of(source.list_id):
                 look = await self._messages.check(message, source, full=True)
         except MissingError as error:
             log.warning("message.missing", message=message.path, reason=str(error))

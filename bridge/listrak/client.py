@@ -15,7 +15,7 @@ from bridge.http import Http
 from bridge.listrak import wire
 from bridge.listrak.auth import Auth
 from bridge.listrak.wire import PageOf
-from bridge.pacing import Pace, persist
+from bridge.pacing import Pace, Urgency, persist
 from bridge.telemetry import Metrics, log
 
 Data = TypeVar("Data")
@@ -97,6 +97,7 @@ class Listrak:
         self._pace = Pace(requests_per_second, self._note_pace)
         metrics.pace.set(requests_per_second)
         self._patience = patience
+        self._urgency = Urgency.FRESH
         self._give_up_on: tuple[type[Exception], ...] = ()
         self._quiet_until = 0.0
         self._most_rows: defaultdict[str, int] = defaultdict(lambda: wire.MOST_ROWS)
@@ -108,6 +109,12 @@ class Listrak:
         other = copy.copy(self)
         other._patience = seconds
         other._give_up_on = give_up_on
+        return other
+
+    def with_urgency(self, urgency: Urgency) -> "Listrak":
+        """The same client, whose calls go before others or after them."""
+        other = copy.copy(self)
+        other._urgency = urgency
         return other
 
     async def get(
@@ -180,7 +187,7 @@ class Listrak:
     async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
         """One request; a token that isn't good any more is renewed on the way."""
         for last_try in (False, False, True):
-            await self._pace.take()
+            await self._pace.take(self._urgency)
             # After a 429 nobody asks again before the server said so.
             await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
             token = await self._auth.token()
@@ -233,9 +240,9 @@ class Listrak:
             fields += (await self.get(inner, FIELDS, "profile fields")).data
         return fields
 
-    async def messages(self, list_id: int) -> list[wire.Message]:
-        """All broadcast messages of a list, thin."""
-        return await self.whole(f"List/{list_id}/Message", MESSAGES, "messages")
+    async def messages(self, list_id: int, since: str | None = None) -> list[wire.Message]:
+        """The broadcast messages of a list, thin; those sent since a naive time if one is given."""
+        return await self.whole(f"List/{list_id}/Message", MESSAGES, "messages", startDate=since)
 
     async def split_tests(self, list_id: int) -> list[wire.SplitTest]:
         """All split tests of a list."""

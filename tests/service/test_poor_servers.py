@@ -149,3 +149,46 @@ async def test_what_segment_would_drop_silently_is_caught_before(rig_of: Any) ->
         assert not rig.segment.dropped
         letters = await rig.run("dead-letters", "list")
         assert "larger than Segment takes" in letters.out
+
+
+@pytest.mark.parametrize("fault", ["status:code=503,path=List/12345", "lost:path=List/12345"])
+async def test_a_list_that_fails_does_not_hold_up_another(rig_of: Any, fault: str) -> None:
+    """While every call about one list fails, the other's events go on arriving; then it follows."""
+    world = retailer(contacts=20, days=2, seed=7)
+    since = world.now - timedelta(days=4)
+    async with rig_of(
+        world=world,
+        BRIDGE_SINCE=since.isoformat(),
+        BRIDGE_POLL_INTERVAL="0.1",
+        BRIDGE_POLL_CONCURRENCY="2",
+    ) as rig:
+        process = await rig.start("run")
+
+        def sends(list_id: int) -> tuple[int, int]:
+            happened = [f for f in world.log if f.what == "send" and f.list_id == list_id]
+            arrived = [
+                event
+                for event in rig.segment.received()
+                if event.get("event") == "Email Sent"
+                and event["properties"]["list_id"] == str(list_id)
+            ]
+            return len(happened), len(arrived)
+
+        def all_there(list_id: int) -> bool:
+            happened, arrived = sends(list_id)
+            return happened == arrived
+
+        await rig.until(lambda: all_there(12345) and all_there(13456))
+        rig.listrak.faults.add(fault)
+        await rig.until(lambda: "listrak.waiting" in rig.log())
+        for _ in range(3):
+            rig.clock.advance(timedelta(hours=4))
+            world.advance(rig.clock.now)
+            await rig.until(lambda: all_there(13456))
+        assert not all_there(12345)
+        rig.listrak.faults.clear()
+        process.terminate()
+        assert await process.wait() == 0
+        assert (await rig.run("run", "--once")).code == 0
+        verdict = rig.verdict(since)
+        assert verdict.ok, verdict

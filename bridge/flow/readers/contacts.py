@@ -14,6 +14,7 @@ from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
+from bridge.pacing import Urgency
 from bridge.segment import events
 from bridge.state.keys import KnownKeys, heads
 from bridge.state.records import Position
@@ -29,6 +30,7 @@ class _Reading:
     source: SourceList
     sweep: bool
     tally: Tally
+    listrak: Listrak
     previous: Instant = ""
 
 
@@ -61,7 +63,8 @@ class ContactReader:
             )
             begun = (sweep, started, [])
         sweep, _, position = begun
-        reading = _Reading(source, sweep, Tally())
+        listrak = self._listrak.with_urgency(Urgency.WHOLE) if sweep else self._listrak
+        reading = _Reading(source, sweep, Tally(), listrak)
         previous = (await store.list_state(source.list_id)).contacts_at
         reading.previous = times.from_seconds(previous) if previous else ""
         await read_from(
@@ -96,7 +99,9 @@ class ContactReader:
         source = reading.source
         more: str | None = cursor
         while more is not None:
-            page = await self._listrak.contacts(source.list_id, state, more, source.field_id, start)
+            page = await reading.listrak.contacts(
+                source.list_id, state, more, source.field_id, start
+            )
             more = page.next_cursor
             position: Position = [state, more] if more else following
             await self._send(reading, position, page.rows, subscribed=state == "Subscribed")
@@ -119,7 +124,7 @@ class ContactReader:
             lost: list[str] = []
             for email in (emails[place] for place in unmet):
                 if email:
-                    row = await self._listrak.contact(source.list_id, email, source.field_id)
+                    row = await reading.listrak.contact(source.list_id, email, source.field_id)
                     if row is None:
                         lost.append(email)
                     else:

@@ -1,7 +1,7 @@
 """Finds the emails of a list that are to be tracked."""
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from bridge.errors import MissingError
 from bridge.flow.ledger import Ledger
@@ -11,6 +11,9 @@ from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
 from bridge.state.store import Store
 from bridge.telemetry import log
+
+LATELY: Final = 2 * 86400.0
+"""Seconds that a list of recent messages goes back: what dates are held against isn't proven."""
 
 Row = TypeVar("Row")
 
@@ -35,7 +38,9 @@ class Discovery:
         # At first also what was sent so long before the horizon that its tracking reaches past it.
         since = times.seconds(self._horizon) if first else started
         oldest = times.from_seconds(since - self._track)
-        found = await self._broadcasts(source.list_id, oldest, tests=everything)
+        # A message without a send date may be left out by a date filter: now and then all are read.
+        lately = None if first or everything else times.from_seconds(started - LATELY)
+        found = await self._broadcasts(source.list_id, oldest, lately, tests=everything)
         if everything:
             found += await self._going_on(source.list_id)
 
@@ -45,8 +50,10 @@ class Discovery:
 
         await self._ledger.write(work)
 
-    async def _broadcasts(self, list_id: int, oldest: Instant, *, tests: bool) -> list[Any]:
-        listed = await self._listrak.messages(list_id)
+    async def _broadcasts(
+        self, list_id: int, oldest: Instant, lately: Instant | None, *, tests: bool
+    ) -> list[Any]:
+        listed = await self._listrak.messages(list_id, lately and self._zone.naive_from(lately))
         found: list[Any] = []
         for row in listed:
             sent = self._zone.lenient(row.send_date)

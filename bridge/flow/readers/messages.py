@@ -21,6 +21,7 @@ from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
+from bridge.pacing import Urgency
 from bridge.segment import events
 from bridge.state.keys import KnownKeys
 from bridge.state.records import EventCount, Message, Position
@@ -48,6 +49,7 @@ class MessageReader:
         page_rows: int = wire.MOST_ROWS,
     ) -> None:
         self._listrak = listrak
+        self._unhurried = listrak.with_urgency(Urgency.WHOLE)
         self._ledger = ledger
         self._zone = zone
         self._pages = pages
@@ -235,13 +237,12 @@ class MessageReader:
         scan: Scan | None = None,
         since: str | None = None,
     ) -> None:
+        listrak = self._listrak if scan else self._unhurried
         only, by = (scan.only, scan.step.by) if scan else (None, None)
         doubted = only
         more: str | None = cursor
         while more is not None:
-            page = await self._listrak.activity(
-                look.message.path, more, only=only, by=by, since=since
-            )
+            page = await listrak.activity(look.message.path, more, only=only, by=by, since=since)
             if page.rows and look.message.properties is None:
                 look.message = await self._take_over(look.message, source)
             if scan is not None:
@@ -267,7 +268,8 @@ class MessageReader:
     ) -> None:
         """The clicks on all links from `link_id` on; in a recent scan, on those with new ones."""
         before = look.survey.case.watching.links if scan is not None and scan.step.recent else {}
-        links = await self._listrak.links(look.message.path)
+        listrak = self._listrak if scan else self._unhurried
+        links = await listrak.links(look.message.path)
         look.survey.links = {link.link_id: link.click_count or 0 for link in links}
         for link in sorted(links, key=lambda link: link.link_id):
             if link.link_id < link_id or link.click_count == before.get(link.link_id, 0):
@@ -275,7 +277,7 @@ class MessageReader:
             more: str | None = cursor if link.link_id == link_id else wire.START
             while more is not None:
                 path = look.message.path
-                page = await self._listrak.clickers(path, link.link_id, more, since=since)
+                page = await listrak.clickers(path, link.link_id, more, since=since)
                 if page.rows and look.message.properties is None:
                     # Clicks without a single row: the rows are late, the next look sees both.
                     look.survey.links = {}
