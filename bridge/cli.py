@@ -109,6 +109,21 @@ def reconcile(only_list: int | None, everything: bool, repair: bool) -> None:
     )
 
 
+@cli.command()
+@click.option("--since", required=True, metavar="WHEN", help="An ISO date-time, or such as 90d.")
+@click.option("--list", "only_list", type=int, metavar="ID", help="Only this list.")
+def backfill(since: str, only_list: int | None) -> None:
+    """Send history from before the service was started that was not sent.
+
+    The running service does it, at low priority; where none runs, this command does it by itself.
+    Interrupted, it goes on where it was. Nothing is sent twice.
+    """
+    settings = _settings()
+    from bridge.commands.backfill import backfill as run_backfill
+
+    _complete(lambda: run_backfill(settings, since=since, only_list=only_list))
+
+
 @cli.group("dead-letters")
 def dead_letters() -> None:
     """Look into events that can't be sent, each kept with the reason."""

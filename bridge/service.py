@@ -86,13 +86,22 @@ async def connect(settings: Settings, metrics: Metrics) -> AsyncIterator[Outlets
 
 
 class Service:
-    """One run of the bridge, for ever or `once`; `sink` makes what takes the place of Segment."""
+    """One run of the bridge, for ever or `once`, which may be for `only_history`.
+
+    `sink` makes what takes the place of Segment.
+    """
 
     def __init__(
-        self, settings: Settings, *, once: bool, sink: Callable[[], Sink] | None = None
+        self,
+        settings: Settings,
+        *,
+        once: bool,
+        only_history: bool = False,
+        sink: Callable[[], Sink] | None = None,
     ) -> None:
         self._settings = settings
         self._once = once
+        self._only_history = only_history
         self._sink = sink
         self._metrics = Metrics()
         self._health = Health(self._metrics)
@@ -151,7 +160,9 @@ class Service:
         # What is here by now stays: the garbage collector need not look at it again and again.
         gc.freeze()
         pipeline = self._pipeline(ledger, outlets, sources, horizon)
-        if self._once:
+        if self._only_history:
+            await pipeline.backfill(self._stop)
+        elif self._once:
             await pipeline.catch_up(self._stop)
         else:
             await supervise(lambda: pipeline.run(self._stop), ledger.flush, self._metrics)
@@ -294,10 +305,16 @@ class Service:
         self._metrics.dead_letters.set(await store.dead_letters.count())
 
 
-async def run(settings: Settings, *, once: bool, sink: Callable[[], Sink] | None = None) -> None:
+async def run(
+    settings: Settings,
+    *,
+    once: bool,
+    only_history: bool = False,
+    sink: Callable[[], Sink] | None = None,
+) -> None:
     """Runs the bridge; raises the one error that ended it, not a group."""
     try:
-        await Service(settings, once=once, sink=sink).run()
+        await Service(settings, once=once, only_history=only_history, sink=sink).run()
     except BaseExceptionGroup as group:
         error = cause(group)
         if isinstance(error, anyio.get_cancelled_exc_class()):

@@ -19,7 +19,14 @@ class Repair(msgspec.Struct, tag="repair", frozen=True):
     messages: list[int]
 
 
-Request = Repair
+class Backfill(msgspec.Struct, tag="backfill", frozen=True):
+    """A list whose history since an instant is to be sent."""
+
+    list_id: int
+    since: str
+
+
+Request = Repair | Backfill
 
 
 class Invalid(msgspec.Struct, frozen=True):

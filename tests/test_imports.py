@@ -23,6 +23,7 @@ LAYERS = [
     [
         "bridge.state.messages",
         "bridge.state.looks",
+        "bridge.state.backfills",
         "bridge.state.event_counts",
         "bridge.state.contacts",
         "bridge.state.unsubscribes",
@@ -66,6 +67,7 @@ LAYERS = [
         "bridge.flow.readers.contacts",
         "bridge.flow.readers.held",
     ],
+    ["bridge.flow.readers.history"],
     ["bridge.flow.poller", "bridge.flow.mapper", "bridge.flow.sender"],
     ["bridge.flow.pipeline"],
     ["bridge.status", "bridge.supervisor"],

@@ -12,12 +12,15 @@ from bridge.listrak import times
 from bridge.listrak.times import Instant
 from bridge.segment import events
 from bridge.state.keys import KnownKeys
-from bridge.state.records import Message, Position, Total
+from bridge.state.records import Message, Past, Position, Total
 
 Item = TypeVar("Item")
 
 MOST_OPEN_PAGES: Final = 64
 """Pages of one look that may be on their way at once: what a stuck page can hold back."""
+
+NO_BUCKET: Final = 2**31
+"""Above all buckets."""
 
 NO_DATE: Final = 2**30
 """Bucket of rows without a send date: never dropped while the message is tracked."""
@@ -56,7 +59,9 @@ class Look:
     """A look that has begun. `known` and `totals` grow as its pages are mapped.
 
     `previous` is the start of the previous complete look ("" if there was none), `horizon` the
-    start horizon; rows of buckets below `floor` are no longer tracked. `summary`: its
+    start horizon; rows of buckets below `floor` are no longer tracked.
+    A look into the `past`, for a backfill, is for events `before` an instant, of rows of buckets
+    below `ceiling`. `summary`: its
     counters as JSON. `settled`: by event, until
     when all of them were seen, as far as could be told without reading everything.
     """
@@ -71,6 +76,9 @@ class Look:
     horizon: Instant
     floor: int
     summary: str = ""
+    ceiling: int = NO_BUCKET
+    before: Instant = "9999"
+    past: Past | None = None
     settled: Mapping[str, Instant] = field(default_factory=dict)
     pages: Prefix[Any] = field(default_factory=Prefix)
     found: bool = False
@@ -81,6 +89,12 @@ class Look:
         message = self.message
         self._identity = f"{message.list_id}\x1f{message.kind}\x1f{message.message_id}"
         self._buckets: dict[str, int] = {}
+
+    def is_early(self, event_has_own_date: bool, instant: Instant) -> bool:
+        """Whether an event is left out for when it happened; only a first look can tell of most."""
+        if self.previous and not event_has_own_date:
+            return False
+        return not self.horizon <= instant < self.before
 
     @property
     def is_proof(self) -> bool:

@@ -94,27 +94,32 @@ class Mapper:
 
     async def _look_page(self, page: ActivityPage | ClickPage, mapped: Mapped) -> Parcel:
         look = page.look
-        runs, planned_runs = (
+        runs, withheld, planned_runs, planned_withheld = (
             {bucket: sorted_keys(heads(prints)) for bucket, prints in found.items()}
-            for found in (mapped.derived.keys, mapped.planned.keys)
+            for share in (mapped.derived, mapped.planned)
+            for found in (share.keys, share.withheld)
         )
-        for run in (*runs.values(), *planned_runs.values()):
-            look.known.add(run)
-        look.found = look.found or bool(runs or planned_runs or mapped.totals)
+        for found in (runs, withheld, planned_runs, planned_withheld):
+            for run in found.values():
+                look.known.add(run)
+            look.found = look.found or bool(found)
+        look.found = look.found or bool(mapped.totals)
         outbox_id: int | None = None
         planned = mapped.planned
-        if planned.events or planned_runs or mapped.totals or planned.dead:
+        if planned.seen or planned.amounts:
 
             async def effects(store: Store) -> None:
                 for bucket, run in planned_runs.items():
                     await store.looks.add_run(look.message.id, bucket, run)
+                for bucket, run in planned_withheld.items():
+                    await store.looks.add_run(look.message.id, bucket, run, withheld=True)
                 await store.looks.set_totals(look.message.id, mapped.totals)
                 await store.event_counts.add(look.message.id, planned.tally())
 
             outbox_id = await self._plan(mapped, effects)
         events = mapped.derived.events + planned.events
         number = page.number
-        progress = progress_of(look, page.position, mapped, runs, outbox_id)
+        progress = progress_of(look, page.position, mapped, runs, withheld, outbox_id)
 
         def settle(parcel: Parcel) -> None:
             progress.bury(parcel.dead)
@@ -253,6 +258,9 @@ class Mapper:
 
 async def _complete(look: Look, store: Store) -> None:
     message = look.message.id
+    if look.past is not None:
+        await store.backfills.complete(look.past)
+        return
     if look.survey.plan.whole:
         await store.looks.complete(message, look.floor, found=look.found)
     else:

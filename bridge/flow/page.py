@@ -119,13 +119,15 @@ def _by_bucket() -> dict[int, list[Fingerprint]]:
 class Share:
     """The part of a page that is saved at one time.
 
-    `keys` by bucket; `seen` and `unsent` are numbers by event: what was told apart, and what of it
-    is not to be sent (from before the start horizon, or not asked for); `amounts`: by how much
-    totals rose or fell.
+    `keys` by bucket; apart from them those of what is `withheld`, as it is from before the start
+    horizon. `seen` and `unsent` are numbers by event: what was told apart, and what of it is not to
+    be sent (from before the start horizon, or not asked for); `amounts`: by how much totals rose or
+    fell.
     """
 
     events: list[bytes] = field(default_factory=list)
     keys: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
+    withheld: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
     seen: Counter[str] = field(default_factory=Counter)
     unsent: Counter[str] = field(default_factory=Counter)
     dead: list[DeadLetter] = field(default_factory=list)

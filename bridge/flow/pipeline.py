@@ -15,6 +15,7 @@ from bridge.flow.poller import Poller
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
+from bridge.flow.readers.history import HistoryReader
 from bridge.flow.readers.messages import MessageReader
 from bridge.flow.reconciliation import Comparison
 from bridge.flow.rules.activity import ActivityRules
@@ -85,6 +86,10 @@ class Pipeline:
         """Once through everything that exists now, or until `stop`."""
         await self._run(Poller.catch_up, stop)
 
+    async def backfill(self, stop: anyio.Event) -> None:
+        """Nothing but the backfills that were asked for, to their end, or until `stop`."""
+        await self._run(Poller.backfill, stop)
+
     async def _run(self, poll: Callable[[Poller], Awaitable[None]], stop: anyio.Event) -> None:
         pacing = self._pacing
         page_in, page_out = anyio.create_memory_object_stream[Page](
@@ -109,23 +114,23 @@ class Pipeline:
 
     def _poller(self, pages: ObjectSendStream[Page]) -> Poller:
         pacing = self._pacing
-        comparison = Comparison(self._metrics)
+        span: Any = {"horizon": self._horizon, "track": pacing.track}
+        discovery = Discovery(self._listrak, self._ledger, self._zone, **span)
+        messages = MessageReader(
+            self._listrak,
+            self._ledger,
+            self._zone,
+            pages,
+            wanted=self._wanted,
+            comparison=Comparison(self._metrics),
+            **span,
+        )
         return Poller(
-            Discovery(
-                self._listrak, self._ledger, self._zone, horizon=self._horizon, track=pacing.track
-            ),
-            MessageReader(
-                self._listrak,
-                self._ledger,
-                self._zone,
-                pages,
-                horizon=self._horizon,
-                track=pacing.track,
-                wanted=self._wanted,
-                comparison=comparison,
-            ),
+            discovery,
+            messages,
             ContactReader(self._listrak, self._ledger, self._zone, pages, horizon=self._horizon),
             HeldReader(self._ledger, pages),
+            HistoryReader(self._listrak, self._ledger, discovery, messages, pages, **span),
             self._ledger,
             self._metrics,
             self._sources,

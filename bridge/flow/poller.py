@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import anyio
@@ -20,6 +21,7 @@ from bridge.flow.ledger import Ledger
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
+from bridge.flow.readers.history import HistoryReader
 from bridge.flow.readers.messages import MessageReader
 from bridge.flow.scans.survey import Survey
 from bridge.flow.scheduler import Agenda
@@ -29,6 +31,9 @@ from bridge.pacing import wait_before
 from bridge.state.records import Message
 from bridge.state.store import Store
 from bridge.telemetry import Metrics, log
+
+HISTORY_EVERY: Final = 3600.0
+"""Seconds between two looks for a backfill; one that is asked for begins at once."""
 
 REQUESTS_EVERY: Final = 5.0
 """Seconds between two looks for requests from outside."""
@@ -54,6 +59,7 @@ class Poller:
         messages: MessageReader,
         contacts: ContactReader,
         held: HeldReader,
+        history: HistoryReader,
         ledger: Ledger,
         metrics: Metrics,
         sources: Sequence[SourceList],
@@ -67,6 +73,7 @@ class Poller:
         self._messages = messages
         self._contacts = contacts
         self._held = held
+        self._history = history
         self._ledger = ledger
         self._metrics = metrics
         self._sources = {source.list_id: source for source in sources}
@@ -95,7 +102,7 @@ class Poller:
     async def _run_list(self, list_id: int) -> None:
         """Does what is due for one list; the others don't wait for it."""
         agenda = self._agendas[list_id]
-        for name in ("discover", "contacts", "release"):
+        for name in ("discover", "contacts", "release", "history"):
             agenda.put(Task(name, list_id, list_id), 0)
         async with anyio.create_task_group() as tasks:
             while True:
@@ -106,7 +113,7 @@ class Poller:
                     with anyio.move_on_after(agenda.wait(now)):
                         await changed.wait()
                     continue
-                long = task.name == "check" and task.subject in self._long
+                long = task.name == "history" or task.subject in self._long
                 if long and not self._slots.has_room(list_id, long=True):
                     # What is short need not wait behind it.
                     self._parked.append(task)
@@ -126,6 +133,9 @@ class Poller:
                 aside = spool.refuse(place)
                 log.error("request.refused", file=str(aside), reason=request.reason)
                 continue
+            if isinstance(request, spool.Backfill):
+                await self._take_backfill(place, request)
+                continue
             await self._ledger.write(partial(_ask, request.messages))
             spool.done(place)
             log.info("request.taken", messages=len(request.messages))
@@ -135,6 +145,28 @@ class Poller:
                     task = Task("check", message.list_id, message.id)
                     self._agendas[message.list_id].hasten(task, time.monotonic())
             self._announce()
+
+    async def _take_backfill(self, place: Path, request: spool.Backfill) -> None:
+        begun = await self._history.begin(request.list_id, request.since)
+        spool.done(place)
+        log.info("request.taken", list=request.list_id, since=request.since, begun=begun)
+        if request.list_id in self._agendas:
+            task = Task("history", request.list_id, request.list_id)
+            self._agendas[request.list_id].hasten(task, time.monotonic())
+            self._announce()
+
+    async def backfill(self) -> None:
+        """Does nothing but the backfills that were asked for, to their end."""
+        await self._take_requests()
+        await self._held.replay()
+        async with anyio.create_task_group() as tasks:
+            for source in self._sources.values():
+                tasks.start_soon(self._backfill_list, source)
+
+    async def _backfill_list(self, source: SourceList) -> None:
+        async with self._slots.of(source.list_id):
+            while await self._history.read_next(source):
+                pass
 
     def _announce(self) -> None:
         """Wakes those who wait for something to do."""
@@ -197,6 +229,8 @@ class Poller:
                 await self._held.release(source, await self._all_asked_at(source))
             case "check":
                 return await self._check(task, source, free)
+            case "history":
+                return 0.0 if await self._history.read_next(source) else HISTORY_EVERY
         return self._poll_interval
 
     async def _put_checks(self, source: SourceList) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bridge.flow.look import Look
 from bridge.flow.page import Mapped
 from bridge.state.keys import Keys
-from bridge.state.records import DeadLetter, EventCount, Position
+from bridge.state.records import DeadLetter, EventCount, Past, Position
 from bridge.state.store import Store
 
 
@@ -22,6 +22,7 @@ class Progress:
     look: Look
     position: Position
     runs: dict[int, Keys]
+    withheld: dict[int, Keys]
     causes: list[str]
     old_causes: list[str]
     outbox_id: int | None
@@ -43,19 +44,34 @@ class Progress:
 
     async def save(self, store: Store) -> None:
         """Writes it into the transaction."""
+        if self.dead:
+            await store.dead_letters.bury(self.dead, time.time())
+        await store.count(self.counts)
+        if self.look.past is not None:
+            await self._save_past(store, self.look.past)
+            return
         message = self.look.message
         for bucket, run in self.runs.items():
             await store.looks.add_run(message.id, bucket, run)
+        for bucket, run in self.withheld.items():
+            await store.looks.add_run(message.id, bucket, run, withheld=True)
         for emails, old in ((self.causes, False), (self.old_causes, True)):
             if emails:
                 await store.unsubscribes.add_causes(message.list_id, message.id, emails, old=old)
         await store.looks.move(message.id, self.position)
         await store.event_counts.add(message.id, self.tally)
-        if self.dead:
-            await store.dead_letters.bury(self.dead, time.time())
         if self.outbox_id is not None:
             await store.outbox.remove(self.outbox_id)
-        await store.count(self.counts)
+
+    async def _save_past(self, store: Store, past: Past) -> None:
+        await store.backfills.move(past, self.position, self.counts["delivered"])
+        if past.part == "withheld":
+            # Of what was seen and not sent before, this is sent now.
+            sent = {
+                event: EventCount(unsent=count.unsent - count.seen, dead=count.dead)
+                for event, count in self.tally.items()
+            }
+            await store.event_counts.add(past.tracked, sent)
 
 
 def progress_of(
@@ -63,6 +79,7 @@ def progress_of(
     position: Position,
     mapped: Mapped,
     runs: dict[int, Keys],
+    withheld: dict[int, Keys],
     outbox_id: int | None,
 ) -> Progress:
     """What a mapped page leaves to be saved, as if all its events were accepted."""
@@ -71,6 +88,7 @@ def progress_of(
         look=look,
         position=position,
         runs=runs,
+        withheld=withheld,
         causes=mapped.causes,
         old_causes=mapped.old_causes,
         outbox_id=outbox_id,

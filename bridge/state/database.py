@@ -127,6 +127,21 @@ def _claim(path: Path) -> int:
     return lock
 
 
+def is_held(path: Path) -> bool:
+    """Whether another process holds a state file open to write it."""
+    try:
+        lock = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def _address(path: Path, *, read_only: bool) -> str:
     """The file as a URI; made empty where it is missing, for this user alone."""
     if read_only and not path.exists():

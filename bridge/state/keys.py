@@ -103,6 +103,19 @@ class KnownKeys:
         return found
 
 
+class OnlyKeys(KnownKeys):
+    """The other way round: only these keys are unknown, each until it was asked about once."""
+
+    def __init__(self, runs: Iterable[Keys] = ()) -> None:
+        super().__init__()
+        self._only = KnownKeys(runs)
+
+    def unknown(self, asked: Keys) -> Sequence[int]:
+        """Where keys stand that are among these, not asked about before nor earlier."""
+        here = set(range(len(asked))).difference(self._only.unknown(asked))
+        return sorted(here.intersection(super().unknown(asked)))
+
+
 def _distinct(run: Keys) -> Keys:
     """Sorted keys, each once. numpy's own unique hashes, which takes far longer."""
     different = np.ones(len(run), np.bool_)

@@ -1,6 +1,7 @@
 """Looks at messages: how far each has come, and what is known of a message's rows."""
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from itertools import groupby
 from operator import itemgetter
 
@@ -66,37 +67,43 @@ class Looks:
     async def _merge_runs(self, message: int) -> None:
         """Merges a bucket's runs of like size: there are few, and each is rewritten rarely."""
         rows = await self._db.all(
-            "SELECT bucket, id, length(keys) FROM runs WHERE message = ? ORDER BY bucket, id",
+            "SELECT bucket, withheld, id, length(keys) FROM runs WHERE message = ?"
+            " ORDER BY bucket, withheld, id",
             message,
         )
-        for bucket, runs in groupby(rows, key=itemgetter(0)):
-            for group in keys.to_merge((row_id, size) for _, row_id, size in runs):
+        for (bucket, withheld), runs in groupby(rows, key=itemgetter(0, 1)):
+            for group in keys.to_merge((row_id, size) for *_, row_id, size in runs):
                 marks = ", ".join("?" * len(group))
                 blobs = await self._db.all(f"SELECT keys FROM runs WHERE id IN ({marks})", *group)
                 merged = keys.merged(keys.from_bytes(blob) for (blob,) in blobs)
                 await self._db.run(f"DELETE FROM runs WHERE id IN ({marks})", *group)
-                await self.add_run(message, bucket, merged)
+                await self.add_run(message, bucket, merged, withheld=bool(withheld))
 
-    async def add_run(self, message: int, bucket: int, run: Keys) -> None:
-        """Remembers keys of a message."""
+    async def add_run(
+        self, message: int, bucket: int, run: Keys, *, withheld: bool = False
+    ) -> None:
+        """Remembers keys of a message; of what was `withheld` as well."""
         await self._db.run(
-            "INSERT INTO runs (message, bucket, keys) VALUES (?, ?, ?)",
+            "INSERT INTO runs (message, bucket, keys, withheld) VALUES (?, ?, ?, ?)",
             message,
             bucket,
             keys.to_bytes(run),
+            withheld,
         )
 
-    async def runs(self, message: int) -> list[Keys]:
-        """All runs of a message."""
-        rows = await self._db.all("SELECT keys FROM runs WHERE message = ?", message)
+    async def runs(self, message: int, *, withheld: bool = False) -> list[Keys]:
+        """All runs of a message, or those of what was withheld."""
+        rows = await self._db.all(
+            "SELECT keys FROM runs WHERE message = ? AND withheld >= ?", message, withheld
+        )
         return [keys.from_bytes(blob) for (blob,) in rows]
 
     async def set_totals(self, message: int, totals: Mapping[int, tuple[int, Total]]) -> None:
         """Remembers cumulative values: key -> (bucket, total)."""
         await self._db.many(
-            "INSERT OR REPLACE INTO totals VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (message, _signed(key), bucket, total.order_total, total.rises, total.clicks)
+                (message, _signed(key), bucket, *astuple(total))
                 for key, (bucket, total) in totals.items()
             ],
         )
@@ -104,7 +111,9 @@ class Looks:
     async def totals(self, message: int) -> dict[int, Total]:
         """Cumulative values of a message's rows by key."""
         rows = await self._db.all(
-            "SELECT key, order_total, rises, clicks FROM totals WHERE message = ?", message
+            "SELECT key, order_total, rises, clicks, withheld, withheld_clicks FROM totals"
+            " WHERE message = ?",
+            message,
         )
         return {_unsigned(key): Total(*rest) for key, *rest in rows}
 

@@ -38,6 +38,11 @@ class Messages:
         )
         return [Message(*row) for row in rows]
 
+    async def all_of(self, list_id: int) -> list[Message]:
+        """Every message of a list that is or was tracked."""
+        rows = await self._db.all(f"SELECT {_COLUMNS} FROM messages WHERE list_id = ?", list_id)
+        return [Message(*row) for row in rows]
+
     async def get(self, row_id: int) -> Message:
         """One message by the id of its row."""
         row = await self._db.one(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", row_id)

@@ -43,6 +43,64 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """A backfill of a list's history from `since` up to `before` (instants).
+
+    `left_out`: messages whose history can't be told apart from what was sent; `messages`: how many
+    were read, `waiting`: how many are to be; `sent`: events.
+    """
+
+    list_id: int
+    since: str
+    before: str
+    listed: int
+    finished: int
+    left_out: int
+    messages: int
+    sent: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A message that a backfill reads: what was `withheld` of a tracked one, or its `old` rows.
+
+    `tracked`: its row among the tracked messages, 0 where it isn't.
+    """
+
+    id: int
+    list_id: int
+    part: Literal["withheld", "old"]
+    tracked: int
+    kind: Kind
+    message_id: int
+    conversation_id: int
+    campaign_id: int
+    sent_at: str
+    properties: str | None
+    position: Position
+
+    @property
+    def message(self) -> Message:
+        """The same as a message that was never looked at."""
+        return Message(
+            id=self.tracked,
+            list_id=self.list_id,
+            kind=self.kind,
+            message_id=self.message_id,
+            conversation_id=self.conversation_id,
+            campaign_id=self.campaign_id,
+            sent_at=self.sent_at,
+            properties=self.properties,
+            found_at=0.0,
+            looked_at=None,
+            moved_at=None,
+            summary="",
+            retired=0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ListState:
     """How far a list was read; times in seconds since 1970, None for never."""
 
@@ -65,11 +123,16 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The last cumulative values of a row: order total, how often it rose, clicks."""
+    """The last cumulative values of a row: order total, how often it rose, clicks.
+
+    `withheld`, `withheld_clicks`: what of them was from before the start horizon, and not sent.
+    """
 
     order_total: float = 0.0
     rises: int = 0
     clicks: int = 0
+    withheld: float = 0.0
+    withheld_clicks: int = 0
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from bridge.state.backfills import Backfills
 from bridge.state.contacts import Contacts
 from bridge.state.database import Database, open_database
 from bridge.state.event_counts import EventCounts
@@ -27,6 +28,7 @@ class Store:
         self.unsubscribes = Unsubscribes(database)
         self.outbox = Outbox(database)
         self.dead_letters = DeadLetters(database)
+        self.backfills = Backfills(database)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """All or nothing, on disk when it is left; see Database."""

@@ -44,7 +44,8 @@ def click_of(date: str | None = ACTIVITY, email: str | None = ZOE) -> wire.Click
 
 def remembered(look: Look, mapped: Mapped) -> Mapped:
     """The look goes on with what was found, as the mapper has it."""
-    for found in (mapped.derived.keys, mapped.planned.keys):
+    shares = (mapped.derived, mapped.planned)
+    for found in (*(one.keys for one in shares), *(one.withheld for one in shares)):
         for fingerprints in found.values():
             look.known.add(sorted_keys(heads(fingerprints)))
     return mapped

@@ -69,7 +69,8 @@ def mapped(look: Look, rules: ActivityRules, page: Any) -> Mapped:
     """What a page comes to; the look goes on with it, as the mapper has it."""
     clicks = isinstance(page, ClickPage)
     found = rules.map_clicks(page) if clicks else rules.map_activity(page)
-    for buckets in (found.derived.keys, found.planned.keys):
+    shares = (found.derived, found.planned)
+    for buckets in (*(one.keys for one in shares), *(one.withheld for one in shares)):
         for fingerprints in buckets.values():
             look.known.add(sorted_keys(heads(fingerprints)))
     return found

@@ -50,6 +50,14 @@ class Discovery:
 
         await self._ledger.write(work)
 
+    async def emails(self, list_id: int, oldest: Instant) -> list[Any]:
+        """Every email of a list: broadcast messages sent since `oldest`, all of the other kinds.
+
+        Each as `Messages.add` takes them.
+        """
+        found = await self._broadcasts(list_id, oldest, None, tests=True)
+        return found + await self._going_on(list_id)
+
     async def _broadcasts(
         self, list_id: int, oldest: Instant, lately: Instant | None, *, tests: bool
     ) -> list[Any]:

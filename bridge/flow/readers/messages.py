@@ -1,5 +1,6 @@
 """Reads a message: asks what Listrak counts of it, and reads what that calls for."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -24,7 +25,7 @@ from bridge.listrak.times import Instant, Zone
 from bridge.pacing import Urgency
 from bridge.segment import events
 from bridge.state.keys import KnownKeys
-from bridge.state.records import EventCount, Message, Position
+from bridge.state.records import EventCount, Message, Past, Position
 from bridge.telemetry import log
 from bridge.vocabulary import CLICKED, UNSUBSCRIBED
 
@@ -130,6 +131,16 @@ class MessageReader:
         self._comparison.forget(message)
         for remembered in (self._watchings, self._counts):
             remembered.pop(message.id, None)
+
+    def with_urgency(self, urgency: Urgency) -> "MessageReader":
+        """The same, whose whole looks go before others or after them."""
+        other = copy.copy(self)
+        other._unhurried = self._listrak.with_urgency(urgency)
+        return other
+
+    async def read_whole(self, look: Look, source: SourceList) -> None:
+        """All pages of a look that somebody else has begun."""
+        await self._read(look, source)
 
     async def flush(self) -> None:
         """Somebody waits for the looks that were read so far."""
@@ -244,7 +255,7 @@ class MessageReader:
         while more is not None:
             page = await listrak.activity(look.message.path, more, only=only, by=by, since=since)
             if page.rows and look.message.properties is None:
-                look.message = await self._take_over(look.message, source)
+                look.message = await self._take_over(look.message, source, look.past)
             if scan is not None:
                 look.survey.rows[scan.step.name] += len(page.rows)
             more = page.next_cursor
@@ -299,7 +310,7 @@ class MessageReader:
         await look.room()
         await self._pages.send(page)
 
-    async def _take_over(self, message: Message, source: SourceList) -> Message:
+    async def _take_over(self, message: Message, source: SourceList, past: Past | None) -> Message:
         """Fixes a message's text and date, the first time that rows of it are seen."""
         name: str | None = None
         sent_at = message.sent_at
@@ -323,9 +334,14 @@ class MessageReader:
                 "list_name": source.name,
             }
         )
-        await self._ledger.write(
-            lambda store: store.messages.take_over(message.id, properties, sent_at)
-        )
+        if past is not None:
+            await self._ledger.write(
+                lambda store: store.backfills.take_over(past.id, properties, sent_at)
+            )
+        else:
+            await self._ledger.write(
+                lambda store: store.messages.take_over(message.id, properties, sent_at)
+            )
         return replace(message, properties=properties, sent_at=sent_at)
 
     async def _campaign(self, list_id: int, campaign_id: int) -> str | None:

@@ -60,6 +60,9 @@ class ActivityRules:
         _add(draft, OPENED, opened)
         _add(draft, BOUNCED, bounced)
         _add(draft, SPAM, complained)
+        if look.past is not None:
+            # Unsubscribes are told by the contacts, which have no past.
+            return draft.mapped
         causes = draft.unknown(look.identity(_CAUSE), unsubscribed)
         for number, fingerprint in zip(*causes, strict=True):
             _cause(draft, number, fingerprint)
@@ -83,7 +86,7 @@ class ActivityRules:
         draft.mapped.known += len(draft.tracked) - len(numbers)
         dates = [rows[number].click_date for number in numbers]
         for number, fingerprint in draft.emit_dated(
-            CLICKED, numbers, fingerprints, dates, look.horizon
+            CLICKED, numbers, fingerprints, dates, own=True
         ):
             _click(draft, number, fingerprint)
         return draft.mapped
@@ -99,12 +102,11 @@ def _add(draft: Draft[wire.Activity], name: str, numbers: list[int]) -> None:
         closer = list(zip(new, fingerprints, strict=True))
     elif name is SENT:
         dates = [rows[number].send_date for number in new]
-        closer = draft.emit_dated(name, new, fingerprints, dates, look.horizon)
+        closer = draft.emit_dated(name, new, fingerprints, dates, own=True)
     else:
         # What a send's own date says is true at any look; an activity's only at the first.
         dates = [rows[number].activity_date for number in new]
-        horizon = "" if look.previous else look.horizon
-        closer = draft.emit_dated(name, new, fingerprints, dates, horizon)
+        closer = draft.emit_dated(name, new, fingerprints, dates, own=False)
     for number, fingerprint in closer:
         _flag(draft, name, number, fingerprint)
 
@@ -123,8 +125,8 @@ def _flag(draft: Draft[wire.Activity], name: str, number: int, fingerprint: Fing
     own = sent or look.message.sent_at if name is SENT else activity
     own = "" if name is SPAM else own
     happened = own or look.best_known(name, activity, sent)
-    early = happened < look.horizon and (name is SENT or not look.previous)
-    draft.remember(name, number, fingerprint, planned=not own)
+    early = look.is_early(name is SENT, happened)
+    draft.remember(name, number, fingerprint, planned=not own, early=early)
     draft.emit(name, number, fingerprint, happened, early=early, planned=not own)
 
 
@@ -151,8 +153,8 @@ def _click(draft: Draft[wire.Clicker], number: int, fingerprint: Fingerprint) ->
         draft.bury(CLICKED, number, fingerprint, f"its clickDate is no date: {error}")
         return
     happened = own or look.best_known(CLICKED, "", "")
-    early = happened < look.horizon and (bool(own) or not look.previous)
-    draft.remember(CLICKED, number, fingerprint, planned=not own)
+    early = look.is_early(bool(own), happened)
+    draft.remember(CLICKED, number, fingerprint, planned=not own, early=early)
     draft.emit(CLICKED, number, fingerprint, happened, early=early, planned=not own)
 
 

@@ -21,6 +21,10 @@ Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)
 Item = TypeVar("Item")
 
 
+def _between(least: Instant, instants: Sequence[Instant], bound: Instant) -> bool:
+    return not instants or (least <= min(instants) and max(instants) < bound)
+
+
 def _those(chosen: list[bool], items: list[Item]) -> list[Item]:
     return list(compress(items, chosen))
 
@@ -56,7 +60,9 @@ class Draft(Generic[Row]):
             for date, row in zip(dates, rows, strict=True)
         ]
         self.tracked = [
-            number for number, bucket in enumerate(self._buckets) if bucket >= look.floor
+            number
+            for number, bucket in enumerate(self._buckets)
+            if look.floor <= bucket < look.ceiling
         ]
         self.mapped.filtered += len(rows) - len(self.tracked)
 
@@ -78,12 +84,23 @@ class Draft(Generic[Row]):
         return [numbers[place] for place in new], [found[place] for place in new]
 
     def remember(
-        self, name: str, number: int, fingerprint: Fingerprint, *, planned: bool = False
+        self,
+        name: str,
+        number: int,
+        fingerprint: Fingerprint,
+        *,
+        planned: bool = False,
+        early: bool = False,
     ) -> None:
         """Known from now on: with the page's progress or, `planned`, before anything is sent."""
         share = self._share(planned)
-        share.keys[self._buckets[number]].append(fingerprint)
+        keys = share.withheld if early else share.keys
+        keys[self._buckets[number]].append(fingerprint)
         share.seen[name] += 1
+
+    def count_planned(self, name: str) -> None:
+        """One more was seen of what is not remembered by a key."""
+        self._share(True).seen[name] += 1
 
     def emit_dated(
         self,
@@ -91,9 +108,10 @@ class Draft(Generic[Row]):
         numbers: list[int],
         fingerprints: list[Fingerprint],
         dates: Sequence[str | None],
-        horizon: Instant,
+        *,
+        own: bool,
     ) -> list[tuple[int, Fingerprint]]:
-        """Events with dates of their own; what is from before `horizon` is filtered out.
+        """Events with dates in their rows, perhaps their `own`; what is early is filtered out.
 
         Returns what needs a closer look, one at a time; of that nothing is done yet.
         """
@@ -111,22 +129,36 @@ class Draft(Generic[Row]):
             closer = list(compress(zip(numbers, fingerprints, strict=True), odd))
             numbers, fingerprints = _those(usual, numbers), _those(usual, fingerprints)
             emails, instants = _those(usual, emails), _those(usual, instants)
+        look = self.look
+        dated = own or not look.previous
+        if dated and not _between(look.horizon, instants, look.before):
+            due = [look.horizon <= instant < look.before for instant in instants]
+            early = [not one for one in due]
+            kept = _those(early, fingerprints)
+            self._remember_all(name, _those(early, numbers), kept, early=True)
+            self._leave_out(name, len(kept))
+            numbers, fingerprints = _those(due, numbers), _those(due, fingerprints)
+            emails, instants = _those(due, emails), _those(due, instants)
         self._remember_all(name, numbers, fingerprints)
-        if min(instants, default=horizon) < horizon:
-            due = [instant >= horizon for instant in instants]
-            self._leave_out(name, due.count(False))
-            fingerprints, emails = _those(due, fingerprints), _those(due, emails)
-            instants = _those(due, instants)
         self._emit_all(name, fingerprints, emails, instants)
         return closer
 
-    def _remember_all(self, name: str, numbers: list[int], fingerprints: list[Fingerprint]) -> None:
+    def _remember_all(
+        self,
+        name: str,
+        numbers: list[int],
+        fingerprints: list[Fingerprint],
+        *,
+        early: bool = False,
+    ) -> None:
         if fingerprints and self.look.message.kind == "broadcast":
-            self.mapped.derived.keys[0] += fingerprints
-            self.mapped.derived.seen[name] += len(fingerprints)
+            share = self.mapped.derived
+            keys = share.withheld if early else share.keys
+            keys[0] += fingerprints
+            share.seen[name] += len(fingerprints)
             return
         for number, fingerprint in zip(numbers, fingerprints, strict=True):
-            self.remember(name, number, fingerprint)
+            self.remember(name, number, fingerprint, early=early)
 
     def _emit_all(
         self,
@@ -217,4 +249,5 @@ class Draft(Generic[Row]):
         self._share(planned).unsent[name] += number
 
     def _share(self, planned: bool) -> Share:
-        return self.mapped.planned if planned else self.mapped.derived
+        # What is looked up in the past comes out the same again: it need not be written down.
+        return self.mapped.planned if planned and not self.look.past else self.mapped.derived
