@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BENCHES := bench-throughput bench-details bench-growth bench-conditions
-.PHONY: help setup demo test check fix bench $(BENCHES) lock clean
+.PHONY: help setup demo test check fix bench $(BENCHES) simulation lock clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
@@ -13,6 +13,7 @@ help:
 	@echo "make fix     let the linter mend what it can"
 	@echo "make bench   what it can do, against a bare loop and what else there is (20 minutes);"
 	@echo "             or a part of it: bench-throughput, -details, -growth, -conditions"
+	@echo "make simulation  sixty days of a large retailer on a virtual clock: calls, rows, freshness"
 	@echo "make lock    resolve requirements.lock again"
 
 setup: $(READY)
@@ -49,6 +50,9 @@ bench: $(READY) $(BENCH_READY)
 
 $(BENCHES): bench-%: $(READY) $(BENCH_READY)
 	@cd scripts && ../$(VENV)/bin/python -m bench $*
+
+simulation: $(READY) $(BENCH_READY)
+	@cd scripts && ../$(VENV)/bin/python -m simulation
 
 lock: $(READY)
 	@scripts/lock

@@ -39,6 +39,7 @@ def cli() -> None:
       listrak-bridge preview       what would be sent; sends and stores nothing
       listrak-bridge run           the service itself
       listrak-bridge reconcile     Listrak's own numbers beside what arrived
+      listrak-bridge backfill      older history, once the service is there
     No account at hand? `listrak-bridge sandbox` emulates both servers.
     """
 

@@ -1,0 +1,88 @@
+"""The simulation: the bridge finds everything in it, and the alternatives' sums are right."""
+
+import math
+from pathlib import Path
+
+import pytest
+from simulation.bridge import live
+from simulation.listrak import Reading
+from simulation.population import DAY, HOUR, LINKS, NEVER, Send, people
+from simulation.report import Scale, costs, freshness, picture_of, state
+from simulation.strategies import WEEK, reread
+
+BEGIN = 1_780_272_000.0
+PAGE = 20
+
+
+def some(days: int = 3) -> list[Send]:
+    """A few people."""
+    return people(seed=3, begin=BEGIN, days=days, audience=150, talks=2)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("reading", ["filters", "refused"])
+async def test_the_bridge_finds_everything(tmp_path: Path, reading: Reading) -> None:
+    """Each event once, at a fraction of the rows; the tables can be made of it."""
+    sends = some()
+    result = await live(
+        "bridge",
+        sends,
+        tmp_path,
+        begin=BEGIN,
+        days=3,
+        page=PAGE,
+        seconds=0.5,
+        reading=reading,
+    )
+    assert not result.missing
+    assert result.freshness.found > 450
+    assert result.freshness.of("opened", 0, DAY) is not None
+    again = reread("again", sends, begin=BEGIN, days=3, window=WEEK, page=PAGE)
+    assert result.rows * 4 < again.rows
+    for table in (costs([result, again], Scale(5, 100, 3)), freshness([result]), state([result])):
+        assert table.row_count
+    assert picture_of([result], Scale(5, 100, 3))["bridge"]["rows"] > 1
+
+
+def test_the_alternatives_by_brute_force() -> None:
+    """Row by row and hour by hour the same comes out."""
+    days, window = 3, DAY
+    sends = some(days)
+    result = reread("again", sends, begin=BEGIN, days=days, window=window, page=PAGE)
+    rows = calls = found = missed = 0
+    for send in sends:
+        seen: set[tuple[str, int]] = set()
+        due: set[tuple[str, int]] = set()
+        for hour in range(1, days * 24 + 1):
+            now = BEGIN + hour * HOUR
+            if send.conversation:
+                shown = [at for at in send.sent if now - window < at <= now]
+            else:
+                shown = [at for at in send.sent if at <= now <= send.begins + window]
+            clicks = sum(at <= now for at in send.clicked)
+            read = bool(shown) or (send.conversation and any(at <= now for at in send.sent))
+            rows += len(shown) + (clicks if read else 0)
+            if shown:
+                calls += math.ceil(len(shown) / PAGE) + 1 + LINKS
+            for kind, (happened, sent) in send.sent_of.items():
+                for place, (at, sent_at) in enumerate(zip(happened, sent, strict=True)):
+                    if at >= BEGIN + days * DAY:
+                        continue
+                    due.add((kind, place))
+                    begins = sent_at if send.conversation else send.begins
+                    if at <= now <= begins + window:
+                        seen.add((kind, place))
+        found += len(seen)
+        missed += len(due - seen)
+    assert (result.rows, result.freshness.found, result.missed) == (rows, found, missed)
+    assert result.calls == calls
+
+
+def test_people() -> None:
+    """What follows from something comes after it, and all counters add up."""
+    for send in some():
+        assert ((send.opened >= send.sent) | (send.opened == NEVER)).all()
+        assert (send.clicked >= send.opened[send.clickers]).all()
+        assert (send.ordered[send.ordered < NEVER] >= send.sent[send.ordered < NEVER]).all()
+        assert send.revenue(BEGIN + 99 * DAY) == send.cents.sum()
+        assert send.counted("sent", BEGIN + 99 * DAY) == len(send.sent)
