@@ -3,10 +3,11 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from simulation.bridge import live
 from simulation.listrak import Reading
-from simulation.population import DAY, HOUR, LINKS, NEVER, Send, people
+from simulation.population import DAY, HOUR, LINKS, NEVER, Send, people, send_of
 from simulation.report import Scale, costs, freshness, picture_of, state
 from simulation.strategies import WEEK, reread
 
@@ -42,6 +43,42 @@ async def test_the_bridge_finds_everything(tmp_path: Path, reading: Reading) -> 
     for table in (costs([result, again], Scale(5, 100, 3)), freshness([result]), state([result])):
         assert table.row_count
     assert picture_of([result], Scale(5, 100, 3))["bridge"]["rows"] > 1
+
+
+@pytest.mark.anyio
+async def test_a_quiet_account_is_hardly_asked(tmp_path: Path) -> None:
+    """Messages of which nothing happens cost a call each in five minutes at the very most.
+
+    They are of all ages up to four weeks; without the younger ones, they cost less.
+    """
+    calls: list[int] = []
+    for number, youngest in enumerate((0, 2, 7)):
+        rng = np.random.default_rng(1)
+        sends = [
+            send_of(
+                rng,
+                place,
+                np.array([BEGIN - DAY * (youngest + (28 - youngest) * place / 100)]),
+                until=0,
+                conversation=False,
+            )
+            for place in range(100)
+        ]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        result = await live(
+            "bridge",
+            sends,
+            folder,
+            begin=BEGIN,
+            days=1,
+            page=5000,
+            seconds=0.2,
+            reading="filters",
+        )
+        calls.append(result.calls)
+    assert calls[0] <= 100 * DAY / (5 * 60)
+    assert sorted(calls, reverse=True) == calls
 
 
 def test_the_alternatives_by_brute_force() -> None:

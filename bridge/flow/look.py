@@ -99,8 +99,9 @@ class Look:
     @property
     def is_proof(self) -> bool:
         """Whether, once complete, it has shown that nothing is missing."""
-        outcome = self.survey.outcome
-        return self.survey.plan.whole or (outcome is not None and outcome.agrees)
+        survey, outcome = self.survey, self.survey.outcome
+        agrees = outcome is not None and outcome.agrees and not survey.undone
+        return survey.plan.whole or agrees
 
     def identity(self, event: str) -> str:
         """The head of the identity of all events of that name of this message."""

@@ -133,9 +133,11 @@ class Zone:
 
         In the hour before the clocks go back, later instants have earlier naive times.
         """
-        start = moment(text).astimezone(self._zone).replace(tzinfo=None)
-        later = (moment(text) + _HOUR).astimezone(self._zone).replace(tzinfo=None)
-        return f"{start - _HOUR if later <= start else start:%Y-%m-%dT%H:%M:%S}"
+        start = moment(text).astimezone(self._zone)
+        soon = (moment(text) + _HOUR).astimezone(self._zone)
+        none = timedelta(0)
+        back = max((start.utcoffset() or none) - (soon.utcoffset() or none), none)
+        return f"{start.replace(tzinfo=None) - back:%Y-%m-%dT%H:%M:%S}"
 
     def _plain_hour(self, text: str) -> str:
         """An hour in UTC. KeyError where it has two readings, or none that is simple."""

@@ -14,6 +14,7 @@ from bridge.state.keys import (
     LARGEST_MERGED,
     Keys,
     KnownKeys,
+    OnlyKeys,
     from_bytes,
     heads,
     merged,
@@ -76,6 +77,31 @@ def test_like_a_set(runs: list[list[int]], asked: list[int]) -> None:
             expected.append(place)
         seen.add(key)
     assert list(known.unknown(keys_of(asked))) == expected
+
+
+@given(RUNS, st.lists(KEYS, max_size=40))
+def test_unmerged(runs: list[list[int]], asked: list[int]) -> None:
+    """Runs that are not merged answer the same, and so they do once more are added."""
+    stored = [run_of(keys) for keys in runs]
+    unmerged, known = KnownKeys.unmerged(stored), KnownKeys(stored)
+    for _ in range(2):
+        assert list(unmerged.unknown(keys_of(asked))) == list(known.unknown(keys_of(asked)))
+        for one in (unmerged, known):
+            one.add(run_of(asked[:3]))
+
+
+@given(RUNS, st.lists(KEYS, max_size=40))
+def test_only(runs: list[list[int]], asked: list[int]) -> None:
+    """The other way round: only what is in the runs is unknown, until it was met once."""
+    only = OnlyKeys(map(run_of, runs))
+    left = {key for keys in runs for key in keys}
+    for page in (asked[:20], asked[20:]):
+        expected = [
+            place for place, key in enumerate(page) if key in left and key not in page[:place]
+        ]
+        assert list(only.unknown(keys_of(page))) == expected
+        only.add(run_of(page))
+        left -= set(page)
 
 
 @given(RUNS)

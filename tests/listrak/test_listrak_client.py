@@ -296,6 +296,31 @@ async def test_origins() -> None:
 # Resources
 
 
+async def test_filters() -> None:
+    """Scans name what they want; what isn't wanted is not asked for, as it may be refused."""
+    stand_in = StandIn(ok([]))
+    naive = "2026-05-10T08:00:00"
+    async with client_of(stand_in) as listrak:
+        await listrak.messages(5, naive)
+        await listrak.activity("L/1", wire.START, by="Send", since=naive)
+        await listrak.activity("L/1", wire.START, by="Activity", since=naive)
+        await listrak.activity("L/1", wire.START, only="bounce")
+        await listrak.clickers("L/1", 7, wire.START, since=naive)
+        await listrak.activity("L/1", wire.START)
+    paging = {"cursor", "count"}
+    assert [
+        {name: value for name, value in call.query.items() if name not in paging}
+        for call in stand_in.calls
+    ] == [
+        {"startDate": naive},
+        {"startDate": naive},
+        {"startDate": naive, "dateType": "Activity"},
+        {"activityType": "bounce"},
+        {"startDate": naive},
+        {},
+    ]
+
+
 async def test_contacts() -> None:
     """Contacts are asked for by state, and by date where only the recent ones are wanted."""
     stand_in = StandIn(ok([]))

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from bridge.state.keys import Keys, merged, sorted_keys
 from bridge.state.records import (
+    Backfill,
     Contact,
     DeadLetter,
     EventCount,
@@ -543,3 +544,57 @@ async def test_dead_letters(store: Store) -> None:
         (at, "Email Sent", "id 1", "because"),
         (at + 1, "Email Sent", "id 2", "because"),
     ]
+
+
+# Backfills
+
+
+async def test_backfills(store: Store) -> None:
+    """A list's history is covered further and further back, one backfill after the other."""
+    past = ("old", 0, "broadcast", 7, 0, 3, SENT_AT)
+    async with store.transaction():
+        assert await store.backfills.of(5) is None
+        assert not await store.backfills.begin(5, "2026-05", horizon="2026-05")
+        assert await store.backfills.begin(5, "2026-03", horizon="2026-05")
+        assert not await store.backfills.begin(5, "2026-01", horizon="2026-05"), "one at a time"
+        await store.backfills.queue(5, [past, ("withheld", 9, *past[2:])], left_out=4)
+    first = await store.backfills.next(5)
+    assert first is not None
+    assert (first.part, first.message.path, first.position) == ("old", "List/5/Message/7", [])
+    async with store.transaction():
+        await store.backfills.take_over(first.id, "{}", "then")
+        await store.backfills.take_over(first.id, "never again", "later")
+        await store.backfills.move(first, ["clicks", 8, "c"], 30)
+    moved = await store.backfills.next(5)
+    assert moved is not None
+    assert (moved.properties, moved.sent_at, moved.position) == ("{}", "then", ["clicks", 8, "c"])
+    async with store.transaction():
+        await store.backfills.complete(moved)
+    second = await store.backfills.next(5)
+    assert second is not None
+    assert (second.part, second.tracked) == ("withheld", 9)
+    async with store.transaction():
+        await store.backfills.complete(second)
+        await store.backfills.finish(5)
+    found = await store.backfills.of(5)
+    assert found == Backfill(5, "2026-03", "2026-05", 1, 1, 4, 2, 30, 0)
+    async with store.transaction():
+        assert not await store.backfills.begin(5, "2026-04", horizon="2026-05"), "covered"
+        assert await store.backfills.begin(5, "2026-01", horizon="2026-05")
+    again = await store.backfills.of(5)
+    assert again is not None
+    assert (again.since, again.before, again.finished) == ("2026-01", "2026-03", 0)
+
+
+async def test_what_was_withheld_stays_apart(store: Store) -> None:
+    """Runs of what was withheld are known like others, and never merged with them."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        for number in range(6):
+            await store.looks.add_run(message.id, 0, run_of(number), withheld=number % 2 == 1)
+        await store.looks.begin(message.id, NOW, "")
+        await store.looks.complete(message.id, 0, found=True)
+    assert merged(await store.looks.runs(message.id)).tolist() == [0, 1, 2, 3, 4, 5]
+    withheld = await store.looks.runs(message.id, withheld=True)
+    assert merged(withheld).tolist() == [1, 3, 5]
+    assert len(withheld) < 3
