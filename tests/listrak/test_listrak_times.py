@@ -280,14 +280,14 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 @given(
-    st.datetimes(datetime(2025, 1, 1), datetime(2027, 12, 31)),
+    st.integers(1_735_689_600, 1_830_297_600),
     st.timedeltas(timedelta(0), timedelta(hours=3)),
     st.sampled_from(["America/New_York", "UTC", "Australia/Lord_Howe"]),
 )
-def test_a_span_leaves_nothing_out(start: datetime, later: timedelta, name: str) -> None:
+def test_a_span_leaves_nothing_out(start: int, later: timedelta, name: str) -> None:
     """What follows an instant is not before it in naive time either, and little else is."""
     zone = Zone(ZoneInfo(name))
-    begin = start.replace(tzinfo=UTC)
+    begin = datetime.fromtimestamp(start, UTC)
     plain, naive = zone.naive(times.instant(begin)), zone.naive_from(times.instant(begin))
     assert naive <= zone.naive(times.instant(begin + later))
     reach = datetime.fromisoformat(plain) - datetime.fromisoformat(naive)
@@ -295,7 +295,7 @@ def test_a_span_leaves_nothing_out(start: datetime, later: timedelta, name: str)
 
 
 def test_the_hour_before_the_clocks_go_back() -> None:
-    """On 1 November 2026 half past one comes twice; the first time, a span begins an hour before."""
+    """On 1 November 2026 half past one comes twice; the first time, a span begins earlier."""
     zone = Zone(ZoneInfo("America/New_York"))
     assert zone.naive_from("2026-11-01T05:30:00.000Z") == "2026-11-01T00:30:00"
     assert zone.naive_from("2026-11-01T06:30:00.000Z") == "2026-11-01T01:30:00"
