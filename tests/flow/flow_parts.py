@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.flow.look import Look
 from bridge.flow.page import Parcel
-from bridge.flow.scans.plan import Case, Plan
+from bridge.flow.scans.case import Case, Plan
 from bridge.flow.scans.survey import Survey
 from bridge.flow.scans.trust import Trust
 from bridge.flow.scans.watch import Watching

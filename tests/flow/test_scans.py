@@ -12,7 +12,9 @@ from flow_parts import case_of, message_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.flow.scans.plan import Case, Plan, Scan, learn, plan
+from bridge.flow.scans.case import Case, Plan, Scan
+from bridge.flow.scans.outcome import learn
+from bridge.flow.scans.plan import plan
 from bridge.flow.scans.step import DAY, HOUR, LADDERS, MINUTE
 from bridge.flow.scans.survey import Survey
 from bridge.flow.scans.trust import MOST_MISSES, Trust

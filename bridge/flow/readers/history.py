@@ -10,7 +10,7 @@ from bridge.flow.look import NO_BUCKET, Look, floor_of
 from bridge.flow.page import Flush, Page
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.messages import MessageReader
-from bridge.flow.scans.plan import Case, Plan
+from bridge.flow.scans.case import Case, Plan
 from bridge.flow.scans.survey import Survey
 from bridge.flow.scans.trust import Trust
 from bridge.flow.scans.watch import Watching

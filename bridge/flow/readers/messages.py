@@ -14,7 +14,9 @@ from bridge.flow.look import Look, floor_of
 from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage, Page
 from bridge.flow.readers.restart import read_from
 from bridge.flow.reconciliation import Comparison, counted_of, seen_of
-from bridge.flow.scans.plan import Case, Plan, Scan, learn, plan
+from bridge.flow.scans.case import Case, Plan, Scan
+from bridge.flow.scans.outcome import learn
+from bridge.flow.scans.plan import plan
 from bridge.flow.scans.survey import Survey
 from bridge.flow.scans.trust import Trust
 from bridge.flow.scans.watch import LATE, Watching, watching_of

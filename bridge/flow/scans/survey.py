@@ -3,7 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bridge.flow.scans.plan import Case, Outcome, Plan, settle
+from bridge.flow.scans.case import Case, Plan
+from bridge.flow.scans.outcome import Outcome, settle
 from bridge.flow.scans.watch import Numbers
 
 
