@@ -60,7 +60,6 @@ LAYERS = [
     ["bridge.flow.rules.totals"],
     ["bridge.flow.rules.activity", "bridge.flow.rules.contacts"],
     ["bridge.flow.ledger"],
-    ["bridge.flow.readers"],
     ["bridge.flow.readers.restart"],
     [
         "bridge.flow.readers.discovery",
@@ -69,7 +68,9 @@ LAYERS = [
         "bridge.flow.readers.held",
     ],
     ["bridge.flow.readers.history"],
-    ["bridge.flow.poller", "bridge.flow.mapper", "bridge.flow.sender"],
+    ["bridge.flow.readers"],
+    ["bridge.flow.requests"],
+    ["bridge.flow.poller", "bridge.flow.catch_up", "bridge.flow.mapper", "bridge.flow.sender"],
     ["bridge.flow.pipeline"],
     ["bridge.status", "bridge.supervisor"],
     ["bridge.service"],

@@ -8,10 +8,12 @@ import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from anyio.streams.memory import MemoryObjectSendStream
 
+from bridge.flow.catch_up import CatchUp
 from bridge.flow.ledger import Ledger
 from bridge.flow.mapper import Mapper
 from bridge.flow.page import Page, Parcel
 from bridge.flow.poller import Poller
+from bridge.flow.readers import Readers
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
@@ -80,17 +82,17 @@ class Pipeline:
 
     async def run(self, stop: anyio.Event) -> None:
         """Polls until `stop`, then lets what was read arrive."""
-        await self._run(Poller.run, stop)
+        await self._run(lambda readers: self._poller(readers).run(), stop)
 
     async def catch_up(self, stop: anyio.Event) -> None:
         """Once through everything that exists now, or until `stop`."""
-        await self._run(Poller.catch_up, stop)
+        await self._run(lambda readers: self._catch_up(readers).everything(), stop)
 
     async def backfill(self, stop: anyio.Event) -> None:
         """Nothing but the backfills that were asked for, to their end, or until `stop`."""
-        await self._run(Poller.backfill, stop)
+        await self._run(lambda readers: self._catch_up(readers).history(), stop)
 
-    async def _run(self, poll: Callable[[Poller], Awaitable[None]], stop: anyio.Event) -> None:
+    async def _run(self, read: Callable[[Readers], Awaitable[None]], stop: anyio.Event) -> None:
         pacing = self._pacing
         page_in, page_out = anyio.create_memory_object_stream[Page](
             # Each reader holds a page as well; the mapper has one, made into a parcel, while the
@@ -110,34 +112,47 @@ class Pipeline:
             actors.start_soon(self._make_sender().run, parcel_out)
             actors.start_soon(mapper.run, page_out, parcel_in)
             async with page_in:
-                await unless(stop, lambda: poll(self._poller(page_in)))
+                await unless(stop, lambda: read(self._readers(page_in)))
 
-    def _poller(self, pages: ObjectSendStream[Page]) -> Poller:
-        pacing = self._pacing
-        span: Any = {"horizon": self._horizon, "track": pacing.track}
-        discovery = Discovery(self._listrak, self._ledger, self._zone, **span)
+    def _readers(self, pages: ObjectSendStream[Page]) -> Readers:
+        span: Any = {"horizon": self._horizon, "track": self._pacing.track}
+        source = (self._listrak, self._ledger, self._zone)
+        discovery = Discovery(*source, **span)
         messages = MessageReader(
-            self._listrak,
-            self._ledger,
-            self._zone,
+            *source,
             pages,
             wanted=self._wanted,
             comparison=Comparison(self._metrics),
             **span,
         )
-        return Poller(
+        return Readers(
             discovery,
             messages,
-            ContactReader(self._listrak, self._ledger, self._zone, pages, horizon=self._horizon),
+            ContactReader(*source, pages, horizon=self._horizon),
             HeldReader(self._ledger, pages),
             HistoryReader(self._listrak, self._ledger, discovery, messages, pages, **span),
+        )
+
+    def _poller(self, readers: Readers) -> Poller:
+        return Poller(
+            readers,
             self._ledger,
             self._metrics,
             self._sources,
             self._listrak.clock,
-            poll_interval=pacing.poll_interval,
-            concurrency=pacing.poll_concurrency,
-            track=pacing.track,
+            poll_interval=self._pacing.poll_interval,
+            concurrency=self._pacing.poll_concurrency,
+            track=self._pacing.track,
+        )
+
+    def _catch_up(self, readers: Readers) -> CatchUp:
+        return CatchUp(
+            readers,
+            self._ledger,
+            self._sources,
+            self._listrak.clock,
+            concurrency=self._pacing.poll_concurrency,
+            track=self._pacing.track,
         )
 
 

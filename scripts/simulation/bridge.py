@@ -260,8 +260,7 @@ async def _poll(
             await ledger.flush()
             message = await store.messages.get(task)
             if over and look.is_proof:
-                await ledger.write(lambda store, row=message.id: store.messages.retire(row))  # type: ignore[misc]
-                reader.forget(message)
+                await reader.retire(message)
                 agenda.drop(task)
                 continue
         delay = scheduler.check_delay(message, clock.time, MINUTE)

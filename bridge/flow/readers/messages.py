@@ -128,8 +128,9 @@ class MessageReader:
             self._trust_saved = text
             self._ledger.later(lambda store: store.note(TRUST, text))
 
-    def forget(self, message: Message) -> None:
-        """A message that is no longer tracked."""
+    async def retire(self, message: Message) -> None:
+        """Forgets a message of which nothing counts any more."""
+        await self._ledger.write(lambda store: store.messages.retire(message.id))
         self._comparison.forget(message)
         for remembered in (self._watchings, self._counts):
             remembered.pop(message.id, None)
