@@ -128,6 +128,12 @@ class Look:
             self.moved = anyio.Event()
             await self.moved.wait()
 
+    async def idle(self) -> None:
+        """Waits until nothing of it is on its way."""
+        while self.pages.open:
+            self.moved = anyio.Event()
+            await self.moved.wait()
+
 
 def bucket_of(day: str, remembered: dict[str, int]) -> int:
     """The week of a day as YYYY-MM-DD; NO_DATE for what isn't one."""

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from anyio.abc import ObjectSendStream
 
-from bridge.errors import MissingError, RefusedError
+from bridge.errors import BridgeError, MissingError, RefusedError
 from bridge.flow.ledger import Ledger
 from bridge.flow.look import Look, floor_of
 from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage, Page
@@ -104,7 +104,14 @@ class MessageReader:
         if chosen.whole and begun is None:
             await self._ledger.write(lambda store: store.looks.begin(message.id, started, text))
         look = await self._look(Survey(case, chosen), position, text)
-        await self._read(look, source)
+        try:
+            await self._read(look, source)
+        except BridgeError:
+            # What is on its way must be known before the message is read again.
+            await look.idle()
+            await self._ledger.flush()
+            self._counts.pop(message.id, None)
+            raise
         return look
 
     def knows_causes(self, message: int, at: float) -> bool:
