@@ -63,11 +63,11 @@ LAYERS = [
     ["bridge.flow.readers.restart"],
     [
         "bridge.flow.readers.discovery",
-        "bridge.flow.readers.messages",
+        "bridge.flow.readers.rows",
         "bridge.flow.readers.contacts",
         "bridge.flow.readers.held",
     ],
-    ["bridge.flow.readers.history"],
+    ["bridge.flow.readers.messages", "bridge.flow.readers.history"],
     ["bridge.flow.readers"],
     ["bridge.flow.requests"],
     ["bridge.flow.poller", "bridge.flow.catch_up", "bridge.flow.mapper", "bridge.flow.sender"],

@@ -19,6 +19,7 @@ from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.held import HeldReader
 from bridge.flow.readers.history import HistoryReader
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.rows import RowReader
 from bridge.flow.reconciliation import Comparison
 from bridge.flow.rules.activity import ActivityRules
 from bridge.flow.rules.contacts import ContactRules
@@ -118,19 +119,20 @@ class Pipeline:
         span: Any = {"horizon": self._horizon, "track": self._pacing.track}
         source = (self._listrak, self._ledger, self._zone)
         discovery = Discovery(*source, **span)
-        messages = MessageReader(
-            *source,
-            pages,
-            wanted=self._wanted,
-            comparison=Comparison(self._metrics),
-            **span,
-        )
+        rows = RowReader(*source, pages, wanted=self._wanted)
         return Readers(
             discovery,
-            messages,
+            MessageReader(
+                self._listrak,
+                self._ledger,
+                rows,
+                wanted=self._wanted,
+                comparison=Comparison(self._metrics),
+                **span,
+            ),
             ContactReader(*source, pages, horizon=self._horizon),
             HeldReader(self._ledger, pages),
-            HistoryReader(self._listrak, self._ledger, discovery, messages, pages, **span),
+            HistoryReader(self._listrak, self._ledger, discovery, rows, **span),
         )
 
     def _poller(self, readers: Readers) -> Poller:

@@ -22,6 +22,7 @@ from bridge.flow.ledger import Ledger, Work
 from bridge.flow.mapper import Mapper
 from bridge.flow.page import Page, Parcel
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.rows import RowReader
 from bridge.flow.reconciliation import Comparison
 from bridge.flow.rules.activity import ActivityRules
 from bridge.flow.rules.contacts import ContactRules
@@ -191,8 +192,7 @@ async def live(
     reader = MessageReader(
         listrak,
         ledger,
-        zone,
-        page_in,
+        RowReader(listrak, ledger, zone, page_in, wanted=wanted),
         horizon=horizon,
         track=TRACK,
         wanted=wanted,

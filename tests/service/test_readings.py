@@ -6,20 +6,22 @@ which takes a quarter of an hour.
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations, product
 from typing import Any
 
 import pytest
-from rig import retailer
+from rig import START, Rig, retailer
 
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.switches import Switches
 
 pytestmark = pytest.mark.anyio
 
+SINCE = START - timedelta(days=5)
 LATE = 300.0
 FAST = 20_000.0
 """Seconds of the world's time in one of the clock's: a day in 4 s."""
@@ -71,6 +73,24 @@ def test_all_pairs_are_covered() -> None:
     assert len({(one.conversation_dates, one.rows_late) for one in FEW}) == 8
 
 
+@asynccontextmanager
+async def living(rig_of: Any, switches: Switches) -> AsyncIterator[tuple[Rig, Any]]:
+    """A service that has polled for most of a retailer's day."""
+    world = retailer(contacts=20, days=2, seed=11)
+    clock = Clock(world.now, speed=FAST)
+    async with rig_of(
+        world=world,
+        clock=clock,
+        switches=replace(switches),
+        BRIDGE_SINCE=SINCE.isoformat(),
+        BRIDGE_POLL_INTERVAL="0.05",
+    ) as rig:
+        process = await rig.start("run")
+        lived = world.now + timedelta(hours=16)
+        await rig.until(lambda: clock.now > lived)
+        yield rig, process
+
+
 @pytest.mark.parametrize(
     "switches",
     COMBINATIONS,
@@ -78,26 +98,14 @@ def test_all_pairs_are_covered() -> None:
 )
 async def test_exact_under_every_reading(rig_of: Any, switches: Switches) -> None:
     """The service polls while a retailer lives; what it left open is caught up with at the end."""
-    world = retailer(contacts=20, days=2, seed=11)
-    since = world.now - timedelta(days=5)
-    clock = Clock(world.now, speed=FAST)
-    async with rig_of(
-        world=world,
-        clock=clock,
-        switches=replace(switches),
-        BRIDGE_SINCE=since.isoformat(),
-        BRIDGE_POLL_INTERVAL="0.05",
-    ) as rig:
-        process = await rig.start("run")
-        target = world.now + timedelta(hours=16)
-        await rig.until(lambda: clock.now > target)
-        clock.freeze()
+    async with living(rig_of, switches) as (rig, process):
+        rig.clock.freeze()
         process.terminate()
         assert await process.wait() == 0
-        clock.advance(timedelta(seconds=2 * LATE))
+        rig.clock.advance(timedelta(seconds=2 * LATE))
         done = await rig.run("run", "--once")
         assert done.code == 0, done.err
-        verdict = rig.verdict(since, slack=timedelta(seconds=2 * LATE))
+        verdict = rig.verdict(SINCE, slack=timedelta(seconds=2 * LATE))
         assert verdict.ok, verdict
         assert not rig.complaints()
 
@@ -113,26 +121,14 @@ async def test_exact_under_every_reading(rig_of: Any, switches: Switches) -> Non
 )
 async def test_the_service_finds_everything_by_itself(rig_of: Any, switches: Switches) -> None:
     """Within a day of the last event, without a catch-up that reads everything again."""
-    world = retailer(contacts=20, days=2, seed=11)
-    since = world.now - timedelta(days=5)
-    clock = Clock(world.now, speed=FAST)
-    async with rig_of(
-        world=world,
-        clock=clock,
-        switches=switches,
-        BRIDGE_SINCE=since.isoformat(),
-        BRIDGE_POLL_INTERVAL="0.05",
-    ) as rig:
-        await rig.start("run")
-        lively = world.now + timedelta(hours=15)
-        await rig.until(lambda: world.now > lively)
-        world.rest()
-        end = clock.now + timedelta(hours=30)
-        await rig.until(lambda: clock.now > end)
+    async with living(rig_of, switches) as (rig, _):
+        rig.world.rest()
+        end = rig.clock.now + timedelta(hours=30)
+        await rig.until(lambda: rig.clock.now > end)
 
         # A poll takes a quarter of an hour of the world's time: what is best known is that exact.
         def judged() -> Any:
-            return rig.verdict(since, slack=timedelta(hours=1), strict_cause=False)
+            return rig.verdict(SINCE, slack=timedelta(hours=1), strict_cause=False)
 
         await rig.until(lambda: judged().ok, within=20)
         assert not rig.complaints()

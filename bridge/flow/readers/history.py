@@ -2,14 +2,11 @@
 
 from typing import Any
 
-from anyio.abc import ObjectSendStream
-
 from bridge.errors import MissingError
 from bridge.flow.ledger import Ledger
 from bridge.flow.look import NO_BUCKET, Look, floor_of
-from bridge.flow.page import Flush, Page
 from bridge.flow.readers.discovery import Discovery
-from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.rows import RowReader
 from bridge.flow.scans.case import Case, Plan
 from bridge.flow.scans.survey import Survey
 from bridge.flow.scans.trust import Trust
@@ -37,8 +34,7 @@ class HistoryReader:
         listrak: Listrak,
         ledger: Ledger,
         discovery: Discovery,
-        messages: MessageReader,
-        pages: ObjectSendStream[Page],
+        rows: RowReader,
         *,
         horizon: Instant,
         track: float,
@@ -46,8 +42,7 @@ class HistoryReader:
         self._clock = listrak.clock
         self._ledger = ledger
         self._discovery = discovery
-        self._messages = messages.with_urgency(Urgency.HISTORY)
-        self._pages = pages
+        self._rows = rows.with_urgency(Urgency.HISTORY)
         self._horizon = horizon
         self._track = track
 
@@ -80,12 +75,12 @@ class HistoryReader:
             return False
         look = await self._look(past, backfill)
         try:
-            await self._messages.read_whole(look, source)
+            await self._rows.read(look, source)
         except MissingError as error:
             log.info("message.missing", message=look.message.path, reason=str(error))
             await self._ledger.write(lambda store: store.backfills.complete(past))
             return True
-        await self._pages.send(Flush())
+        await self._rows.flush()
         await look.completed.wait()
         return True
 
