@@ -28,10 +28,11 @@ from simulation.strategies import MONTH, WEEK, Result, reread
 BEGIN = 1_780_272_000.0  # 1 June 2026, midnight UTC
 CONTACTS, LISTS, TALKS, PAGE, BUDGET = 2_000_000, 5, 40, 5000, 5.0
 SCRIPTS = Path(__file__).parents[1]
+# What activityType may do: filter rows, as is likely, or nothing, or it is refused.
 READINGS: dict[str, Reading] = {
-    "bridge, activityType filters": "filters",
-    "bridge, activityType ignored": "ignored",
-    "bridge, activityType refused": "refused",
+    "bridge: filters": "filters",
+    "bridge: ignored": "ignored",
+    "bridge: refused": "refused",
 }
 
 
@@ -70,7 +71,7 @@ def main(days: int, scale: int, seed: int, out: Path) -> None:
 
             results.append(anyio.run(run))
             console.print(f"{name}: {results[-1].seconds:,.0f} s")
-    for name, window in (("7 days again, hourly", WEEK), ("30 days again, hourly", MONTH)):
+    for name, window in (("7 days, hourly", WEEK), ("30 days, hourly", MONTH)):
         results.append(reread(name, sends, begin=BEGIN, days=days, window=window, page=page))
     how = Scale(LISTS, scale, days)
     for table in (costs(results, how), freshness(results), state(results)):

@@ -1,7 +1,7 @@
 """Draws what the strategies cost and how soon they see things.
 
 Run with the environment of the benchmark's peers, which has matplotlib. Standard input is a JSON
-object: strategy -> rows (per new event), opens and orders (p95 in hours).
+object: strategy -> rows (per new event), opens (p95 in minutes) and orders (in hours).
 
     python -m simulation.picture FILE.png < FIGURES
 """
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 BAR, OWN_BAR = "#9aa5b1", "#1f7a8c"
 PANELS = {
     "rows": "rows read per new event",
-    "opens": "hours until 95 % of first-day opens are seen",
+    "opens": "minutes until 95 % of first-day opens are seen",
     "orders": "hours until 95 % of orders are seen",
 }
 
@@ -27,11 +27,13 @@ def draw(figures: dict[str, dict[str, float]], file: str) -> None:
         values = [figures[name][key] for name in names]
         colours = [OWN_BAR if name.startswith("bridge") else BAR for name in names]
         bars = axes.barh(names, values, color=colours)
-        axes.bar_label(bars, [f"{value:,.2g}" for value in values], padding=4)
+        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=4)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_xlabel(title)
         axes.margins(x=0.25)
-        axes.invert_yaxis() if key == "rows" else None
+        if key == "rows":
+            axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, dpi=150)
 

@@ -96,14 +96,14 @@ def span(seconds: float) -> str:
 
 
 def picture_of(results: list[Result], scale: Scale) -> dict[str, dict[str, float]]:
-    """By strategy: rows per new event, and p95 in hours of opens in the first day and of orders."""
+    """By strategy: rows per new event; p95 of opens in the first day (minutes), of orders (hours)."""
     found: dict[str, dict[str, float]] = {}
     for result in results:
         opens = result.freshness.of("opened", 0, DAY)
         orders = result.freshness.of("ordered", 0, 1e12)
         found[result.name] = {
             "rows": scale.rows(result) / max(1, scale.events(result)),
-            "opens": opens[1] / HOUR if opens else 0.0,
+            "opens": opens[1] / MINUTE if opens else 0.0,
             "orders": orders[1] / HOUR if orders else 0.0,
         }
     return found
