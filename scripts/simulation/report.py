@@ -96,7 +96,7 @@ def span(seconds: float) -> str:
 
 
 def picture_of(results: list[Result], scale: Scale) -> dict[str, dict[str, float]]:
-    """By strategy: rows per new event; p95 of opens in the first day (minutes), of orders (hours)."""
+    """By strategy: rows per new event; p95 of first-day opens (minutes) and of orders (hours)."""
     found: dict[str, dict[str, float]] = {}
     for result in results:
         opens = result.freshness.of("opened", 0, DAY)
