@@ -26,7 +26,7 @@ class Outcome:
     """What is known after a look.
 
     `agrees`: whether all that Listrak counted was seen. `unshown`: by event, what it counts and
-    never shows, where that was found out by this look.
+    never shows (below 0 where it shows more), where that was found out by this look.
     """
 
     watching: Watching
@@ -60,7 +60,7 @@ def settle(case: Case, done: Plan, rows: Mapping[str, int], seen: Numbers) -> Ou
         if TRACKED in names and event == CLICKED and case.message.kind != "transactional":
             numbers = [number for number in numbers if ladder[number].name in names]
         if numbers:
-            _settle_event(case, done, rows, seen, outcome, event, max(numbers))
+            _settle_event(case, done, rows, seen, outcome, event, numbers)
     return outcome
 
 
@@ -71,10 +71,12 @@ def _settle_event(
     seen: Numbers,
     outcome: Outcome,
     event: str,
-    top: int,
+    numbers: list[int],
 ) -> None:
+    """What follows for one event, of whose ladder the steps with those numbers were done."""
     watch = outcome.watching.watch(event)
     ladder = LADDERS[case.message.kind][event]
+    top = max(numbers)
     found = seen.get(event, 0) - case.seen.get(event, 0)
     first = case.message.looked_at is None
     if not first:
@@ -82,14 +84,15 @@ def _settle_event(
     counted = case.counted.get(event)
     lack = 0.0 if counted is None else watch.lacking(counted, seen.get(event, 0))
     watch.counted = -1.0 if counted is None else counted
-    for number in range(top + 1):
+    for number in numbers:
         attempt = watch.attempt(number)
         attempt.at = case.now
         attempt.left = max(lack, 0.0)
         attempt.rows = rows.get(ladder[number].name, attempt.rows)
         attempt.misses = attempt.misses + 1 if lack > 0 and found < EXACT else 0
     if counted is None:
-        watch.proven_at = case.now
+        if any(ladder[number].recent or not ladder[number].only for number in numbers):
+            watch.proven_at = case.now
         if done.whole or ladder[top].only or ladder[top].name == TRACKED:
             watch.agreed_at = case.now
         return
@@ -99,6 +102,8 @@ def _settle_event(
             lack = 0.0
         if not first and (lack == 0.0 or case.last):
             outcome.unshown[event] = watch.base + lack
+    if lack < 0 and done.whole and case.last:
+        outcome.unshown[event] = lack
     if lack > 0:
         watch.mark(case.now, counted, seen.get(event, 0), whole=done.whole)
     else:
