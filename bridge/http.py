@@ -35,17 +35,16 @@ class Answer:
 class Http:
     """A client session that is made anew now and then. Redirects are answers, not followed.
 
-    `on_date` is told the Date header of every answer.
+    How many requests are under way at once is up to who makes them: there are as many connections,
+    so none waits behind those that hang. `on_date` is told the Date header of every answer.
     """
 
     def __init__(
         self,
         *,
-        connections: int,
         timeout: float = 60.0,
         on_date: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._connections = connections
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
         self._born = 0.0
@@ -109,7 +108,7 @@ class Http:
         if self._session is None:
             self._born = time.monotonic()
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ttl_dns_cache=300),
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30),
                 headers={"User-Agent": f"{NAME}/{VERSION}"},
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from itertools import count
@@ -64,29 +65,49 @@ class Turns(Generic[Item]):
     """Who is next: the most urgent, in the order they came, and now and then who waits longest."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, tuple[Urgency, Item]] = {}
+        self._lines: dict[Urgency, OrderedDict[int, Item]] = {
+            urgency: OrderedDict() for urgency in Urgency
+        }
         self._numbers = count()
         self._taken = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(map(len, self._lines.values()))
 
     def put(self, urgency: Urgency, item: Item) -> int:
         """One more who waits; returns its number."""
         number = next(self._numbers)
-        self._waiting[number] = (urgency, item)
+        self._lines[urgency][number] = item
         return number
 
     def leave(self, number: int) -> None:
         """One who waits no longer, if it still does."""
-        self._waiting.pop(number, None)
+        for line in self._lines.values():
+            line.pop(number, None)
+
+    def first(self) -> Item | None:
+        """Who is the first of the most urgent, None if nobody waits."""
+        return next((item for line in self._lines.values() for item in line.values()), None)
 
     def take(self) -> Item:
-        """Who is next. Raises ValueError if nobody waits."""
+        """Who is next. Raises LookupError if nobody waits."""
         self._taken += 1
-        longest = self._taken % EVERY_OTHER == 0
-        number = min(self._waiting, key=lambda one: (not longest and self._waiting[one][0], one))
-        return self._waiting.pop(number)[1]
+        lines = [line for line in self._lines.values() if line]
+        line = min(lines, key=_first) if lines and self._taken % EVERY_OTHER == 0 else lines[0]
+        return line.popitem(last=False)[1]
+
+
+def _first(line: OrderedDict[int, Item]) -> int:
+    """The number of who is first in a line."""
+    return next(iter(line))
+
+
+class _Call:
+    """One who waits until a call may be made."""
+
+    def __init__(self) -> None:
+        self.allowed = False
+        self.woken = anyio.Event()
 
 
 class Pace:
@@ -101,26 +122,53 @@ class Pace:
         self._on_change = on_change
         self._rate = Rate(ceiling)
         self._changed_at = -math.inf
-        self._turns: Turns[anyio.Event] = Turns()
-        self._gate = anyio.Lock()
+        self._silent_until = -math.inf
+        self._turns: Turns[_Call] = Turns()
+        # Who minds the rate: everybody else just waits to be called.
+        self._keeper: _Call | None = None
+        # Whether a call that may be made is still to be made by somebody.
+        self._open = False
 
     async def take(self, urgency: Urgency = Urgency.FRESH) -> None:
         """Waits until a call may be made."""
         if self._per_second < self._ceiling and self._unchanged_for(RECOVERY):
             self._change(min(self._per_second * 2, self._ceiling))
-        if not self._ceiling:
-            return
-        mine = anyio.Event()
+        mine = _Call()
         number = self._turns.put(urgency, mine)
         try:
-            while not mine.is_set():
-                async with self._gate:
-                    if not mine.is_set():
-                        # Whoever waits here waits for the next in turn, who may be another.
-                        await self._rate.take()
-                        self._turns.take().set()
+            if self._keeper is None:
+                self._keeper = mine
+            else:
+                await mine.woken.wait()
+            while not mine.allowed:
+                await self._next()
+                called = self._turns.take()
+                called.allowed = True
+                called.woken.set()
+        except BaseException:
+            # Whoever gives up leaves the call that it was allowed to others.
+            self._open = self._open or mine.allowed
+            raise
         finally:
             self._turns.leave(number)
+            if self._keeper is mine:
+                self._keeper = self._turns.first()
+                if self._keeper is not None:
+                    self._keeper.woken.set()
+
+    async def _next(self) -> None:
+        """Waits until one more call may be made, by whoever is next by then."""
+        if not self._open:
+            await self._rate.take()
+            self._open = True
+        while (silence := self._silent_until - anyio.current_time()) > 0:
+            await anyio.sleep(silence)
+        self._open = False
+
+    def silent(self, seconds: float) -> None:
+        """The server doesn't want to be called for so long, or for `LONGEST_WAIT`."""
+        until = anyio.current_time() + min(seconds, LONGEST_WAIT)
+        self._silent_until = max(self._silent_until, until)
 
     def strained(self) -> None:
         """The server asked for less, or took very long: calls are made half as often for a while.

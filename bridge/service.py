@@ -54,7 +54,7 @@ class Outlets:
 async def listrak_client(settings: Settings, metrics: Metrics) -> AsyncIterator[Listrak]:
     """A client of Listrak; nothing is asked yet."""
     clock = SourceClock()
-    async with Http(connections=settings.poll_concurrency + 1, on_date=clock.observe) as http:
+    async with Http(on_date=clock.observe) as http:
         auth = Auth(
             http,
             url=settings.listrak_token_url,
@@ -77,7 +77,7 @@ async def connect(settings: Settings, metrics: Metrics) -> AsyncIterator[Outlets
     """Clients of both servers; nothing is asked yet."""
     async with (
         listrak_client(settings, metrics) as listrak,
-        Http(connections=settings.send_concurrency) as sink,
+        Http() as sink,
     ):
         segment = Segment(
             sink, metrics, base=settings.segment_api_url, write_key=settings.segment_write_key

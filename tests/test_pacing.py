@@ -168,27 +168,28 @@ def test_nobody_starves() -> None:
 
 
 @pytest.mark.anyio
-async def test_urgent_calls_overtake_a_long_scan() -> None:
-    """A check in the middle of four scans waits for a call or two, not for their end."""
+@pytest.mark.parametrize("scans", [4, 40])
+async def test_urgent_calls_overtake_long_scans(scans: int) -> None:
+    """A check in the middle of scans waits for a call or two, however many they are."""
     rates: list[float] = []
     pace = Pace(5, rates.append)
     scanned: list[float] = []
     checked: list[float] = []
 
     async def scan() -> None:
-        for _ in range(50):
+        for _ in range(200 // scans):
             await pace.take(Urgency.WHOLE)
             scanned.append(anyio.current_time())
 
     async with anyio.create_task_group() as tasks:
-        for _ in range(4):
+        for _ in range(scans):
             tasks.start_soon(scan)
         for _ in range(10):
             await anyio.sleep(2)
             began = anyio.current_time()
             await pace.take()
             checked.append(anyio.current_time() - began)
-        assert max(checked) < 1
+        assert max(checked) < 0.7
         assert len(scanned) > 80
     # 210 calls at 5 a second, but for the few that may come at once.
     assert scanned[-1] - scanned[0] == pytest.approx(42, abs=1)
@@ -211,6 +212,90 @@ async def test_who_gives_up_leaves_no_hole() -> None:
             for number in range(12):
                 tasks.start_soon(call, number)
     assert {number for number in range(12) if number % 2 == 0} <= set(done)
+
+
+@pytest.mark.anyio
+async def test_who_gives_up_takes_no_call_along() -> None:
+    """The budget is for those who still wait, however many others had waited before."""
+    pace = Pace(5, list[float]().append)
+    made: list[float] = []
+
+    async def hasty() -> None:
+        while True:
+            with anyio.move_on_after(0.15):
+                await pace.take(Urgency.WHOLE)
+                await anyio.sleep_forever()
+
+    async def patient() -> None:
+        while True:
+            await pace.take(Urgency.HISTORY)
+            made.append(anyio.current_time())
+
+    began = anyio.current_time()
+    with anyio.move_on_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(patient)
+            await anyio.sleep(10)
+            alone = len(made)
+            for _ in range(20):
+                tasks.start_soon(hasty)
+    assert alone == pytest.approx(50, abs=2)
+    # At least every fourth turn, as hasty as the others may be.
+    assert len(made) - alone >= 100 / EVERY_OTHER - 2
+    assert made[0] - began < 1
+
+
+@pytest.mark.anyio
+async def test_a_call_that_nobody_made_is_made_by_the_next() -> None:
+    """Who gives up in the moment of being called passes its call on."""
+    pace = Pace(1, list[float]().append)
+    await pace.take()
+    scope = anyio.CancelScope()
+    called: list[str] = []
+
+    async def first() -> None:
+        await pace.take(Urgency.WHOLE)
+        called.append("first")
+        scope.cancel()
+
+    async def second() -> None:
+        with scope:
+            await pace.take(Urgency.WHOLE)
+            called.append("second")
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(first)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(second)
+    await pace.take()
+    assert called == ["first"]
+    assert anyio.current_time() - began == pytest.approx(2, abs=0.2)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ceiling", [0, 5])
+async def test_silence(ceiling: float) -> None:
+    """Nobody calls before the server said so; afterwards they call at the pace, not all at once."""
+    pace = Pace(ceiling, list[float]().append)
+    made: list[float] = []
+
+    async def call() -> None:
+        await pace.take()
+        made.append(anyio.current_time())
+
+    began = anyio.current_time()
+    pace.silent(60)
+    pace.silent(10)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(call)
+    assert made[0] - began == pytest.approx(60, abs=0.3)
+    assert made[-1] - made[0] == pytest.approx(19 / ceiling if ceiling else 0, abs=0.5)
+    pace.silent(1e9)
+    began = anyio.current_time()
+    await pace.take()
+    assert anyio.current_time() - began == pytest.approx(LONGEST_WAIT, abs=0.3)
 
 
 # Waits

@@ -157,7 +157,7 @@ def _clock(offset: float | None) -> tuple[str, str]:
 
 async def _segment(settings: Settings) -> tuple[str, None]:
     """Whether the address answers HTTP at all; nothing is sent."""
-    async with Http(connections=1, timeout=10) as http:
+    async with Http(timeout=10) as http:
         answer = await http.request("GET", f"{settings.segment_api_url}/batch", headers={})
     if answer.status in (301, 302, 307, 308):
         raise ConfigurationError("SEGMENT_API_URL", f"answers with a redirect ({answer.status})")

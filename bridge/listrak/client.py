@@ -6,7 +6,6 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import Any, Final, Generic, Literal, TypeVar
 
-import anyio
 import msgspec
 
 from bridge.clock import SourceClock
@@ -99,7 +98,6 @@ class Listrak:
         self._patience = patience
         self._urgency = Urgency.FRESH
         self._give_up_on: tuple[type[Exception], ...] = ()
-        self._quiet_until = 0.0
         self._most_rows: defaultdict[str, int] = defaultdict(lambda: wire.MOST_ROWS)
 
     def with_patience(
@@ -188,8 +186,6 @@ class Listrak:
         """One request; a token that isn't good any more is renewed on the way."""
         for last_try in (False, False, True):
             await self._pace.take(self._urgency)
-            # After a 429 nobody asks again before the server said so.
-            await anyio.sleep(max(0.0, self._quiet_until - time.monotonic()))
             token = await self._auth.token()
             began = time.monotonic()
             answer = await self._http.request(
@@ -211,7 +207,8 @@ class Listrak:
             elif isinstance(error, TemporaryError) and answer.retry_after is not None:
                 error.retry_after = answer.retry_after
                 if answer.status == 429:
-                    self._quiet_until = time.monotonic() + min(answer.retry_after, 300)
+                    # Nobody asks again before the server said so.
+                    self._pace.silent(answer.retry_after)
             raise error
         raise AssertionError("unreachable: the last try returns or raises")
 

@@ -50,7 +50,7 @@ async def sending(
     """A sender at work; all is answered when it is left. Raises the error that ended it."""
     into, out = anyio.create_memory_object_stream[Parcel](8)
     metrics = metrics or Metrics()
-    async with serve(segment.app) as url, Http(connections=concurrency) as http:
+    async with serve(segment.app) as url, Http() as http:
         sender = Sender(
             Client(http, metrics, base=f"{url}/v1", write_key=KEY),
             metrics,

@@ -82,7 +82,7 @@ class StandIn:
 @asynccontextmanager
 async def auth_of(stand_in: StandIn) -> AsyncIterator[Auth]:
     """Credentials that are asked for at a stand-in."""
-    async with serve(stand_in.app) as base, Http(connections=4) as http:
+    async with serve(stand_in.app) as base, Http() as http:
         yield Auth(http, url=f"{base}/Token", client_id="an id", client_secret="a&secret")
 
 
@@ -96,7 +96,7 @@ async def client_of(
 ) -> AsyncIterator[Listrak]:
     """A client of a stand-in."""
     clock = SourceClock()
-    async with serve(stand_in.app) as base, Http(connections=4, on_date=clock.observe) as http:
+    async with serve(stand_in.app) as base, Http(on_date=clock.observe) as http:
         auth = Auth(http, url=f"{base}/Token", client_id="an id", client_secret="a&secret")
         yield Listrak(
             http,

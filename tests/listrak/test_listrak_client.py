@@ -17,6 +17,7 @@ from bridge.errors import (
 )
 from bridge.listrak import client, wire
 from bridge.listrak.client import ACTIVITIES, CONTACTS, LINKS, Listrak
+from bridge.pacing import Urgency
 from bridge.telemetry import Metrics
 
 pytestmark = pytest.mark.anyio
@@ -153,6 +154,19 @@ async def test_after_a_429_nobody_asks() -> None:
         with anyio.move_on_after(0.2) as scope:
             await listrak.lists()
         assert scope.cancelled_caught
+    assert len(stand_in.calls) == 1
+
+
+async def test_a_429_is_meant_for_all() -> None:
+    """Whichever part of the bridge met it, and however patient and urgent the others are."""
+    stand_in = StandIn(status(429, Retry_After="300"), ok([LIST]))
+    async with client_of(stand_in) as listrak:
+        with pytest.raises(TemporaryError):
+            await listrak.with_urgency(Urgency.WHOLE).lists()
+        for other in (listrak, listrak.with_patience(None), listrak.with_urgency(Urgency.HISTORY)):
+            with anyio.move_on_after(0.1) as scope:
+                await other.lists()
+            assert scope.cancelled_caught
     assert len(stand_in.calls) == 1
 
 
