@@ -1,9 +1,10 @@
 """What to look at next: pure functions of what is known and of the time."""
 
 import heapq
+import math
 from collections.abc import Hashable
 from itertools import count
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from bridge.listrak import times
 from bridge.state.records import ListState, Message
@@ -36,52 +37,80 @@ SETTLED: Final = 5
 Task = TypeVar("Task", bound=Hashable)
 
 
+class _Entry(NamedTuple, Generic[Task]):
+    """A task that waits: when it is due, and how long it may be late without much harm."""
+
+    due: float
+    number: int
+    task: Task
+    slack: float
+
+    def pressure(self, now: float) -> tuple[float, float, int]:
+        """What grows with each second that it is late, the faster the less slack it has."""
+        late = now - self.due
+        return (late / self.slack if self.slack else math.inf, late, -self.number)
+
+
 class Agenda(Generic[Task]):
-    """Tasks by the time they are due (seconds of any one clock); one being done is not on it."""
+    """Tasks by the time they are due (seconds of any one clock); one being done is not on it.
+
+    Where more is due than can be done, all are late by the same share of their slack: what is asked
+    often goes before what is asked rarely, and nothing starves.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Task]] = []
-        self._order = count()
-        # When each is due, None for one being done; what the heap has besides is out of date.
-        self._due: dict[Task, float | None] = {}
+        self._waiting: list[_Entry[Task]] = []
+        self._ready: dict[Task, _Entry[Task]] = {}
+        self._numbers = count()
+        # None for a task being done; what waits besides is out of date.
+        self._entries: dict[Task, _Entry[Task] | None] = {}
 
     def __contains__(self, task: Task) -> bool:
-        return task in self._due
+        return task in self._entries
 
-    def put(self, task: Task, due: float) -> None:
-        """Notes a task, new or done, for `due`."""
-        self._due[task] = due
-        heapq.heappush(self._heap, (due, next(self._order), task))
+    def put(self, task: Task, due: float, slack: float = 0.0) -> None:
+        """Notes a task, new or done, for `due`; `slack` in seconds, 0 if it goes before others."""
+        entry = self._entries[task] = _Entry(due, next(self._numbers), task, slack)
+        self._ready.pop(task, None)
+        heapq.heappush(self._waiting, entry)
 
     def hasten(self, task: Task, due: float) -> None:
         """Has a task that waits done by `due`; one being done, or unknown, stays as it is."""
-        waits_until = self._due.get(task)
-        if waits_until is not None and waits_until > due:
+        entry = self._entries.get(task)
+        if entry is not None and entry.due > due:
             self.put(task, due)
 
     def drop(self, task: Task) -> None:
         """A task that is done for good."""
-        self._due.pop(task, None)
+        self._entries.pop(task, None)
+        self._ready.pop(task, None)
 
     def take(self, now: float) -> Task | None:
-        """The task that is due for longest, None if none is."""
-        due = self._next()
-        if due is None or due > now:
+        """The most pressing of the tasks that are due, None if none is."""
+        self._sort_out(now)
+        if not self._ready:
             return None
-        task = heapq.heappop(self._heap)[2]
-        self._due[task] = None
+        task = max(self._ready.values(), key=lambda entry: entry.pressure(now)).task
+        del self._ready[task]
+        self._entries[task] = None
         return task
 
     def wait(self, now: float) -> float:
         """Seconds until a task is due, at most a minute."""
-        due = self._next()
-        return 60.0 if due is None else max(0.0, min(due - now, 60.0))
+        self._sort_out(now)
+        if self._ready:
+            return 0.0
+        return min(self._waiting[0].due - now, 60.0) if self._waiting else 60.0
 
-    def _next(self) -> float | None:
-        """When the first task is due."""
-        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+    def _sort_out(self, now: float) -> None:
+        """What is due by now is ready; what is out of date doesn't wait any more."""
+        while self._waiting:
+            first = self._waiting[0]
+            if self._entries.get(first.task) is first:
+                if first.due > now:
+                    return
+                self._ready[first.task] = first
+            heapq.heappop(self._waiting)
 
 
 def sent_at(message: Message) -> float:

@@ -76,6 +76,47 @@ def test_agenda_hastens_what_waits() -> None:
     assert agenda.take(1e9) is None
 
 
+def test_agenda_in_a_hurry() -> None:
+    """Of all that is due, that comes first which is late by the most of its slack."""
+    agenda: Agenda[str] = Agenda()
+    agenda.put("old", 0, slack=1800)
+    agenda.put("fresh", 50, slack=60)
+    agenda.put("new", 55)
+    assert agenda.take(40) == "old"
+    agenda.put("old", 30, slack=1800)
+    assert agenda.take(60) == "new"
+    assert agenda.take(60) == "fresh"
+    assert agenda.take(60) == "old"
+
+
+@given(
+    st.lists(st.sampled_from((1, 5, 15, 30)), min_size=1, max_size=40),
+    st.sampled_from((0.1, 0.5, 0.9, 1.5)),
+)
+def test_what_is_fresh_stays_so_and_nothing_starves(intervals: list[int], load: float) -> None:
+    """With a budget too small for all, each is late by the same share of its own interval.
+
+    `load`: what can be done, of what should be.
+    """
+    agenda: Agenda[tuple[int, int]] = Agenda()
+    for task in enumerate(intervals):
+        agenda.put(task, 0, slack=task[1])
+    step = 1 / (load * sum(1 / interval for interval in intervals))
+    now, done, worst = 0.0, [0.0] * len(intervals), [0.0] * len(intervals)
+    # In the beginning all are due at once, and wait for each other.
+    settled = 1000 / load
+    while now < 2 * settled:
+        if (taken := agenda.take(now)) is not None:
+            number, interval = taken
+            if now > settled:
+                worst[number] = max(worst[number], now - done[number])
+            done[number] = now
+            agenda.put(taken, now + interval, slack=interval)
+        now += step
+    for number, interval in enumerate(intervals):
+        assert worst[number] <= 1.2 * interval / min(load, 1) + 4 * step
+
+
 @pytest.mark.parametrize(
     ("due", "now", "expected"), [(100, 90, 10), (100, 100, 0), (100, 150, 0), (1000, 0, 60)]
 )
