@@ -161,8 +161,8 @@ class Pace:
         if not self._open:
             await self._rate.take()
             self._open = True
-        while (silence := self._silent_until - anyio.current_time()) > 0:
-            await anyio.sleep(silence)
+        while anyio.current_time() < self._silent_until:  # noqa: ASYNC110  # it may grow
+            await anyio.sleep_until(self._silent_until)
         self._open = False
 
     def silent(self, seconds: float) -> None:

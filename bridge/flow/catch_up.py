@@ -128,15 +128,17 @@ class CatchUp:
     ) -> None:
         try:
             async with self._slots.of(source.list_id):
-                look = await self._readers.messages.check(message, source, full=True)
+                survey = await self._readers.messages.ask(message, full=True)
+                if survey is None:
+                    return
+                look = await self._readers.messages.read(survey, source)
         except MissingError as error:
             log.warning("message.missing", message=message.path, reason=str(error))
         except (TemporaryError, RefusedError) as error:
             log.error("catch_up.failed", message=message.path, reason=str(error))
             failed.append(error)
         else:
-            if look is not None:
-                looks.append(_Begun(look.message.id, look.survey, look.started_at, look.completed))
+            looks.append(_Begun(message.id, survey, look.started_at, look.completed))
 
 
 class _Begun(NamedTuple):

@@ -12,7 +12,7 @@ from bridge.listrak import times
 from bridge.listrak.times import Instant
 from bridge.segment import events
 from bridge.state.keys import KnownKeys
-from bridge.state.records import Message, Past, Position, Total
+from bridge.state.records import Message, Past, Total
 
 Item = TypeVar("Item")
 
@@ -61,21 +61,18 @@ class Look:
     `previous` is the start of the previous complete look ("" if there was none), `horizon` the
     start horizon; rows of buckets below `floor` are no longer tracked.
     A look into the `past`, for a backfill, is for events `before` an instant, of rows of buckets
-    below `ceiling`. `summary`: its
-    counters as JSON. `settled`: by event, until
-    when all of them were seen, as far as could be told without reading everything.
+    below `ceiling`. `settled`: by event, until when all of them were seen, as far as could be told
+    without reading everything.
     """
 
     message: Message
     survey: Survey
     started_at: float
-    position: Position
     known: KnownKeys
     totals: dict[int, Total]
     previous: Instant
     horizon: Instant
     floor: int
-    summary: str = ""
     ceiling: int = NO_BUCKET
     before: Instant = "9999"
     past: Past | None = None

@@ -266,4 +266,4 @@ async def _complete(look: Look, store: Store) -> None:
     else:
         await store.looks.glimpse(message, look.started_at, found=look.found)
     outcome = look.survey.settle(seen_of(await store.event_counts.of(message)))
-    await store.messages.watch(message, outcome.watching.text(), look.summary)
+    await store.messages.watch(message, outcome.watching.text(), look.survey.summary)

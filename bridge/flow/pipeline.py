@@ -23,6 +23,7 @@ from bridge.flow.readers.rows import RowReader
 from bridge.flow.reconciliation import Comparison
 from bridge.flow.rules.activity import ActivityRules
 from bridge.flow.rules.contacts import ContactRules
+from bridge.flow.slots import most
 from bridge.flow.source import SourceList
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
@@ -98,7 +99,7 @@ class Pipeline:
         page_in, page_out = anyio.create_memory_object_stream[Page](
             # Each reader holds a page as well; the mapper has one, made into a parcel, while the
             # sender has another's, and a parcel is the larger of both.
-            max(1, pacing.queue_pages - max(pacing.poll_concurrency, len(self._sources)) - 3)
+            max(1, pacing.queue_pages - most(pacing.poll_concurrency, len(self._sources)) - 3)
         )
         parcel_in, parcel_out = anyio.create_memory_object_stream[Parcel](PARCELS_AHEAD)
         self._metrics.queue.labels("pages").set_function(lambda: _waiting(page_in))

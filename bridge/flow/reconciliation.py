@@ -88,12 +88,12 @@ def counters(summary: wire.Summary) -> dict[str, int]:
 def counted_of(summary: wire.Summary) -> dict[str, float]:
     """What is to be seen, by event: of orders the revenue, as several of a contact are one event.
 
-    What Listrak leaves out is left out.
+    What Listrak leaves out is left out, but for the revenue of no orders at all.
     """
     found: dict[str, float] = {**counters(summary)}
-    found.pop(CONVERTED, None)
-    if summary.revenue is not None:
-        found[CONVERTED] = summary.revenue
+    orders = found.pop(CONVERTED, None)
+    if summary.revenue is not None or orders == 0:
+        found[CONVERTED] = summary.revenue or 0.0
     return found
 
 

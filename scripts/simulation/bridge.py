@@ -250,13 +250,14 @@ async def _poll(
             continue
         message = await store.messages.get(task)
         over = scheduler.is_over(message, TRACK, clock.time)
-        look = await reader.check(message, source, last=over)
-        if look is not None:
+        survey = await reader.ask(message, last=over)
+        if survey is not None:
+            look = await reader.read(survey, source)
             await reader.flush()
             while not look.completed.is_set():
                 await anyio.lowlevel.checkpoint()
                 await ledger.flush()
-            reader.settled(look.survey)
+            reader.settled(survey)
             await ledger.flush()
             message = await store.messages.get(task)
             if over and look.is_proof:
@@ -264,7 +265,7 @@ async def _poll(
                 agenda.drop(task)
                 continue
         delay = scheduler.check_delay(message, clock.time, MINUTE)
-        agenda.put(task, clock.time + delay)
+        agenda.put(task, clock.time + delay, slack=delay)
 
 
 async def _discover(store: Store, send: Send, clock: VirtualClock) -> None:

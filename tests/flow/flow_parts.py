@@ -62,7 +62,6 @@ def look_of(message: Message | None = None, previous: str = "", **changes: Any) 
         "message": message or message_of(),
         "survey": Survey(case_of(message), Plan(whole=True)),
         "started_at": 1_778_500_000.0,
-        "position": [],
         "known": KnownKeys(),
         "totals": {},
         "previous": previous,

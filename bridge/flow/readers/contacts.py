@@ -52,6 +52,14 @@ class ContactReader:
         self._pages = pages
         self._horizon = horizon
 
+    async def is_sweep_next(self, source: SourceList) -> bool:
+        """Whether all contacts are to be read next: that has begun already, or it is time."""
+        store = self._ledger.store
+        begun = await store.contacts.look(source.list_id)
+        state = await store.list_state(source.list_id)
+        time_has_come = scheduler.sweep_due(state, self._listrak.clock.now())
+        return time_has_come or (begun is not None and begun[0])
+
     async def read(self, source: SourceList, *, sweep: bool) -> None:
         """Reads a list's contacts: all of them, or those who came or left lately."""
         store = self._ledger.store

@@ -131,9 +131,8 @@ class HistoryReader:
         case = Case(message, {}, {}, Watching(), Trust(), now, self._track)
         return Look(
             message=message,
-            survey=Survey(case, Plan(whole=True)),
+            survey=Survey(case, Plan(whole=True), position=past.position),
             started_at=now,
-            position=past.position,
             known=known,
             totals=await store.looks.totals(message.id) if past.part == "withheld" else {},
             previous="",

@@ -10,7 +10,7 @@ from bridge.flow.ledger import Ledger
 from bridge.flow.look import Look, floor_of
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.reconciliation import Comparison, counted_of, seen_of
-from bridge.flow.scans.case import Case, Plan
+from bridge.flow.scans.case import Case
 from bridge.flow.scans.outcome import learn
 from bridge.flow.scans.plan import plan
 from bridge.flow.scans.survey import Survey
@@ -21,7 +21,7 @@ from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant
 from bridge.state.keys import KnownKeys
-from bridge.state.records import EventCount, Message, Position
+from bridge.state.records import EventCount, Message
 from bridge.telemetry import log
 from bridge.vocabulary import CLICKED, UNSUBSCRIBED
 
@@ -57,13 +57,12 @@ class MessageReader:
         self._watchings: dict[int, Watching] = {}
         self._counts: dict[int, Mapping[str, EventCount]] = {}
 
-    async def check(
-        self, message: Message, source: SourceList, *, full: bool = False, last: bool = False
-    ) -> Look | None:
-        """Asks what Listrak counts of a message, and reads what that calls for; all if `full`.
+    async def ask(
+        self, message: Message, *, full: bool = False, last: bool = False
+    ) -> Survey | None:
+        """Asks what Listrak counts of a message: what is to be read for that, None for nothing.
 
-        The look is complete once its last page is committed, and is then to be given to `settled`.
-        None if there was nothing to read. `last`: the message is about to be given up.
+        `full`: everything is. `last`: the message is about to be given up.
         """
         started = self._listrak.clock.now()
         begun = await self._ledger.store.looks.open_one(message.id)
@@ -87,13 +86,20 @@ class MessageReader:
             ignore=frozenset() if CLICKED in self._wanted else frozenset({CLICKED}),
             last=last,
         )
-        chosen = Plan(whole=True) if full or begun is not None else plan(case)
+        chosen = plan(case, whole=full or begun is not None)
         if not chosen:
             return None
         text = "" if summary is None else msgspec.json.encode(summary).decode()
-        if chosen.whole and begun is None:
-            await self._ledger.write(lambda store: store.looks.begin(message.id, started, text))
-        look = await self._look(Survey(case, chosen), position, text)
+        return Survey(case, chosen, text, position)
+
+    async def read(self, survey: Survey, source: SourceList) -> Look:
+        """Reads it. The look is complete once its last page is committed: then it is `settled`."""
+        message, started = survey.case.message, survey.case.now
+        if survey.plan.whole and not survey.position:
+            await self._ledger.write(
+                lambda store: store.looks.begin(message.id, started, survey.summary)
+            )
+        look = await self._look(survey)
         try:
             await self._rows.read(look, source)
         except BridgeError:
@@ -161,7 +167,7 @@ class MessageReader:
             self._trust = Trust(await self._ledger.store.recall(TRUST))
         return self._trust
 
-    async def _look(self, survey: Survey, position: Position, summary: str) -> Look:
+    async def _look(self, survey: Survey) -> Look:
         store = self._ledger.store
         case = survey.case
         message = case.message
@@ -172,13 +178,11 @@ class MessageReader:
             message=message,
             survey=survey,
             started_at=case.now,
-            position=position,
             known=KnownKeys(runs) if survey.plan.whole else KnownKeys.unmerged(runs),
             totals=await store.looks.totals(message.id),
             previous="" if message.looked_at is None else times.from_seconds(message.looked_at),
             horizon=self._horizon,
             floor=floor_of(message, since - self._track),
-            summary=summary,
             settled={
                 event: times.from_seconds(watch.agreed_at - LATE)
                 for event, watch in case.watching.watches.items()

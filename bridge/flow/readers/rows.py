@@ -56,7 +56,7 @@ class RowReader:
         """All pages of a look, from its position on."""
         if look.survey.plan.whole:
             await read_from(
-                look.position,
+                look.survey.position,
                 lambda position: self._read_stages(look, source, position),
                 look.message.path,
             )

@@ -45,10 +45,11 @@ class Scan(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be read: everything, or some scans."""
+    """What is to be read: everything, or some scans; `rows` of it, as far as one can tell."""
 
     whole: bool = False
     scans: tuple[Scan, ...] = ()
+    rows: float = 0.0
 
     def __bool__(self) -> bool:
         return self.whole or bool(self.scans)

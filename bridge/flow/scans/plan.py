@@ -6,6 +6,7 @@ done first. What it leaves unexplained is looked for by the next step, as soon a
 enough. Where all that Listrak counts was seen, nothing is read at all.
 """
 
+import math
 from typing import Final
 
 from bridge.flow.scans.case import Case, Plan, Scan
@@ -26,35 +27,45 @@ MARGIN: Final = 2 * DAY
 """Seconds by which a scan of all tracked sends begins earlier."""
 
 
-def plan(case: Case) -> Plan:
-    """What is to be read now. Notes in `case.watching` which counters agree."""
+def plan(case: Case, *, whole: bool = False) -> Plan:
+    """What is to be read now: the `whole` message where somebody wants that.
+
+    Notes in `case.watching` which counters agree.
+    """
     message = case.message
-    if message.looked_at is None or message.asked:
-        return Plan(whole=True)
+    if whole or message.looked_at is None or message.asked:
+        return _whole(case)
     if not case.counted and case.size <= case.small:
         # One call reads all there is.
-        return Plan(whole=True)
+        return _whole(case)
     due = {
         event: number
         for event in LADDERS[message.kind]
         if event not in case.ignore and (number := _due(case, event)) is not None
     }
-    if case.last and (not case.counted or _doubtful(case)):
-        return Plan(whole=True)
+    if case.last and _doubtful(case):
+        return _whole(case)
     scans: dict[str, Scan] = {}
+    rows = 0.0
     if case.last:
         due[SPAM] = 0
     for event, number in due.items():
         step = LADDERS[message.kind][event][number]
         if step.name == WHOLE:
-            return Plan(whole=True)
+            return _whole(case)
+        rows += case.cost(event, number, step)
         scan = _scan(case, event, step)
         other = scans.get(step.name)
         if other is None or _earlier(scan, other):
             scans[step.name] = scan
     if TRACKED in scans:
         scans = {name: scan for name, scan in scans.items() if name == TRACKED or scan.step.clicks}
-    return Plan(scans=tuple(scans.values()))
+    return Plan(scans=tuple(scans.values()), rows=rows)
+
+
+def _whole(case: Case) -> Plan:
+    known = bool(case.counted) or case.message.looked_at is not None
+    return Plan(whole=True, rows=case.size if known else math.inf)
 
 
 def _due(case: Case, event: str) -> int | None:
@@ -114,16 +125,17 @@ def _due_by_clock(case: Case, event: str, watch: Watch) -> int | None:
 
 
 def _doubtful(case: Case) -> bool:
-    """Whether anything is left to be found in a message that is about to be given up."""
-    differs = any(
-        case.watching.watch(event).lacking(counted, case.seen.get(event, 0)) != 0
-        for event, counted in case.counted.items()
-        if event not in case.ignore
-    )
-    complaints = LADDERS[case.message.kind][SPAM][0]
+    """Whether anything may be left to be found in a message that is about to be given up."""
     kind, now = case.message.kind, case.now
+    to_be_shown = LADDERS[kind].keys() - case.ignore - {SPAM}
+    differs = any(
+        case.watching.watch(event).lacking(case.counted[event], case.seen.get(event, 0)) != 0
+        for event in to_be_shown & case.counted.keys()
+    )
+    complaints = LADDERS[kind][SPAM][0]
     return (
         differs
+        or not to_be_shown <= case.counted.keys()
         or not case.trust.useful(kind, complaints, now)
         or not case.trust.proven(kind, complaints, now)
     )
