@@ -123,7 +123,10 @@ class Settings:
         number(0.05, 86400, "s"),
     )
     poll_concurrency: int = setting(
-        "BRIDGE_POLL_CONCURRENCY", "4", "resources read from Listrak side by side", integer(1, 64)
+        "BRIDGE_POLL_CONCURRENCY",
+        "4",
+        "resources read from Listrak side by side; at least two for each list",
+        integer(1, 64),
     )
     send_concurrency: int = setting(
         "BRIDGE_SEND_CONCURRENCY", "4", "batches on their way to Segment at once", integer(1, 64)

@@ -99,6 +99,7 @@ class Metrics:
             "event",
         )
         self.seen = self._gauge("seen", "The same as seen in their rows", "list", "event")
+        self.sent = self._gauge("sent", "What of that was for Segment and sent", "list", "event")
         self.looks = self._counter("looks", "Completed looks", "resource", "found")
 
         # Segment

@@ -146,8 +146,7 @@ def _show(console: Console, compared: Sequence[Compared], *, everything: bool) -
             table.add_row(str(message.list_id), name, one.subject, *[""] * 6, reason)
         for line in one.lines:
             if everything or line.difference:
-                shown = (line.listrak, line.seen, line.sent, line.dead, line.difference)
-                figures = [_figure(figure) for figure in shown]
+                figures = [_figure(figure) for figure in (*line.figures, line.difference)]
                 event = line.event
                 table.add_row(str(message.list_id), name, one.subject, event, *figures, line.reason)
     if table.row_count:
@@ -159,8 +158,9 @@ def _show(console: Console, compared: Sequence[Compared], *, everything: bool) -
 def _show_totals(console: Console, list_id: int, compared: Sequence[Compared]) -> None:
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(COLUMNS))
     for line in (line for one in compared for line in one.lines):
-        shown = (line.listrak, line.seen, line.sent or 0, line.dead, line.difference)
-        sums[line.event] = [sum(pair) for pair in zip(sums[line.event], shown, strict=True)]
+        shown = (*line.figures, line.difference)
+        pairs = zip(sums[line.event], shown, strict=True)
+        sums[line.event] = [total + (figure or 0) for total, figure in pairs]
     table = Table("event", title=f"List {list_id}: {len(compared)} tracked messages")
     for column in COLUMNS:
         table.add_column(column, justify="right")

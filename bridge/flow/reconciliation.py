@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -27,25 +27,30 @@ EXACT: Final = 0.005
 """Amounts that differ by less are the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One counter of a message.
+class Figures(NamedTuple):
+    """One counter of a message, and what was seen of it.
 
-    `sent` is what became events for Segment, None where another resource decides that; `reason` is
-    the likely one of a difference, "" where there is none.
+    `sent` is what became events for Segment, None where another resource decides that.
     """
 
-    event: str
     listrak: float
     seen: float
     sent: float | None
     dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The figures of one event; `reason` is the likely one of a difference, "" for none."""
+
+    event: str
+    figures: Figures
     reason: str
 
     @property
     def difference(self) -> float:
         """What Listrak counts and nobody saw; below 0 if more was seen."""
-        return round(self.listrak - self.seen, 2)
+        return round(self.figures.listrak - self.figures.seen, 2)
 
     @property
     def repairable(self) -> bool:
@@ -65,11 +70,6 @@ class Evidence:
     reading: bool
     wanted: frozenset[str]
     unshown: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def revenue(self) -> float:
-        """What the order totals of its contacts come to."""
-        return seen_of(self.counts).get(CONVERTED, 0.0)
 
 
 def counters(summary: wire.Summary) -> dict[str, int]:
@@ -104,63 +104,71 @@ def seen_of(counts: Mapping[str, EventCount]) -> dict[str, float]:
     }
 
 
+def figures_of(summary: wire.Summary, counts: Mapping[str, EventCount]) -> dict[str, Figures]:
+    """The figures of each counter that Listrak has of a message, and of the revenue."""
+    found: dict[str, Figures] = {}
+    for event, number in counters(summary).items():
+        count = counts.get(event) or EventCount()
+        # Who unsubscribed is told by the contacts, not by the message.
+        sent = None if event == UNSUBSCRIBED else count.seen - count.unsent - count.dead
+        found[event] = Figures(number, count.seen, sent, count.dead)
+    if summary.revenue is not None:
+        amount = round(seen_of(counts).get(CONVERTED, 0.0), 2)
+        found[REVENUE] = Figures(summary.revenue, amount, amount, 0)
+    return found
+
+
 def compare(message: Message, summary: wire.Summary, evidence: Evidence) -> list[Line]:
     """A line for each counter of a message, and one for the revenue."""
     moved = msgspec.json.encode(summary).decode() != message.summary
-    lines: list[Line] = []
-    for event, number in counters(summary).items():
-        count = evidence.counts.get(event) or EventCount()
-        reason = _reason(message, event, number - count.seen, evidence, moved=moved)
-        # Who unsubscribed is told by the contacts, not by the message.
-        sent = None if event == UNSUBSCRIBED else count.seen - count.unsent - count.dead
-        lines.append(Line(event, number, count.seen, sent, count.dead, reason))
-    if summary.revenue is not None:
-        reason = _reason(
-            message, REVENUE, summary.revenue - evidence.revenue, evidence, moved=moved
-        )
-        amount = round(evidence.revenue, 2)
-        lines.append(Line(REVENUE, summary.revenue, amount, amount, 0, reason))
-    return lines
+    return [
+        Line(event, figures, _reason(message, event, figures, evidence, moved=moved))
+        for event, figures in figures_of(summary, evidence.counts).items()
+    ]
 
 
 class Comparison:
     """Sums for the metrics, list by list: of every tracked message, as it was last asked."""
 
     def __init__(self, metrics: Metrics) -> None:
+        self._gauges = (metrics.counted, metrics.seen, metrics.sent)
         # A pipeline before this one may have noted the same messages.
-        metrics.counted.clear()
-        metrics.seen.clear()
-        self._metrics = metrics
-        self._noted: dict[int, dict[str, tuple[int, int]]] = {}
+        for gauge in self._gauges:
+            gauge.clear()
+        self._noted: dict[int, dict[str, tuple[float, ...]]] = {}
 
     def note(
         self, message: Message, summary: wire.Summary, counts: Mapping[str, EventCount]
     ) -> None:
-        """What Listrak counts of a message now, and what was seen of it."""
-        seen = {event: count.seen for event, count in counts.items()}
-        now = {event: (number, seen.get(event, 0)) for event, number in counters(summary).items()}
+        """What Listrak counts of a message now, what was seen of it, and what of that was sent."""
+        now: dict[str, tuple[float, ...]] = {
+            event: (figures.listrak, figures.seen, figures.sent or 0)
+            for event, figures in figures_of(summary, counts).items()
+        }
         self._replace(message, now)
 
     def forget(self, message: Message) -> None:
         """A message that is no longer tracked."""
         self._replace(message, {})
 
-    def _replace(self, message: Message, now: dict[str, tuple[int, int]]) -> None:
+    def _replace(self, message: Message, now: dict[str, tuple[float, ...]]) -> None:
         before = self._noted.pop(message.id, {})
         if now:
             self._noted[message.id] = now
+        nothing = (0.0,) * len(self._gauges)
         for event in before | now:
-            pairs = zip(now.get(event, (0, 0)), before.get(event, (0, 0)), strict=True)
-            for gauge, (new, old) in zip(
-                (self._metrics.counted, self._metrics.seen), pairs, strict=True
-            ):
+            changes = zip(
+                self._gauges, now.get(event, nothing), before.get(event, nothing), strict=True
+            )
+            for gauge, new, old in changes:
                 gauge.labels(str(message.list_id), event).inc(new - old)
 
 
 def _reason(
-    message: Message, event: str, difference: float, evidence: Evidence, *, moved: bool
+    message: Message, event: str, figures: Figures, evidence: Evidence, *, moved: bool
 ) -> str:
     """The likeliest reason of a difference."""
+    difference = figures.listrak - figures.seen
     if abs(difference) < EXACT:
         return ""
     if message.looked_at is None:

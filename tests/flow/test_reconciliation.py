@@ -20,7 +20,9 @@ from bridge.flow.reconciliation import (
     UNTRACKED,
     Comparison,
     Evidence,
+    Figures,
     compare,
+    counted_of,
 )
 from bridge.listrak.wire import Summary
 from bridge.state.records import EventCount, Kind, Message
@@ -56,7 +58,7 @@ def test_what_agrees_has_no_reason() -> None:
     assert set(lines) == {SENT, OPENED, CONVERTED, REVENUE}, "what Listrak leaves out is left out"
     assert all(line.difference == 0 and line.reason == "" for line in lines.values())
     assert not any(line.repairable for line in lines.values())
-    assert (lines[SENT].seen, lines[SENT].sent, lines[SENT].dead) == (100, 89, 1)
+    assert lines[SENT].figures == Figures(listrak=100, seen=100, sent=89, dead=1)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,14 @@ def test_who_unsubscribed_is_told_elsewhere() -> None:
     summary = Summary(unsubscribe_count=2)
     counts = {UNSUBSCRIBED: EventCount(2)}
     (line,) = compare(looked_at(summary), summary, evidence_of(counts=counts))
-    assert (line.seen, line.sent, line.reason) == (2, None, "")
+    assert (line.figures, line.reason) == (Figures(2, 2, None, 0), "")
+
+
+def test_no_orders_are_no_revenue() -> None:
+    """A Summary may leave the revenue out where there is none: that is a number, not a gap."""
+    assert counted_of(Summary(conversion_count=0)) == {CONVERTED: 0.0}
+    assert counted_of(Summary(conversion_count=2)) == {}
+    assert counted_of(Summary(conversion_count=2, revenue=30.5)) == {CONVERTED: 30.5}
 
 
 def test_metrics_have_the_sums_of_tracked_messages() -> None:
@@ -116,17 +125,24 @@ def test_metrics_have_the_sums_of_tracked_messages() -> None:
     one, two = message_of(), message_of(id=2, message_id=8)
     comparison.note(one, Summary(sent_count=5, open_count=1), {SENT: EventCount(4)})
     comparison.note(two, Summary(sent_count=10), {SENT: EventCount(10)})
-    comparison.note(one, Summary(sent_count=7, open_count=1), {SENT: EventCount(6)})
+    later = Summary(sent_count=7, open_count=1, revenue=30.5)
+    comparison.note(one, later, {SENT: EventCount(6, 2, 1), CONVERTED: EventCount(amount=20.25)})
 
     def figures() -> set[str]:
         lines = generate_latest(metrics.registry).decode().splitlines()
-        return {line for line in lines if line.startswith(("bridge_seen{", "bridge_listrak_cou"))}
+        names = ("bridge_listrak_counted{", "bridge_seen{", "bridge_sent{")
+        return {line for line in lines if line.startswith(names)}
 
     assert figures() == {
         'bridge_listrak_counted{event="Email Sent",list="5"} 17.0',
         'bridge_seen{event="Email Sent",list="5"} 16.0',
+        'bridge_sent{event="Email Sent",list="5"} 13.0',
         'bridge_listrak_counted{event="Email Opened",list="5"} 1.0',
         'bridge_seen{event="Email Opened",list="5"} 0.0',
+        'bridge_sent{event="Email Opened",list="5"} 0.0',
+        'bridge_listrak_counted{event="revenue",list="5"} 30.5',
+        'bridge_seen{event="revenue",list="5"} 20.25',
+        'bridge_sent{event="revenue",list="5"} 20.25',
     }
     comparison.forget(two)
     assert 'bridge_listrak_counted{event="Email Sent",list="5"} 7.0' in figures()

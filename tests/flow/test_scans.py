@@ -470,6 +470,19 @@ def test_a_proof_before_the_end() -> None:
     case.trust.prove("broadcast", LADDERS["broadcast"][SPAM][0], case.now)
     assert [scan.only for scan in plan(case).scans] == ["abuse"]
     assert plan(replace(known(OPENED, 1), last=True, trust=case.trust)).whole
+    uncounted = {event: number for event, number in case.counted.items() if event != BOUNCED}
+    assert plan(replace(case, counted=uncounted)).whole, "nothing tells of bounces"
+    assert not plan(replace(case, counted=uncounted, ignore=frozenset({BOUNCED}))).whole
+
+
+def test_what_is_long() -> None:
+    """A look of more rows than a page, or of nobody knows how many, takes long."""
+    case = known(OPENED, 5)
+    assert not Survey(case, plan(case)).is_long
+    assert Survey(case, plan(case, whole=True)).is_long
+    few = replace(case, counted={SENT: 5000.0}, seen={SENT: 5000.0})
+    assert not Survey(few, plan(few, whole=True)).is_long
+    assert Survey(case_of(), plan(case_of())).is_long
 
 
 def test_trust_in_scans() -> None:
