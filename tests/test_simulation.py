@@ -10,6 +10,7 @@ from simulation.listrak import Reading
 from simulation.population import DAY, HOUR, LINKS, NEVER, Send, people, send_of
 from simulation.report import Scale, costs, freshness, picture_of, state
 from simulation.strategies import WEEK, reread
+from simulation.targets import judged, targets
 
 BEGIN = 1_780_272_000.0
 PAGE = 20
@@ -43,6 +44,20 @@ async def test_the_bridge_finds_everything(tmp_path: Path, reading: Reading) -> 
     for table in (costs([result, again], Scale(5, 100, 3)), freshness([result]), state([result])):
         assert table.row_count
     assert picture_of([result], Scale(5, 100, 3))["bridge"]["rows"] > 1
+    found = list(judged(result, [result], again, Scale(5, 100, 3)))
+    assert targets(found).row_count == len(found)
+    met = {one.what: one.met for one in found}
+    assert met["events missed"]
+    assert met["calls a second"]
+
+
+def test_targets_can_be_missed() -> None:
+    """Reading a week again each hour meets hardly one of them."""
+    again = reread("again", some(), begin=BEGIN, days=3, window=WEEK, page=PAGE)
+    missed = {one.what for one in judged(again, [again], again, Scale(5, 100, 3)) if not one.met}
+    assert "rows read per new event" in missed
+    assert "seconds until seen, p95: opened within a day" in missed
+    assert "times fewer rows than again" in missed
 
 
 @pytest.mark.anyio

@@ -25,9 +25,14 @@ class Scale:
         """Rows of the whole retailer."""
         return (result.rows * self.audience + result.listed) * self.lists
 
-    def events(self, result: Result) -> int:
-        """Events that were seen."""
-        return result.freshness.found * self.audience * self.lists
+    def calls_a_second(self, result: Result) -> float:
+        """Of the whole retailer, on average."""
+        return self.calls(result) / self.days / DAY
+
+    def rows_per_event(self, result: Result) -> float:
+        """Rows that were read for each event that was seen."""
+        events = result.freshness.found * self.audience * self.lists
+        return self.rows(result) / max(1, events)
 
 
 def costs(results: list[Result], scale: Scale) -> Table:
@@ -43,14 +48,13 @@ def costs(results: list[Result], scale: Scale) -> Table:
     ):
         table.add_column(column, justify="right")
     for result in results:
-        calls, rows, events = scale.calls(result), scale.rows(result), scale.events(result)
         missed = result.missed / max(1, result.missed + result.freshness.found)
         table.add_row(
             result.name,
-            f"{calls / scale.days:,.0f}",
-            f"{calls / scale.days / DAY:.2f}",
-            f"{rows / 1e6:,.0f}",
-            f"{rows / max(1, events):.2f}",
+            f"{scale.calls(result) / scale.days:,.0f}",
+            f"{scale.calls_a_second(result):.2f}",
+            f"{scale.rows(result) / 1e6:,.0f}",
+            f"{scale.rows_per_event(result):.2f}",
             f"{missed:.2%}" if missed else "none",
         )
     return table
@@ -102,7 +106,7 @@ def picture_of(results: list[Result], scale: Scale) -> dict[str, dict[str, float
         opens = result.freshness.of("opened", 0, DAY)
         orders = result.freshness.of("ordered", 0, 1e12)
         found[result.name] = {
-            "rows": scale.rows(result) / max(1, scale.events(result)),
+            "rows": scale.rows_per_event(result),
             "opens": opens[1] / MINUTE if opens else 0.0,
             "orders": orders[1] / HOUR if orders else 0.0,
         }

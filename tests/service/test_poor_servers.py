@@ -192,3 +192,28 @@ async def test_a_list_that_fails_does_not_hold_up_another(rig_of: Any, fault: st
         assert (await rig.run("run", "--once")).code == 0
         verdict = rig.verdict(since)
         assert verdict.ok, verdict
+
+
+async def test_what_takes_long_does_not_hold_up_what_is_fresh(rig_of: Any) -> None:
+    """While the first reading of all contacts hangs, one list's events arrive all the same."""
+    world = quiet_world()
+    list_id = world.add_list("News").list_id
+    world.subscribe(list_id, "ann@example.com")
+    async with rig_of(
+        world=world,
+        lists=str(list_id),
+        BRIDGE_SINCE="2026-06-01T00:00:00Z",
+        BRIDGE_POLL_INTERVAL="0.1",
+        BRIDGE_POLL_CONCURRENCY="1",
+    ) as rig:
+        hanging = rig.listrak.faults.add("latency:seconds=600,path=/Contact")
+        process = await rig.start("run")
+        for number in range(3):
+            await rig.until(lambda: hanging.hits > 0)
+            world.send_broadcast(list_id, ["ann@example.com"], subject=f"{number}")
+            await rig.segment.wait_for(number + 1, timeout=30)
+        assert set(rig.segment.counts()) == {"Email Sent"}
+        rig.listrak.faults.clear()
+        await rig.until(lambda: "identify" in rig.segment.counts())
+        process.terminate()
+        assert await process.wait() == 0
