@@ -1,5 +1,6 @@
 """Reads older history: what was not sent because it was from before the start horizon."""
 
+import math
 from typing import Any
 
 from bridge.errors import MissingError
@@ -131,7 +132,7 @@ class HistoryReader:
         case = Case(message, {}, {}, Watching(), Trust(), now, self._track)
         return Look(
             message=message,
-            survey=Survey(case, Plan(whole=True), position=past.position),
+            survey=Survey(case, Plan(whole=True, rows=math.inf), position=past.position),
             started_at=now,
             known=known,
             totals=await store.looks.totals(message.id) if past.part == "withheld" else {},

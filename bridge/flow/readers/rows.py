@@ -43,7 +43,7 @@ class RowReader:
         self._campaigns: dict[int, dict[int, str]] = {}
 
     def with_urgency(self, urgency: Urgency) -> "RowReader":
-        """The same, whose whole looks go before others or after them."""
+        """The same, whose long looks go before others or after them."""
         other = copy.copy(self)
         other._unhurried = self._listrak.with_urgency(urgency)
         return other
@@ -102,7 +102,7 @@ class RowReader:
         scan: Scan | None = None,
         since: str | None = None,
     ) -> None:
-        listrak = self._listrak if scan else self._unhurried
+        listrak = self._client_for(look)
         only, by = (scan.only, scan.step.by) if scan else (None, None)
         doubted = only
         more: str | None = cursor
@@ -133,7 +133,7 @@ class RowReader:
     ) -> None:
         """The clicks on all links from `link_id` on; in a recent scan, on those with new ones."""
         before = look.survey.case.watching.links if scan is not None and scan.step.recent else {}
-        listrak = self._listrak if scan else self._unhurried
+        listrak = self._client_for(look)
         links = await listrak.links(look.message.path)
         look.survey.links = {link.link_id: link.click_count or 0 for link in links}
         for link in sorted(links, key=lambda link: link.link_id):
@@ -159,6 +159,9 @@ class RowReader:
                 await self._send(
                     look, ClickPage(look, number, position, link, page.rows, page.origins)
                 )
+
+    def _client_for(self, look: Look) -> Listrak:
+        return self._unhurried if look.survey.is_long else self._listrak
 
     async def _send(self, look: Look, page: Page) -> None:
         await look.room()

@@ -106,11 +106,14 @@ def _worth(case: Case, event: str, missing: float) -> float:
 
 
 def _due_by_clock(case: Case, event: str, watch: Watch) -> int | None:
-    """The widest step whose time has come, for events that nothing counts."""
+    """The widest step whose time has come, for events that nothing counts, or not reliably."""
     steps = case.ladder(event)
     due: int | None = None
     for place, (number, step) in enumerate(steps):
         waited = case.now - watch.attempt(number).at
+        if step.recent and event in case.counted:
+            # What happened since will move the counter.
+            continue
         if step.recent:
             wait = 0.0
         elif step.name not in (WHOLE, TRACKED, ALL_CLICKS):

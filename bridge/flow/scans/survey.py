@@ -7,6 +7,7 @@ from bridge.flow.scans.case import Case, Plan
 from bridge.flow.scans.outcome import Outcome, settle
 from bridge.flow.scans.watch import Numbers
 from bridge.state.records import Position
+from bridge.vocabulary import CLICKED
 
 
 @dataclass(eq=False)
@@ -36,5 +37,7 @@ class Survey:
         scans = tuple(scan for scan in self.plan.scans if scan.step.name not in self.undone)
         done = Plan(self.plan.whole, scans)
         self.outcome = settle(self.case, done, self.rows, seen)
-        self.outcome.watching.links.update(self.links)
+        if not self.outcome.watching.watch(CLICKED).marked_at:
+            # Else clicks are still to come: their links must not look as if they were read.
+            self.outcome.watching.links.update(self.links)
         return self.outcome
