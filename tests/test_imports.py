@@ -50,7 +50,7 @@ LAYERS = [
     ["bridge.flow.scans.step"],
     ["bridge.flow.scans.trust", "bridge.flow.scans.watch"],
     ["bridge.flow.scans.case"],
-    ["bridge.flow.scans.plan", "bridge.flow.scans.outcome"],
+    ["bridge.flow.scans.plan", "bridge.flow.scans.outcome", "bridge.flow.scans.doubt"],
     ["bridge.flow.scans.survey"],
     ["bridge.flow.look"],
     ["bridge.flow.page"],

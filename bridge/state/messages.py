@@ -71,7 +71,11 @@ class Messages:
         )
 
     async def retire(self, message: int) -> None:
-        """Stops tracking a message and drops what was remembered of it."""
-        await self._db.run("UPDATE messages SET retired = 1, watch = '' WHERE id = ?", message)
+        """Stops tracking a message and drops what was remembered of it, but that it was there."""
+        await self._db.run(
+            "UPDATE messages SET retired = 1, properties = NULL, summary = '', watch = ''"
+            " WHERE id = ?",
+            message,
+        )
         for table in ("runs", "totals", "causes", "looks", "event_counts"):
             await self._db.run(f"DELETE FROM {table} WHERE message = ?", message)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.flow.scans.case import Case, Plan, Scan
+from bridge.flow.scans.doubt import GRACE, Parameter, blame, unfiltered
 from bridge.flow.scans.outcome import learn
 from bridge.flow.scans.plan import plan
 from bridge.flow.scans.step import DAY, HOUR, LADDERS, MINUTE
@@ -56,6 +57,12 @@ class Row:
             return float("-inf")
         return min(dates) if reading == "first" else max(dates)
 
+    def is_strange(self, scan: Scan, until: float) -> bool:
+        """Whether it tells that a scan's date was ignored."""
+        if scan.step.by == "Activity":
+            return all(at > until for event, at in self.happened.items() if event != SENT)
+        return scan.since is not None and self.happened[SENT] < scan.since - GRACE
+
 
 @dataclass
 class Model:
@@ -70,6 +77,7 @@ class Model:
     kind: Kind = "broadcast"
     activity_type: Literal["filters", "ignored", "refused"] = "filters"
     date_type: Literal["first", "latest", "none"] = "first"
+    dates: Literal["go", "ignored", "refused"] = "go"
     late: float = 0.0
     lag: float = 0.0
     extra: dict[str, int] = field(default_factory=dict)
@@ -106,33 +114,40 @@ class Model:
             for event, found in self.found.items()
         }
 
-    def scan(self, scan: Scan | None, now: float) -> tuple[int, bool]:
-        """Reads rows; returns how many, and whether Listrak went along with it."""
+    def scan(self, scan: Scan | None, now: float) -> tuple[int, Parameter | str]:
+        """Reads rows; returns how many, and what Listrak refused or ignored ("" if nothing)."""
         visible = now - self.late
-        only, by, since = None, None, None
+        rows = {n: row for n, row in enumerate(self.rows) if row.happened[SENT] <= visible}
         if scan is not None:
-            only, by, since = scan.only, scan.step.by, scan.since
-        if only and self.activity_type == "refused":
-            return 0, False
-        read, fair = 0, True
-        for number, row in enumerate(self.rows):
-            if row.happened[SENT] > visible:
-                continue
-            if since is not None:
-                dated = by if by and self.kind != "conversation" else "Send"
-                if self.date_type == "none" and dated == "Activity":
-                    continue
-                if row.dated(dated, visible, self.date_type) < since:
-                    continue
-            shown = only is None or row.happened.get(SHOWN_BY[only], NEVER) <= visible
-            if not shown and self.activity_type == "filters":
-                continue
-            fair = fair and shown
-            read += 1
+            if scan.only and self.activity_type == "refused":
+                return 0, "refused"
+            if scan.since is not None and self.dates == "refused":
+                return 0, "refused"
+            rows = {n: row for n, row in rows.items() if self.lets_through(row, scan, visible)}
+            if self.activity_type == "ignored" and scan.only:
+                shown = SHOWN_BY[scan.only]
+                if any(row.happened.get(shown, NEVER) > visible for row in rows.values()):
+                    return min(len(rows), 100), "activityType"
+            doubtful = self.dates == "ignored" and scan.since is not None
+            if doubtful and any(row.is_strange(scan, visible) for row in rows.values()):
+                return min(len(rows), 100), "startDate"
+        for number, row in rows.items():
             for event in ROW_EVENTS:
                 if row.happened.get(event, NEVER) <= visible:
                     self.found.setdefault(event, {}).setdefault(number, now)
-        return read, fair
+        return len(rows), ""
+
+    def lets_through(self, row: Row, scan: Scan, visible: float) -> bool:
+        """Whether a row passes the filters."""
+        shown = scan.only is None or row.happened.get(SHOWN_BY[scan.only], NEVER) <= visible
+        if self.activity_type == "filters" and not shown:
+            return False
+        if scan.since is None or self.dates == "ignored":
+            return True
+        dated = scan.step.by if scan.step.by and self.kind != "conversation" else "Send"
+        if self.date_type == "none" and dated == "Activity":
+            return False
+        return row.dated(dated, visible, self.date_type) >= scan.since
 
     def click_scan(self, scan: Scan | None, now: float) -> int:
         """Reads clicks, of a single link."""
@@ -181,16 +196,32 @@ class Model:
             self.read["whole"] += self.scan(None, now)[0] + self.click_scan(None, now)
             self.calls[day] += 1
         for scan in survey.plan.scans:
-            self.calls[day] += 1
             if scan.step.clicks:
-                number, fair = self.click_scan(scan, now), True
+                self.calls[day] += 1
+                number = self.click_scan(scan, now)
+                survey.rows[scan.step.name] += number
+                self.read[scan.step.name] += number
             else:
-                number, fair = self.scan(scan, now)
-            if not fair:
-                survey.undone.add(scan.step.name)
-                self.trust.refuse(self.kind, scan.step, now)
-            survey.rows[scan.step.name] += number
-            self.read[scan.step.name] += number
+                self._read_scan(survey, scan, now, day)
+
+    def _read_scan(self, survey: Survey, scan: Scan, now: float, day: int) -> None:
+        """As the reader of rows does it."""
+        self.calls[day] += 1
+        number, refusal = self.scan(scan, now)
+        survey.rows[scan.step.name] += number
+        self.read[scan.step.name] += number
+        if not refusal:
+            return
+        parameter: Any = None if refusal == "refused" else refusal
+        other = unfiltered(scan, parameter)
+        if other is None:
+            survey.undone.add(scan.step.name)
+        else:
+            self._read_scan(survey, other, now, day)
+            if scan.step.name in survey.undone:
+                return
+            parameter = "activityType"
+        blame(self.trust, self.kind, scan, parameter, now)
 
 
 MANY: dict[str, tuple[float, float]] = {
@@ -274,16 +305,17 @@ def test_everything_is_found_before_a_message_is_given_up(
     assert not list(missing(model, BEGAN + 32 * DAY))
 
 
-@settings(max_examples=25)
+@settings(max_examples=40)
 @given(
     st.integers(0, 10**6),
     st.sampled_from(READINGS),
     st.sampled_from(("broadcast", "conversation", "transactional")),
+    st.sampled_from(("go", "ignored", "refused")),
     st.sampled_from((0.0, 100.0, 2000.0)),
     st.sampled_from((0.0, 100.0, 2000.0)),
 )
 def test_everything_is_found_in_the_end(
-    seed: int, reading: Any, kind: Kind, late: float, lag: float
+    seed: int, reading: Any, kind: Kind, dates: Any, late: float, lag: float
 ) -> None:
     """Also of messages that go on sending, within days of the last event."""
     activity_type, date_type = reading
@@ -294,6 +326,7 @@ def test_everything_is_found_in_the_end(
         kind=kind,
         activity_type=activity_type,
         date_type=date_type,
+        dates=dates,
         late=late,
         lag=lag,
     )
@@ -516,10 +549,14 @@ def test_trust_in_scans() -> None:
     assert trust.useful("broadcast", step, BEGAN + DAY)
     assert trust.useful("conversation", step, BEGAN)
     bounces, complaints = LADDERS["broadcast"][BOUNCED][1], LADDERS["broadcast"][SPAM][0]
-    trust.refuse("broadcast", bounces, BEGAN)
+    trust.refuse_filter("bounce", BEGAN)
     assert not trust.useful("conversation", bounces, BEGAN + DAY)
     assert trust.useful("broadcast", bounces, BEGAN + 7 * DAY)
     assert trust.useful("broadcast", complaints, BEGAN)
+    lately = LADDERS["conversation"][BOUNCED][0]
+    assert trust.useful("conversation", lately, BEGAN), "it needs no filter"
+    trust.refuse("conversation", lately, BEGAN)
+    assert not trust.useful("conversation", lately, BEGAN + DAY)
 
 
 def test_a_watch_survives_the_state_file() -> None:

@@ -223,8 +223,12 @@ async def test_retire(store: Store) -> None:
             await store.looks.add_run(message.id, 0, run_of(1, 2))
             await store.looks.set_totals(message.id, {1: (0, Total(5.0, 1, 0))})
             await store.unsubscribes.add_causes(5, message.id, [f"{message.id}@x.y"], old=False)
+            await store.messages.take_over(message.id, "{}", "")
+            await store.messages.watch(message.id, "{}", "{}")
         await store.messages.retire(first.id)
     assert [message.id for message in await store.messages.tracked()] == [second.id]
+    over = await store.messages.get(first.id)
+    assert (over.retired, over.properties, over.summary, over.watch) == (1, None, "", "")
     assert await store.looks.runs(first.id) == []
     assert await store.looks.totals(first.id) == {}
     assert await store.looks.open_one(first.id) is None

@@ -11,6 +11,7 @@ from bridge.flow.look import Look
 from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage, Page
 from bridge.flow.readers.restart import read_from
 from bridge.flow.scans.case import Scan
+from bridge.flow.scans.doubt import GRACE, Parameter, blame, ignored, unfiltered
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
@@ -73,26 +74,34 @@ class RowReader:
             await self._read_clicks(look, int(link_id or 0), str(cursor))
 
     async def _read_scan(self, look: Look, source: SourceList, scan: Scan) -> None:
-        """One scan; a filter that Listrak refuses is not asked for again for a while."""
+        """One scan; what Listrak doesn't go along with is not asked for again for a while."""
+        survey, kind = look.survey, look.message.kind
+        unknown: Parameter | None = None
+        try:
+            await read_from([], lambda _: self._read_rows(look, source, scan), look.message.path)
+            return
+        except RefusedError as error:
+            parameter, reason = unknown, str(error)
+        except _IgnoredError as error:
+            parameter, reason = error.parameter, f"{error.parameter} is ignored"
+        log.info("scan.refused", message=look.message.path, scan=scan.step.name, reason=reason)
+        other = unfiltered(scan, parameter)
+        if other is None:
+            survey.undone.add(scan.step.name)
+        else:
+            await self._read_scan(look, source, other)
+            if scan.step.name in survey.undone:
+                return
+            parameter = "activityType"
+        blame(survey.case.trust, kind, scan, parameter, look.started_at)
+
+    async def _read_rows(self, look: Look, source: SourceList, scan: Scan) -> None:
         since = None if scan.since is None else times.from_seconds(scan.since)
         start = since and self._zone.naive_from(since)
-
-        async def read(_: Position) -> None:
-            if scan.step.clicks:
-                await self._read_clicks(look, 0, wire.START, scan, start)
-            else:
-                await self._read_activity(look, source, wire.START, scan, start)
-
-        try:
-            await read_from([], read, look.message.path)
-        except RefusedError as error:
-            self._refuse(look, scan, str(error))
-
-    def _refuse(self, look: Look, scan: Scan, reason: str) -> None:
-        """A scan that Listrak doesn't go along with: it proves nothing."""
-        log.info("scan.refused", message=look.message.path, scan=scan.step.name, reason=reason)
-        look.survey.undone.add(scan.step.name)
-        look.survey.case.trust.refuse(look.message.kind, scan.step, look.started_at)
+        if scan.step.clicks:
+            await self._read_clicks(look, 0, wire.START, scan, start)
+        else:
+            await self._read_activity(look, source, wire.START, scan, start)
 
     async def _read_activity(
         self,
@@ -104,7 +113,9 @@ class RowReader:
     ) -> None:
         listrak = self._client_for(look)
         only, by = (scan.only, scan.step.by) if scan else (None, None)
-        doubted = only
+        floor = ""
+        if scan is not None and scan.since is not None:
+            floor = self._zone.naive(times.from_seconds(scan.since - GRACE))
         more: str | None = cursor
         while more is not None:
             page = await listrak.activity(look.message.path, more, only=only, by=by, since=since)
@@ -116,12 +127,9 @@ class RowReader:
             position: Position = ["activity", 0, more] if more else ["clicks", 0, wire.START]
             number = look.pages.enter()
             await self._send(look, ActivityPage(look, number, position, page.rows, page.origins))
-            if doubted and scan and not all(wire.shows(row, doubted) for row in page.rows):
-                self._refuse(look, scan, "activityType is ignored")
-                if scan.step.within is None:
-                    # It would be the whole message; whether that is worth its while is seen later.
-                    return
-                doubted = None
+            if scan is not None and (parameter := ignored(scan, page.rows, floor)):
+                # It may be the whole message; whether that is worth its while is seen later.
+                raise _IgnoredError(parameter)
 
     async def _read_clicks(
         self,
@@ -208,3 +216,11 @@ class RowReader:
         if campaign_id not in known:
             known = self._campaigns[list_id] = await self._listrak.campaigns(list_id)
         return known.get(campaign_id)
+
+
+class _IgnoredError(Exception):
+    """The rows of a scan show that a parameter of it was ignored."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        super().__init__(parameter)
+        self.parameter = parameter

@@ -1,5 +1,6 @@
 """A message at a time, as far as scans are concerned, and what may be read of it."""
 
+import math
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -90,13 +91,19 @@ class Case:
         return self.page * SMALL
 
     def ladder(self, event: str) -> list[tuple[int, Step]]:
-        """The steps that may be of use, with their numbers."""
+        """The steps that may be of use, with their numbers.
+
+        Where all that is tracked can't be asked for, the whole message takes its place.
+        """
         kind = self.message.kind
-        return [
-            (number, step)
-            for number, step in enumerate(LADDERS[kind][event])
-            if step.within or self.trust.useful(kind, step, self.now)
-        ]
+        steps: list[tuple[int, Step]] = []
+        hurry = math.inf
+        for number, step in enumerate(LADDERS[kind][event]):
+            if self.trust.useful(kind, step, self.now):
+                steps.append((number, step._replace(patience=min(step.patience, hurry))))
+            elif step.name == TRACKED:
+                hurry = step.patience
+        return steps
 
     def cost(self, event: str, number: int, step: Step) -> float:
         """Rows that a step will read, as far as one can tell."""

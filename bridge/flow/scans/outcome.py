@@ -130,7 +130,8 @@ def _lessons(case: Case, watch: Watch, event: str, top: int, found: float) -> li
         lessons = [
             Lesson("miss", ladder[number])
             for number in range(top)
-            if watch.attempt(number).misses and found - since >= EXACT
+            # Of older sends a scan of a day's is not to find anything.
+            if watch.attempt(number).misses and found - since >= EXACT and not ladder[number].within
         ]
         lessons.append(Lesson("found", ladder[top]))
     if top and event == SPAM and watch.attempt(0).at:

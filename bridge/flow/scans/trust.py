@@ -35,8 +35,11 @@ class Trust:
         return msgspec.json.encode(self._records).decode()
 
     def useful(self, kind: Kind, step: Step, now: float) -> bool:
-        """Whether a scan is worth to be tried. The whole message always is."""
-        if step.only and not self.understood(step.only, now):
+        """Whether a scan is worth to be tried: the whole message always, the sends of a day alike,
+
+        whether or not an activityType filters them.
+        """
+        if step.only and step.within is None and not self.understood(step.only, now):
             return False
         return self._of(kind, step).asleep_until <= now
 
@@ -67,9 +70,12 @@ class Trust:
             record.misses, record.asleep_until = 0, now + LEFT_OUT_FOR
 
     def refuse(self, kind: Kind, step: Step, now: float) -> None:
-        """Listrak doesn't do what the scan asks: it refuses a filter, or ignores it."""
-        key = f"activityType {step.only}" if step.only else _key(kind, step)
-        self._records[key] = Record(asleep_until=now + 7 * LEFT_OUT_FOR)
+        """Listrak refuses what a scan asks of messages of a kind, or ignores it."""
+        self._records[_key(kind, step)] = Record(asleep_until=now + 7 * LEFT_OUT_FOR)
+
+    def refuse_filter(self, only: str, now: float) -> None:
+        """Listrak refuses an activityType, or ignores it, whatever the kind of message."""
+        self._records[f"activityType {only}"] = Record(asleep_until=now + 7 * LEFT_OUT_FOR)
 
     def _of(self, kind: Kind, step: Step) -> Record:
         if step.name == WHOLE:
