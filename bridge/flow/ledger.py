@@ -69,7 +69,11 @@ class Ledger:
     async def flush(self) -> None:
         """Commits all that waits. Does not give up while the state file can't be written."""
         async with self._turn:
-            self._wake, self._hurry = anyio.Event(), anyio.Event()
+            # One that nobody set may be waited for.
+            if self._wake.is_set():
+                self._wake = anyio.Event()
+            if self._hurry.is_set():
+                self._hurry = anyio.Event()
             entries, self._entries = self._entries, []
             attempt = 0
             try:

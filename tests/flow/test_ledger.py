@@ -99,6 +99,33 @@ async def test_write_waits() -> None:
         assert (disk.commits, done) == ([["a", "b"]], ["a"])
 
 
+async def test_a_flush_from_elsewhere_takes_nobody_s_turn() -> None:
+    """Whoever flushes, and when, what is written afterwards is committed."""
+    disk = Disk()
+    async with ledger_of(disk) as ledger:
+        await anyio.wait_all_tasks_blocked()
+        await ledger.flush()
+        with anyio.fail_after(1):
+            await ledger.write(disk.put("a"))
+        ledger.later(disk.put("b"))
+        await ledger.flush()
+        with anyio.fail_after(1):
+            await ledger.write(disk.put("c"))
+    assert disk.commits == [["a"], ["b"], ["c"]]
+
+
+async def test_a_flush_that_was_given_up_is_made_up_for() -> None:
+    """What waits while a full disk is tried again is committed, though who asked went away."""
+    disk = Disk(full=1)
+    async with ledger_of(disk) as ledger:
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(0.01):
+            ledger.later(disk.put("a"))
+            await ledger.flush()
+        await anyio.sleep(GROUP_COMMIT * 1.5)
+    assert disk.commits == [["a"]]
+
+
 async def test_writers_share() -> None:
     """Writers that come while a transaction is on its way share the next one."""
     disk = Disk()
