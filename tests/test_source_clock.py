@@ -35,12 +35,23 @@ def test_a_second_is_no_difference(ahead: float) -> None:
     assert CLOSE_ENOUGH >= 2
 
 
-def test_the_latest_answer_counts() -> None:
+def test_the_latest_answers_count() -> None:
     """Clocks are set right while the service runs."""
     clock = SourceClock()
-    clock.observe(formatdate(time.time() + 500, usegmt=True))
-    clock.observe(formatdate(time.time(), usegmt=True))
+    for ahead in [500] * 9 + [0] * 3:
+        clock.observe(formatdate(time.time() + ahead, usegmt=True))
     assert clock.offset == 0.0
+
+
+@pytest.mark.parametrize("wrong", [86400.0 * 365, -86400.0 * 365])
+@pytest.mark.parametrize("ahead", [0.0, -3600.0])
+def test_a_wrong_date_moves_nothing(wrong: float, ahead: float) -> None:
+    """Of the latest five answers two may be as wrong as can be, once there are as many."""
+    clock = SourceClock()
+    for number in range(40):
+        off = wrong if number >= 5 and number % 5 in (1, 2) else ahead
+        clock.observe(formatdate(time.time() + off, usegmt=True))
+        assert clock.offset == pytest.approx(ahead, abs=1.5)
 
 
 @pytest.mark.parametrize(

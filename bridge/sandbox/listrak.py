@@ -75,6 +75,7 @@ class Listrak:
     def _build(self) -> web.Application:
         app = web.Application(middlewares=[self._watch, self.faults.middleware, self._translate])
         app.on_shutdown.append(self.faults.shutdown)
+        app.on_response_prepare.append(self._date)
         app.router.add_post(TOKEN_PATH, self._token)
         for template in self._api.routes:
             app.router.add_get("/email" + template, self._read)
@@ -88,20 +89,21 @@ class Listrak:
 
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count, and put the world's time on the answer."""
+        """Count."""
         resource = request.match_info.route.resource
         if resource is not None and not request.path.startswith("/_sandbox/"):
             self.requests[resource.canonical.removeprefix("/email")] += 1
         self._under_way += 1
         self.max_concurrency = max(self.max_concurrency, self._under_way)
         try:
-            answer = await handler(request)
+            return await handler(request)
         finally:
             self._under_way -= 1
-        if not answer.prepared:
-            now = self.clock.now.astimezone(UTC)
-            answer.headers["Date"] = format_datetime(now, usegmt=True)
-        return answer
+
+    async def _date(self, _request: web.Request, answer: web.StreamResponse) -> None:
+        """Put the world's time on every answer, also on one that a fault spoils."""
+        now = self.clock.now.astimezone(UTC)
+        answer.headers["Date"] = format_datetime(now, usegmt=True)
 
     @web.middleware
     async def _translate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
