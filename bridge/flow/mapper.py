@@ -264,6 +264,6 @@ async def _complete(look: Look, store: Store) -> None:
     if look.survey.plan.whole:
         await store.looks.complete(message, look.floor, found=look.found)
     else:
-        await store.looks.glimpse(message, look.started_at, found=look.found)
+        await store.looks.glimpse(message, look.started_at, look.floor, found=look.found)
     outcome = look.survey.settle(seen_of(await store.event_counts.of(message)))
     await store.messages.watch(message, outcome.watching.text(), look.survey.summary)

@@ -42,11 +42,11 @@ class Looks:
         text = msgspec.json.encode(position).decode()
         await self._db.run("UPDATE looks SET position = ? WHERE message = ?", text, message)
 
-    async def glimpse(self, message: int, started_at: float, *, found: bool) -> None:
-        """Ends a look that didn't read everything."""
+    async def glimpse(self, message: int, started_at: float, floor: int, *, found: bool) -> None:
+        """Ends a look that didn't read everything; of what is below `floor`, see `complete`."""
         if found:
             await self._db.run("UPDATE messages SET moved_at = ? WHERE id = ?", started_at, message)
-            await self._merge_runs(message)
+            await self._tidy(message, floor)
 
     async def complete(self, message: int, floor: int, *, found: bool) -> None:
         """Ends a whole look, and forgets the buckets below `floor`, which are no longer tracked."""
@@ -58,14 +58,17 @@ class Looks:
             message,
         )
         await self._db.run("DELETE FROM looks WHERE message = ?", message)
+        await self._tidy(message, floor)
+
+    async def _tidy(self, message: int, floor: int) -> None:
+        """Forgets what is no longer tracked, and merges a bucket's runs of like size.
+
+        So there are few runs, and each is rewritten rarely.
+        """
         for table in ("runs", "totals"):
             await self._db.run(
                 f"DELETE FROM {table} WHERE message = ? AND bucket < ?", message, floor
             )
-        await self._merge_runs(message)
-
-    async def _merge_runs(self, message: int) -> None:
-        """Merges a bucket's runs of like size: there are few, and each is rewritten rarely."""
         rows = await self._db.all(
             "SELECT bucket, withheld, id, length(keys) FROM runs WHERE message = ?"
             " ORDER BY bucket, withheld, id",

@@ -471,6 +471,25 @@ def test_links_whose_clicks_are_late_are_read_again() -> None:
         case = replace(case, now=case.now + 6 * MINUTE)
 
 
+def test_what_goes_on_sending_is_assured_of_now_and_then() -> None:
+    """Counters that agree may be off: all tracked rows are read once a week, whole if need be."""
+    message = message_of("conversation", looked_at=BEGAN, moved_at=BEGAN)
+    case = case_of(message, counted={SENT: 1e6}, seen={SENT: 1e6}, now=BEGAN + 7 * DAY - 1)
+    for events, ladder in LADDERS["conversation"].items():
+        for number in range(len(ladder)):
+            case.watching.watch(events).attempt(number).at = BEGAN
+    case = replace(case, ignore=frozenset(LADDERS["conversation"]) - {SENT})
+    assert not plan(case)
+    week = replace(case, now=BEGAN + 7 * DAY)
+    assert [scan.step.name for scan in plan(week).scans] == ["tracked"]
+    case.trust.refuse("conversation", LADDERS["conversation"][SENT][1], week.now)
+    assert plan(week).whole
+    watching = Survey(week, plan(week)).settle(week.seen).watching
+    assert not plan(replace(week, watching=watching, now=week.now + DAY))
+    broadcast = message_of(looked_at=BEGAN, moved_at=BEGAN)
+    assert not plan(replace(case, message=broadcast, now=BEGAN + 20 * DAY))
+
+
 def test_scans_for_two_counters_are_one() -> None:
     """Opens and bounces are in the same rows: the earlier beginning serves both."""
     case = known(OPENED, 5)

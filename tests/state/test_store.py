@@ -315,6 +315,19 @@ def test_runs_keep_all_keys(
     anyio.run(check)
 
 
+async def test_any_look_forgets_what_is_no_longer_tracked(store: Store) -> None:
+    """Messages that go on sending are hardly ever read whole; what is too old goes all the same."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        for bucket in (2900, 2901):
+            await store.looks.add_run(message.id, bucket, run_of(bucket))
+            await store.looks.set_totals(message.id, {bucket: (bucket, Total(5.0, 1))})
+        await store.looks.glimpse(message.id, NOW, 2901, found=True)
+    assert [run.tolist() for run in await store.looks.runs(message.id)] == [[2901]]
+    assert list(await store.looks.totals(message.id)) == [2901]
+    assert (await store.messages.get(message.id)).moved_at == NOW
+
+
 async def test_merged_runs_are_few(store: Store) -> None:
     """A message that is looked at a thousand times keeps a handful of runs."""
     (message,) = await tracked(store)

@@ -12,7 +12,7 @@ from typing import Final
 from bridge.flow.scans.case import Case, Plan, Scan
 from bridge.flow.scans.step import ALL_CLICKS, DAY, LADDERS, MINUTE, TRACKED, WHOLE, Step
 from bridge.flow.scans.watch import EXACT, Watch
-from bridge.vocabulary import CONVERTED, SPAM
+from bridge.vocabulary import CONVERTED, SENT, SPAM
 
 ROWS_FOR_ONE: Final = 20
 """Rows that may be read again to find one event sooner."""
@@ -22,6 +22,9 @@ REACH: Final = 15.0
 
 RETRY: Final = 5 * MINUTE
 """Seconds until a scan that found nothing is done again: rows may appear later than they count."""
+
+ASSURED_FOR: Final = 7 * DAY
+"""Seconds until all tracked rows of what goes on sending are read again, agree or not."""
 
 MARGIN: Final = 2 * DAY
 """Seconds by which a scan of all tracked sends begins earlier."""
@@ -75,10 +78,10 @@ def _due(case: Case, event: str) -> int | None:
         return _due_by_clock(case, event, watch)
     counted = case.counted[event]
     lack = watch.lacking(counted, case.seen.get(event, 0))
+    steps = case.ladder(event)
     if lack == 0:
         watch.agree(case.now)
-        return None
-    steps = case.ladder(event)
+        return _due_for_assurance(case, event, watch, steps)
     if lack < 0:
         # More was seen than is counted: it lags behind, or counts otherwise.
         moved = counted - watch.counted > EXACT
@@ -97,6 +100,21 @@ def _due(case: Case, event: str) -> int | None:
         ) or waited >= watch.patience(number, step.patience, case.age):
             return number
     return None
+
+
+def _due_for_assurance(
+    case: Case, event: str, watch: Watch, steps: list[tuple[int, Step]]
+) -> int | None:
+    """The step that shows now and then that counters which agree are right.
+
+    A counter that is off may hide what is missing. Before a message is given up it has a proof of
+    its own; those that go on sending never are, and are few rows.
+    """
+    if case.message.kind == "broadcast" or event != SENT:
+        return None
+    all_rows = [number for number, step in steps if step.name in (WHOLE, TRACKED)]
+    assured_at = max(watch.attempt(number).at for number in all_rows)
+    return all_rows[0] if case.now - assured_at >= ASSURED_FOR else None
 
 
 def _worth(case: Case, event: str, missing: float) -> float:
