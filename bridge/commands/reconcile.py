@@ -156,22 +156,23 @@ def _show(console: Console, compared: Sequence[Compared], *, everything: bool) -
 
 
 def _show_totals(console: Console, list_id: int, compared: Sequence[Compared]) -> None:
-    sums: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(COLUMNS))
+    sums: dict[str, list[float | None]] = defaultdict(lambda: [None] * len(COLUMNS))
     for line in (line for one in compared for line in one.lines):
         shown = (*line.figures, line.difference)
         pairs = zip(sums[line.event], shown, strict=True)
-        sums[line.event] = [total + (figure or 0) for total, figure in pairs]
+        sums[line.event] = [
+            total if figure is None else (total or 0) + figure for total, figure in pairs
+        ]
     table = Table("event", title=f"List {list_id}: {len(compared)} tracked messages")
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for event, figures in sums.items():
         # An amount is an amount; everything else is a number of events.
-        shown_as = [f"{figure:,.2f}" if event == REVENUE else _figure(figure) for figure in figures]
-        table.add_row(event, *shown_as)
+        table.add_row(event, *(_figure(figure, cents=event == REVENUE) for figure in figures))
     console.print(table)
 
 
-def _figure(figure: float | None) -> str:
+def _figure(figure: float | None, *, cents: bool = False) -> str:
     if figure is None:
         return ""
-    return f"{figure:,.2f}" if figure % 1 else f"{figure:,.0f}"
+    return f"{figure:,.2f}" if cents or figure % 1 else f"{figure:,.0f}"
