@@ -35,9 +35,9 @@ class Trust:
         return msgspec.json.encode(self._records).decode()
 
     def useful(self, kind: Kind, step: Step, now: float) -> bool:
-        """Whether a scan is worth to be tried: the whole message always, the sends of a day alike,
+        """Whether a scan is worth to be tried. The whole message always is.
 
-        whether or not an activityType filters them.
+        So are the sends of a day, whether or not an activityType can filter them.
         """
         if step.only and step.within is None and not self.understood(step.only, now):
             return False
