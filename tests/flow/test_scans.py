@@ -305,7 +305,7 @@ def test_everything_is_found_before_a_message_is_given_up(
     assert not list(missing(model, BEGAN + 32 * DAY))
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     st.integers(0, 10**6),
     st.sampled_from(READINGS),

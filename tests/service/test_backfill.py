@@ -15,8 +15,8 @@ pytestmark = pytest.mark.anyio
 
 
 def lived() -> World:
-    """A retailer with eight days behind it."""
-    return retailer(contacts=20, days=8, seed=7)
+    """A retailer with five days behind it."""
+    return retailer(contacts=20, days=5, seed=7)
 
 
 async def started(rig: Rig) -> None:
@@ -56,7 +56,7 @@ async def test_history_is_brought_once(rig_of: Any) -> None:
         early = await rig.run("backfill", "--since", "30d")
         assert (early.code, "no state file" in early.err) == (73, True), early.err
         await started(rig)
-        week = world.now - timedelta(days=4)
+        week = world.now - timedelta(days=3)
         done = await rig.run("backfill", "--since", week.isoformat())
         assert done.code == 0, done.err
         assert "events from" in done.err
@@ -70,7 +70,7 @@ async def test_history_is_brought_once(rig_of: Any) -> None:
         assert (later.code, "nothing to do" in later.err) == (0, True), later.err
         assert rig.segment.accepted == sent
 
-        everything = world.now - timedelta(days=12)
+        everything = world.now - timedelta(days=9)
         assert (await rig.run("backfill", "--since", everything.isoformat())).code == 0
         assert_exact(rig, everything)
         assert rig.segment.accepted > sent
@@ -89,7 +89,7 @@ async def test_what_was_never_tracked(rig_of: Any) -> None:
     world = lived()
     async with rig_of(world=world, BRIDGE_TRACK_DAYS="2") as rig:
         await started(rig)
-        since = world.now - timedelta(days=12)
+        since = world.now - timedelta(days=9)
         done = await rig.run("backfill", "--list", "12345", "--since", since.isoformat())
         assert done.code == 0, done.err
         with closing(sqlite3.connect(rig.state)) as db:
@@ -115,7 +115,7 @@ async def test_what_was_never_tracked(rig_of: Any) -> None:
 async def test_goes_on_after_a_kill(rig_of: Any) -> None:
     """Killed in the middle, it goes on where it was: exact after dedup."""
     world = lived()
-    since = world.now - timedelta(days=12)
+    since = world.now - timedelta(days=9)
     async with rig_of(world=world, BRIDGE_BATCH_EVENTS="20") as rig:
         await started(rig)
         before = rig.segment.accepted
@@ -134,7 +134,7 @@ async def test_goes_on_after_a_kill(rig_of: Any) -> None:
 async def test_the_running_service_does_it(rig_of: Any) -> None:
     """Beside a running service the command only asks, and watches."""
     world = lived()
-    since = world.now - timedelta(days=12)
+    since = world.now - timedelta(days=9)
     async with rig_of(world=world, BRIDGE_POLL_INTERVAL="0.2") as rig:
         await started(rig)
         await rig.start("run")

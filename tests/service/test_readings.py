@@ -80,7 +80,7 @@ def test_all_pairs_are_covered(runs: list[Switches], most: int) -> None:
 
 @asynccontextmanager
 async def living(rig_of: Any, switches: Switches) -> AsyncIterator[tuple[Rig, Any]]:
-    """A service that has polled for most of a retailer's day."""
+    """A service that has polled for half of a retailer's day."""
     world = retailer(contacts=20, days=2, seed=11)
     clock = Clock(world.now, speed=FAST)
     async with rig_of(
@@ -91,7 +91,7 @@ async def living(rig_of: Any, switches: Switches) -> AsyncIterator[tuple[Rig, An
         BRIDGE_POLL_INTERVAL="0.05",
     ) as rig:
         process = await rig.start("run")
-        lived = world.now + timedelta(hours=16)
+        lived = world.now + timedelta(hours=12)
         await rig.until(lambda: clock.now > lived)
         yield rig, process
 
