@@ -5,7 +5,8 @@ import logging
 import re
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from io import TextIOBase
+from typing import TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -43,11 +44,24 @@ def _forms(secret: str) -> set[str]:
     }
 
 
+class _Stderr(TextIOBase):
+    """Standard error as it is at the time: while a progress bar is shown, that stands in for it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
 def configure_logging(
     *, level: str, style: str, secrets: Iterable[str] = (), stream: TextIO | None = None
 ) -> None:
     """Structured log lines on standard error: JSON, or for the eye where that is a terminal."""
-    stream = stream or sys.stderr
+    stream = stream or cast(TextIO, _Stderr())
     console = style == "console" or (style == "auto" and stream.isatty())
     render: Processor = (
         structlog.dev.ConsoleRenderer(

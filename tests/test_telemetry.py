@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from typing import Any
 from urllib.parse import quote
 
@@ -63,6 +64,15 @@ def test_json() -> None:
         "nested": {"a": [1]},
     }
     assert "Zoë 🎉" in line
+
+
+def test_whatever_stands_in_for_standard_error() -> None:
+    """A progress bar takes standard error over for a while: lines are written above it then."""
+    configure_logging(level="info", style="json")
+    for name in ("first", "second"):
+        with redirect_stderr(io.StringIO()) as stream:
+            log.info(name)
+        assert json.loads(stream.getvalue())["event"] == name
 
 
 def test_auto_style() -> None:
