@@ -27,7 +27,8 @@ def ignored(scan: Scan, rows: Sequence[wire.Activity], floor: str) -> Parameter 
     if scan.step.by == "Activity":
         strange = not all(map(_is_active, rows))
     else:
-        strange = any(row.send_date and canonical(row.send_date) < floor for row in rows)
+        dates = [canonical(row.send_date) for row in rows]
+        strange = any(date and date < floor for date in dates)
     return "startDate" if strange else None
 
 
@@ -51,5 +52,5 @@ def blame(trust: Trust, kind: Kind, scan: Scan, parameter: Parameter | None, now
 
 def _is_active(row: wire.Activity) -> bool:
     """Whether a row shows anything but its send."""
-    shown = (row.activity_date, row.open, row.bounce, row.abuse, row.unsubscribe)
-    return any(shown) or bool(row.click_count or row.order_total)
+    shown = (row.open, row.bounce, row.abuse, row.unsubscribe, row.click_count, row.order_total)
+    return any(shown) or bool(canonical(row.activity_date))
