@@ -46,14 +46,14 @@ def judged(likely: Result, worst: list[Result], week: Result, scale: Scale) -> I
                 what = f"seconds until seen, p95: {kind} within a {age}"
                 yield Judged(likely.name, what, late[1], _most(bound), ".0f")
     for kind in ("ordered", "complained"):
-        yield from _hours(likely, kind, 1, "p95", 6)
+        yield from _hours(likely, kind, 6)
     for size, events in likely.state[BEGUN - 1 :: BEGUN]:
         yield Judged(likely.name, "state file, bytes an event", size / events, _most(12))
     if len(likely.state) > FULL:
         grown = max(size for size, _ in likely.state[FULL:]) / likely.state[FULL - 1][0]
         yield Judged(likely.name, "state file, of its size after a month", grown, _most(1.1))
     for result in worst:
-        yield from _hours(result, "ordered", 1, "p95", 24)
+        yield from _hours(result, "ordered", 24)
         fewer = scale.rows(week) / scale.rows(result)
         yield Judged(result.name, f"times fewer rows than {week.name}", fewer, Target(5), ".1f")
 
@@ -66,11 +66,10 @@ def targets(found: list[Judged]) -> Table:
     return made
 
 
-def _hours(result: Result, kind: str, place: int, name: str, most: float) -> Iterator[Judged]:
-    late = result.freshness.of(kind, 0.0, 1e12)
-    if late is not None:
-        what = f"hours until seen, {name}: {kind}"
-        yield Judged(result.name, what, late[place] / HOUR, _most(most), ".1f")
+def _hours(result: Result, kind: str, most: float) -> Iterator[Judged]:
+    if late := result.freshness.of(kind, 0.0, 1e12):
+        what = f"hours until seen, p95: {kind}"
+        yield Judged(result.name, what, late[1] / HOUR, _most(most), ".1f")
 
 
 def _most(value: float) -> Target:

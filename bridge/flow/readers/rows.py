@@ -76,14 +76,12 @@ class RowReader:
     async def _read_scan(self, look: Look, source: SourceList, scan: Scan) -> None:
         """One scan; what Listrak doesn't go along with is not asked for again for a while."""
         survey, kind = look.survey, look.message.kind
-        unknown: Parameter | None = None
         try:
             await read_from([], lambda _: self._read_rows(look, source, scan), look.message.path)
             return
-        except RefusedError as error:
-            parameter, reason = unknown, str(error)
-        except _IgnoredError as error:
-            parameter, reason = error.parameter, f"{error.parameter} is ignored"
+        except (RefusedError, _IgnoredError) as error:
+            parameter = error.parameter if isinstance(error, _IgnoredError) else None
+            reason = str(error)
         log.info("scan.refused", message=look.message.path, scan=scan.step.name, reason=reason)
         other = unfiltered(scan, parameter)
         if other is None:
@@ -222,5 +220,5 @@ class _IgnoredError(Exception):
     """The rows of a scan show that a parameter of it was ignored."""
 
     def __init__(self, parameter: Parameter) -> None:
-        super().__init__(parameter)
+        super().__init__(f"{parameter} is ignored")
         self.parameter = parameter

@@ -100,7 +100,8 @@ class Case:
         hurry = math.inf
         for number, step in enumerate(LADDERS[kind][event]):
             if self.trust.useful(kind, step, self.now):
-                steps.append((number, step._replace(patience=min(step.patience, hurry))))
+                hurried = step if step.patience <= hurry else step._replace(patience=hurry)
+                steps.append((number, hurried))
             elif step.name == TRACKED:
                 hurry = step.patience
         return steps

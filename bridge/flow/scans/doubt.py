@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from bridge.flow.scans.case import Scan
+from bridge.flow.scans.step import DAY
 from bridge.flow.scans.trust import Trust
 from bridge.listrak import wire
 from bridge.listrak.times import canonical
@@ -11,7 +12,7 @@ from bridge.state.records import Kind
 
 Parameter = Literal["activityType", "startDate"]
 
-GRACE: Final = 2 * 86400.0
+GRACE: Final = 2 * DAY
 """Seconds by which rows may be older than asked for: a filter may go by days, or another zone."""
 
 

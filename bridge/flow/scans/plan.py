@@ -78,10 +78,10 @@ def _due(case: Case, event: str) -> int | None:
         return _due_by_clock(case, event, watch)
     counted = case.counted[event]
     lack = watch.lacking(counted, case.seen.get(event, 0))
-    steps = case.ladder(event)
     if lack == 0:
         watch.agree(case.now)
-        return _due_for_assurance(case, event, watch, steps)
+        return _due_for_assurance(case, event, watch)
+    steps = case.ladder(event)
     if lack < 0:
         # More was seen than is counted: it lags behind, or counts otherwise.
         moved = counted - watch.counted > EXACT
@@ -102,9 +102,7 @@ def _due(case: Case, event: str) -> int | None:
     return None
 
 
-def _due_for_assurance(
-    case: Case, event: str, watch: Watch, steps: list[tuple[int, Step]]
-) -> int | None:
+def _due_for_assurance(case: Case, event: str, watch: Watch) -> int | None:
     """The step that shows now and then that counters which agree are right.
 
     A counter that is off may hide what is missing. Before a message is given up it has a proof of
@@ -112,7 +110,7 @@ def _due_for_assurance(
     """
     if case.message.kind == "broadcast" or event != SENT:
         return None
-    all_rows = [number for number, step in steps if step.name in (WHOLE, TRACKED)]
+    all_rows = [number for number, step in case.ladder(event) if step.name in (WHOLE, TRACKED)]
     assured_at = max(watch.attempt(number).at for number in all_rows)
     return all_rows[0] if case.now - assured_at >= ASSURED_FOR else None
 
