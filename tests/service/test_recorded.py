@@ -77,14 +77,15 @@ GOING_ON: Final = (Step("t2", ("run", "--once")), Step("t2", HISTORY))
 CASES: Final = [
     Case("new", (Step("t0", ("run", "--once")), Step("t1", ("run", "--once")), *GOING_ON)),
     *(
-        Case(name, GOING_ON, RECORDED / f"{name}.db.xz")
-        for name in (
-            "format-1-catch-up",
-            "format-1-service",
-            "format-2-catch-up",
-            "format-2-service",
-            "format-3-catch-up",
-            "format-3-service",
+        Case(name, steps, RECORDED / f"{name}.db.xz")
+        for name, steps in (
+            # What the first formats kept doesn't tell what was withheld: a backfill sends nothing.
+            ("format-1-catch-up", GOING_ON[:1]),
+            ("format-1-service", GOING_ON),
+            ("format-2-catch-up", GOING_ON[:1]),
+            ("format-2-service", GOING_ON),
+            ("format-3-catch-up", GOING_ON),
+            ("format-3-service", GOING_ON),
         )
     ),
 ]

@@ -413,8 +413,8 @@ async def make_state(checkout: Path, kind: str, recording: Recording, folder: Pa
     life = Life(recording, checkout, state)
     await (life.catch_up() if kind == "catch-up" else life.service())
     with closing(sqlite3.connect(state)) as db:
-        # By the clock of the machine that made this, which may be ahead of the one that tries it.
-        db.execute("UPDATE unsubscribes SET noted_at = ?", (INSTANTS["t1"].timestamp(),))
+        # By the clock of the machine that made this: long ago by any other's.
+        db.execute("UPDATE unsubscribes SET noted_at = 0.0")
         db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         db.execute("PRAGMA journal_mode = DELETE")
