@@ -195,6 +195,7 @@ def _make_odd(snapshots: Mapping[str, Snapshot]) -> None:
         for path, data in sorted(first.items())
         if re.search(r"TransactionalMessage/\d+/Activity$", path) and data
     )
+    going_on = next(path for path in full if "Conversation" in path)
     clicked = [path for path, data in sorted(first.items()) if path.endswith("Clicker") and data]
     one = odd.split("/")[1]
     lists = sorted({path.split("/")[1] for path in first if path.startswith("List/")})
@@ -209,7 +210,7 @@ def _make_odd(snapshots: Mapping[str, Snapshot]) -> None:
         rows[5].update(abuse=True, activityDate=None)
         rows[6]["emailAddress"] = "a" * 17_000 + "@example.net"
         rows[7].update(sendDate="2025-10-30T13:00:00Z", open=True, activityDate=NEVER)
-        rows[8]["orderTotal"] = (10.1, 30.35, 5.0)[min(number, 2)]
+        rows[8]["orderTotal"] = (10.1, 30.4, 5.0)[min(number, 2)]
         rows[9]["orderTotal"] = (None, 12.5, 40.0)[min(number, 2)]
         rows[10].update(abuse=number > 0)
         for row in snapshot[told]:
@@ -219,6 +220,10 @@ def _make_odd(snapshots: Mapping[str, Snapshot]) -> None:
         if number > 1:
             again = {"emailAddress": rows[11]["emailAddress"], "clickDate": "2025-11-02T01:30:00"}
             snapshot[clicked[0]] += [again, again]
+            # Opened half an hour after it was sent, in the hour that is repeated.
+            sent, opened = "2025-11-02T01:45:00", "2025-11-02T01:15:00"
+            late = {**snapshot[going_on][0], "sendDate": sent, "activityDate": opened}
+            snapshot[going_on].append({**late, "open": True})
         for list_id in lists:
             subscribed = snapshot[f"List/{list_id}/Contact?Subscribed"]
             for value in subscribed[0]["segmentationFieldValues"]:
