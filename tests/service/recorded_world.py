@@ -245,7 +245,8 @@ class Dump:
     """The content of a state file as plain JSON, in which a time is that of a step.
 
     Left out: the ids of rows (lists are read side by side), the time of this machine's clock
-    (first_start, dead letters, held unsubscribes), and into how many runs keys are divided.
+    (first_start, dead letters, held unsubscribes), into how many runs keys are divided, and what
+    was learned of scans (trust): of the messages asked first, at once, one forgets the other's.
     """
 
     def __init__(self, state: Path, instants: Mapping[str, datetime]) -> None:
@@ -263,10 +264,7 @@ class Dump:
             meta = dict(map(tuple, self._db.execute("SELECT * FROM meta")))
             return {
                 "format": self._db.execute("PRAGMA user_version").fetchone()[0],
-                "meta": {
-                    "since": meta["since"],
-                    "trust": self._timeless(json.loads(meta.get("trust", "{}"))),
-                },
+                "since": meta["since"],
                 "counters": dict(map(tuple, self._db.execute("SELECT * FROM counters"))),
                 "lists": self._rows("lists"),
                 "messages": self._rows("messages", without=("id",)),
