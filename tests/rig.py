@@ -17,6 +17,7 @@ from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.judge import judge
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
+from bridge.sandbox.population import populated_world
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
 from bridge.sandbox.switches import Switches
@@ -33,12 +34,12 @@ CLIENT, SECRET, KEY = "the-client-id", "the-client-secret", "the-write-key"
 
 def retailer(*, contacts: int = 25, days: int = 2, seed: int = 3) -> World:
     """A small retailer with some days behind it."""
-    return World(seed=seed, start=START, contacts=contacts, history=timedelta(days=days))
+    return populated_world(seed=seed, start=START, contacts=contacts, history=timedelta(days=days))
 
 
 def quiet_world() -> World:
     """An account in which nothing happens by itself."""
-    return World(start=START, quiet=True)
+    return World(start=START)
 
 
 @dataclass

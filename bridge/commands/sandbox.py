@@ -16,6 +16,7 @@ from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.judge import judge
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
+from bridge.sandbox.population import populated_world
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
 from bridge.sandbox.switches import Switches
@@ -85,7 +86,7 @@ async def open_sandbox(plan: Plan) -> AsyncIterator[Sandbox]:
                 faults.add(Faults.parse(text))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    world = World(
+    world = populated_world(
         seed=plan.seed, start=now, contacts=plan.contacts, lists=plan.lists, history=plan.history
     )
     clock = Clock(world.now, plan.speed)

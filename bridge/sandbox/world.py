@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import heapq
-import random
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,50 +18,27 @@ from .account import (
     Row,
     State,
 )
-from .population import Population
 
 HARD_BOUNCES = ("General Hard Bounce", "Invalid Address")
 
 
 class World(Account):
-    """A seeded world that lives in its own time; pure, without I/O or a wall clock.
+    """A world that lives in its own time; pure, without I/O, a wall clock or chance.
 
-    It begins at `start - history`, peopled by a Population of `lists` lists with `contacts` each,
-    and has been lived up to `start` (aware) when the constructor returns. `activity` scales how
-    often things happen by themselves. A `quiet` world is empty and only does what it is told.
+    It begins at `start` (aware), empty, and only does what it is told; a Population makes it live.
 
     Deeds happen at `now`. They raise KeyError for a list or contact that isn't there, ValueError
     for what can't happen (as an order of nothing). Instants have the resolution of the API, 10 ms.
     `log` has every fact in the order lived (contacts older than the world come first).
     """
 
-    def __init__(
-        self,
-        *,
-        start: datetime,
-        seed: int = 0,
-        contacts: int = 200,
-        lists: int = 2,
-        history: timedelta = timedelta(days=3),
-        activity: float = 1.0,
-        quiet: bool = False,
-    ) -> None:
+    def __init__(self, *, start: datetime) -> None:
         if start.tzinfo is None:
             raise ValueError("the world needs an aware start")
-        self.rng = random.Random(seed)
-        super().__init__(_tick(start if quiet else start - history))
+        super().__init__(_tick(start))
         self.log: list[Fact] = []
         self._agenda: list[tuple[datetime, int, Callable[..., object], tuple[object, ...]]] = []
         self._planned = 0
-        if not quiet:
-            collecting = gc.isenabled()
-            gc.disable()  # Nothing here becomes garbage, and looking for it doubles the time.
-            try:
-                Population(self, contacts=contacts, lists=lists, activity=activity).settle()
-                self.advance(start)
-            finally:
-                if collecting:
-                    gc.enable()
 
     def advance(self, until: datetime) -> None:
         """Live up to `until`; nothing happens if that is past. Step sizes make no difference."""

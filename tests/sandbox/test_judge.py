@@ -6,6 +6,7 @@ import pytest
 
 from bridge.sandbox.account import Fact, Message
 from bridge.sandbox.judge import judge
+from bridge.sandbox.population import Population
 from bridge.sandbox.verdict import Verdict
 from bridge.sandbox.world import World
 
@@ -104,7 +105,7 @@ def tell(world: World, lists: dict[int, int | None], since: datetime) -> list[Ev
 @pytest.fixture
 def world() -> World:
     """One of everything, after the horizon."""
-    world = World(start=SINCE - timedelta(days=1), quiet=True)
+    world = World(start=SINCE - timedelta(days=1))
     owner = world.add_list("Café")
     field = world.add_field(owner.list_id, "Customer ID")
     campaign = world.add_campaign(owner.list_id, "Sale")
@@ -156,7 +157,9 @@ def test_a_perfect_witness_passes(world: World) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_perfect_witness_passes_on_a_lived_world(seed: int) -> None:
     """So it is with a whole population, of which some was before the horizon."""
-    world = World(start=SINCE + timedelta(days=2), seed=seed, contacts=60, lists=3, activity=2)
+    world = World(start=SINCE - timedelta(days=1))
+    Population(world, seed=seed, contacts=60, lists=3, activity=2).settle()
+    world.advance(SINCE + timedelta(days=2))
     events = tell(world, lists_of(world), SINCE)
     verdict = verdict_on(world, events, first_look=SINCE)
     assert verdict.ok, str(verdict)
@@ -165,7 +168,7 @@ def test_a_perfect_witness_passes_on_a_lived_world(seed: int) -> None:
 
 def test_autumn_hour_may_be_read_either_way() -> None:
     """A timestamp in the repeated hour is right in both readings, and in no third."""
-    world = World(start=datetime(2026, 11, 1, 5, 30, tzinfo=UTC), quiet=True)
+    world = World(start=datetime(2026, 11, 1, 5, 30, tzinfo=UTC))
     owner = world.add_list("One")
     world.subscribe(owner.list_id, "a@example.com")
     world.send_broadcast(owner.list_id, ["a@example.com"])
@@ -283,7 +286,7 @@ def test_identify_states(world: World) -> None:
 
 def test_unsubscribed_before_the_horizon() -> None:
     """Who left before the horizon is told nothing of."""
-    world = World(start=SINCE - timedelta(days=2), quiet=True)
+    world = World(start=SINCE - timedelta(days=2))
     owner = world.add_list("One")
     world.subscribe(owner.list_id, "a@example.com")
     world.unsubscribe(owner.list_id, "a@example.com")
@@ -296,7 +299,7 @@ def test_unsubscribed_before_the_horizon() -> None:
 
 def test_deleted_contact() -> None:
     """Who was told of as subscribed and is then deleted is told of once more, with null."""
-    world = World(start=SINCE, quiet=True)
+    world = World(start=SINCE)
     owner = world.add_list("One")
     world.subscribe(owner.list_id, "a@example.com")
     world.delete_contact(owner.list_id, "a@example.com")
@@ -309,7 +312,7 @@ def test_deleted_contact() -> None:
 
 def test_undone_departure_is_optional() -> None:
     """Who left and came back between two looks needn't be noticed."""
-    world = World(start=SINCE, quiet=True)
+    world = World(start=SINCE)
     owner = world.add_list("One")
     world.subscribe(owner.list_id, "a@example.com")
     world.unsubscribe(owner.list_id, "a@example.com")
@@ -341,7 +344,7 @@ def test_before_the_horizon_nothing_is_sent(world: World) -> None:
 
 def test_late_open_of_an_early_row_is_optional_until_the_first_look() -> None:
     """The API shows the first activity only, so the first look can't tell what came later."""
-    world = World(start=SINCE - timedelta(hours=2), quiet=True)
+    world = World(start=SINCE - timedelta(hours=2))
     owner = world.add_list("One")
     world.subscribe(owner.list_id, "a@example.com")
     message = world.send_broadcast(owner.list_id, ["a@example.com"])
@@ -360,7 +363,7 @@ def test_late_open_of_an_early_row_is_optional_until_the_first_look() -> None:
 
 def test_untracked_messages_are_optional() -> None:
     """What happens after the window of a send may be sent or not."""
-    world = World(start=SINCE, quiet=True)
+    world = World(start=SINCE)
     owner = world.add_list("One")
     message = world.send_broadcast(owner.list_id, ["a@example.com"])
     world.advance(SINCE + timedelta(days=31))
@@ -389,7 +392,7 @@ def test_order_totals_add_up(world: World) -> None:
 
 def test_addresses_come_along_where_rows_carry_them() -> None:
     """With the switch on, opens and clicks have the address of their row, in both spellings."""
-    world = World(start=SINCE, quiet=True)
+    world = World(start=SINCE)
     owner = world.add_list("One")
     message = world.send_broadcast(owner.list_id, ["a@example.com"])
     world.click(message, "a@example.com", ip="203.0.113.9", user_agent="Mail/1")
@@ -406,7 +409,7 @@ def test_addresses_come_along_where_rows_carry_them() -> None:
 
 def test_same_number_of_two_kinds() -> None:
     """A transactional message may have the number of another one; its properties tell it apart."""
-    world = World(start=SINCE, quiet=True)
+    world = World(start=SINCE)
     owner = world.add_list("One")
     one = world.send_broadcast(owner.list_id, ["a@example.com"], subject="One")
     two = world.send_transactional(owner.list_id, ["a@example.com"], subject="Two")

@@ -13,6 +13,7 @@ from jsonschema import Draft7Validator
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.listrak import Listrak
+from bridge.sandbox.population import populated_world
 from bridge.sandbox.server import serve
 from bridge.sandbox.switches import Switches
 from bridge.sandbox.world import World
@@ -90,7 +91,7 @@ async def start() -> AsyncIterator[Any]:
 @pytest.fixture
 def world() -> World:
     """One list with a message to five contacts."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     owner = world.add_list("One", list_id=1)
     world.add_field(1, "Customer ID")
     for n in range(5):
@@ -143,7 +144,7 @@ def places(world: World) -> list[dict[str, str]]:
 async def test_every_route_answers_as_documented(start: Any, extra_fields: bool) -> None:
     """Every read route of Listrak's document exists, and its answers fit the models."""
     document = json.loads(SWAGGER.read_text())
-    world = World(start=START, contacts=20)
+    world = populated_world(start=START, contacts=20)
     client = await start(world, switches=Switches(extra_fields=extra_fields))
     ids = places(world)
     for template in document["paths"]:
@@ -254,7 +255,7 @@ async def test_errors(start: Any, world: World, path: str, status: int) -> None:
 @pytest.mark.parametrize("empty_pages", [0, 0.5])
 async def test_pages_have_every_row_once(start: Any, style: Any, empty_pages: float) -> None:
     """The pages of a scan together have every row once, in no order of theirs."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     world.add_list("One", list_id=1)
     emails = [f"user{n}@example.com" for n in range(53)]
     world.send_broadcast(1, emails)
@@ -488,7 +489,7 @@ async def test_clicks(start: Any, world: World) -> None:
 
 async def test_summary_agrees_with_the_rows(start: Any) -> None:
     """The counters of a message are sums over its activity rows."""
-    world = World(start=START, contacts=50)
+    world = populated_world(start=START, contacts=50)
     client = await start(world)
     for owner in world.lists.values():
         for message in owner.messages.values():
@@ -507,7 +508,7 @@ async def test_summary_agrees_with_the_rows(start: Any) -> None:
 @pytest.mark.parametrize("summary", ["more", "less"])
 async def test_a_summary_that_never_adds_up(start: Any, summary: Any) -> None:
     """Each counter that isn't 0 is off by one at least; the rows are what they are."""
-    world = World(seed=5, start=START, contacts=60)
+    world = populated_world(seed=5, start=START, contacts=60)
     client = await start(world, switches=Switches(summary=summary))
     off = 1 if summary == "more" else -1
     asked = 0
@@ -527,7 +528,7 @@ async def test_a_summary_that_never_adds_up(start: Any, summary: Any) -> None:
 
 async def test_counters_that_lag(start: Any) -> None:
     """Summary and clickCount show what was true some time ago; rows show what is."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     list_id = world.add_list("News").list_id
     message = world.send_broadcast(list_id, ["ann@example.com", "bob@example.com"])
     world.click(message, "ann@example.com")
@@ -551,7 +552,7 @@ async def test_counters_that_lag(start: Any) -> None:
 
 async def test_rows_that_are_late(start: Any) -> None:
     """What happens shows in rows later, by different delays, and in the end as it was."""
-    plain, late = (World(seed=5, start=START, contacts=60) for _ in range(2))
+    plain, late = (populated_world(seed=5, start=START, contacts=60) for _ in range(2))
     client = await start(late, switches=Switches(rows_late=600))
     other = await start(plain)
     message = max(late.lists[12345].messages.values(), key=lambda one: len(one.rows))
@@ -587,7 +588,7 @@ async def test_rows_that_are_late(start: Any) -> None:
 )
 async def test_dates_of_conversation_messages(start: Any, dates: Any, found: int | None) -> None:
     """What a conversation message's rows are filtered by is a switch of its own."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     list_id = world.add_list("News").list_id
     emails = [f"user{number}@example.com" for number in range(3)]
     message = world.send_conversation(list_id, emails[:1])
@@ -619,7 +620,7 @@ async def test_hidden_row_dates(start: Any, world: World) -> None:
 
 async def test_lives_with_its_clock(start: Any) -> None:
     """The world is lived up to the clock's time before each answer, which tells that time."""
-    world = World(start=START, contacts=20)
+    world = populated_world(start=START, contacts=20)
     client = await start(world)
     before = (await client.sandbox("world"))["facts"]["send"]
     client.listrak.clock.advance(timedelta(days=1))

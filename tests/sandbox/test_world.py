@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.sandbox.account import Fact
+from bridge.sandbox.population import populated_world
 from bridge.sandbox.world import World
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -31,8 +32,8 @@ def history(world: World) -> list[tuple[object, ...]]:
 @given(st.lists(st.floats(0, 86_400), max_size=30))
 def test_steps_make_no_difference(steps: list[float]) -> None:
     """A day lived at once is the same day lived in steps of any size."""
-    at_once = World(start=START, contacts=30, history=timedelta(days=1))
-    in_steps = World(start=START, contacts=30, history=timedelta(days=1))
+    at_once = populated_world(start=START, contacts=30, history=timedelta(days=1))
+    in_steps = populated_world(start=START, contacts=30, history=timedelta(days=1))
     at_once.advance(START + timedelta(days=1))
     for seconds in sorted(steps):
         in_steps.advance(START + timedelta(seconds=seconds))
@@ -43,13 +44,13 @@ def test_steps_make_no_difference(steps: list[float]) -> None:
 
 def test_seed_decides() -> None:
     """The same seed is the same world, another one is another."""
-    one, same, other = (World(start=START, contacts=20, seed=seed) for seed in (7, 7, 8))
+    one, same, other = (populated_world(start=START, contacts=20, seed=seed) for seed in (7, 7, 8))
     assert history(one) == history(same) != history(other)
 
 
 def test_small_world_has_everything() -> None:
     """Two days of two hundred contacts have every kind of fact, and every kind of message."""
-    world = World(start=START, history=timedelta(0))
+    world = populated_world(start=START, history=timedelta(0))
     world.advance(START + timedelta(days=2))
     counts = Counter(fact.what for fact in world.log if fact.at > START)
     assert set(counts) == KINDS
@@ -70,7 +71,7 @@ def test_small_world_has_everything() -> None:
 
 def test_log_is_in_order() -> None:
     """What the world lives is logged in the order of time, sends with a date of their own aside."""
-    world = World(start=START, contacts=50)
+    world = populated_world(start=START, contacts=50)
     born = START - timedelta(days=3)
     lived = [fact.at for fact in world.log if fact.at > born and fact.what != "send"]
     assert lived == sorted(lived)
@@ -79,7 +80,7 @@ def test_log_is_in_order() -> None:
 
 def test_rows_and_totals_agree_with_the_log() -> None:
     """Rows, counters and links are nothing but sums over the facts."""
-    world = World(start=START, contacts=100)
+    world = populated_world(start=START, contacts=100)
     for owner in world.lists.values():
         for message in owner.emails():
             facts = [fact for fact in world.log if fact.message is message]
@@ -99,7 +100,7 @@ def test_rows_and_totals_agree_with_the_log() -> None:
 
 def test_quiet_world() -> None:
     """A quiet world has nothing, and nothing happens in it by itself."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     world.advance(START + timedelta(days=100))
     assert not world.lists
     assert not world.log
@@ -109,7 +110,7 @@ def test_quiet_world() -> None:
 
 def test_first_activity_is_the_first() -> None:
     """A row shows its first open, click, bounce or unsubscribe, however much follows."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     owner = world.add_list("One")
     message = world.send_broadcast(owner.list_id, ["a@example.com"])
     row = message.rows[0]
@@ -127,7 +128,7 @@ def test_first_activity_is_the_first() -> None:
 
 def test_conversations_come_again() -> None:
     """A contact may get the same conversation message again: a row for each send."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     owner = world.add_list("One")
     message = world.send_conversation(owner.list_id, ["a@example.com"])
     world.open(message, "a@example.com")
@@ -140,7 +141,7 @@ def test_conversations_come_again() -> None:
 
 def test_some_bounces_and_complaints_unsubscribe() -> None:
     """Hard bounces and complaints unsubscribe, which the row doesn't say; others don't."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     owner = world.add_list("One")
     emails = ["a@example.com", "b@example.com", "c@example.com"]
     for email in emails:
@@ -155,7 +156,7 @@ def test_some_bounces_and_complaints_unsubscribe() -> None:
 
 def test_contacts_come_and_go() -> None:
     """Resubscribing keeps the first date; a deleted contact may come back as a new one."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     owner = world.add_list("One")
     field = world.add_field(owner.list_id, "Customer ID")
     contact = world.subscribe(owner.list_id, "a@example.com")
@@ -191,7 +192,7 @@ def impossible(world: World, list_id: int) -> list[Callable[[], Any]]:
 @pytest.mark.parametrize("number", range(6))
 def test_impossible_deeds(number: int) -> None:
     """What can't happen twice, or at all, is an error of the test that asks for it."""
-    world = World(start=START, quiet=True)
+    world = World(start=START)
     owner = world.add_list("One")
     deed = impossible(world, owner.list_id)[number]
     with pytest.raises(ValueError, match=r".+"):

@@ -22,6 +22,7 @@ from machine import PROJECT, TOOLS, UNIT, Machine, booted
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.judge import judge
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
+from bridge.sandbox.population import populated_world
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
 from bridge.sandbox.verdict import Verdict
@@ -105,7 +106,7 @@ class Servers:
 
 @asynccontextmanager
 async def emulated(folder: Path) -> AsyncIterator[Servers]:
-    world = World(seed=11, start=START, contacts=30, history=timedelta(days=3))
+    world = populated_world(seed=11, start=START, contacts=30, history=timedelta(days=3))
     clock = Clock.manual(world.now)
     listrak = Listrak(world, clock, client_id=CLIENT, client_secret=SECRET)
     with Segment(folder / "segment.db", write_key=KEY) as segment:
