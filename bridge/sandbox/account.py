@@ -20,6 +20,13 @@ class Field:
     data_type: str = "Text"
 
 
+class Profile(NamedTuple):
+    """What a contact may bring along: values by the id of their profile field, an external id."""
+
+    values: Mapping[int, str] | None = None
+    external_id: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Contact:
     """One address on one list, as it is now. `values` is replaced, never changed in place."""
@@ -37,6 +44,13 @@ class Contact:
     external_id: str | None = None
     values: Mapping[int, str] = field(default_factory=dict)
     deleted: bool = False
+
+
+class Origin(NamedTuple):
+    """Where an open or a click came from; None is unknown."""
+
+    ip: str | None = None
+    user_agent: str | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -6,7 +6,7 @@ import gc
 import random
 from datetime import datetime, timedelta
 
-from .account import Contact, MailingList, Message, Row
+from .account import Contact, MailingList, Message, Origin, Profile, Row
 from .world import World
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -140,12 +140,12 @@ class Population:
                 f"{rng.randint(1950, 2005)}-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}"
             )
         since = None if newcomer else world.now - timedelta(seconds=rng.uniform(30, 730) * DAY)
+        external_id = f"ext-{rng.randrange(10**6)}" if rng.random() < 0.3 else None
         world.subscribe(
             owner.list_id,
             email,
             method="Web form" if newcomer else "Import",
-            values=values,
-            external_id=f"ext-{rng.randrange(10**6)}" if rng.random() < 0.3 else None,
+            profile=Profile(values, external_id),
             at=since,
         )
         if since is not None and rng.random() < 0.1:
@@ -279,24 +279,22 @@ class Population:
     def _leave(self, message: Message, row: Row) -> None:
         contact = self._world.lists[message.list_id].contacts.get(row.email)
         if contact is not None and contact.subscribed:
-            self._world.unsubscribe(
-                message.list_id, row.email, "Subscriber", message=message, row=row
-            )
+            self._world.opt_out(message, row.email, row=row)
 
     def _open(self, message: Message, row: Row) -> None:
         rng, world = self._rng, self._world
-        ip, agent = self._client()
+        origin = self._origin()
         read = rng.random() < 0.6
-        world.open(message, row.email, row=row, read=read, ip=ip, user_agent=agent)
+        world.open(message, row.email, row=row, read=read, origin=origin)
         if rng.random() < 0.35:
             for _ in range(rng.randint(1, 3)):
                 world.plan(rng.expovariate(1 / (20 * MINUTE)), self._click, message, row)
 
     def _click(self, message: Message, row: Row) -> None:
         rng, world = self._rng, self._world
-        ip, agent = self._client()
+        origin = self._origin()
         link = rng.choice(message.links) if message.links else None
-        world.click(message, row.email, link, row=row, ip=ip, user_agent=agent)
+        world.click(message, row.email, link, row=row, origin=origin)
         if rng.random() < 0.25:
             world.plan(rng.expovariate(1 / HOUR), self._order, message, row)
 
@@ -304,6 +302,6 @@ class Population:
         cents = self._rng.randint(199, 39_999)
         self._world.order(message, row.email, cents, row=row)
 
-    def _client(self) -> tuple[str, str]:
+    def _origin(self) -> Origin:
         rng = self._rng
-        return f"203.0.113.{rng.randint(1, 254)}", rng.choice(AGENTS)
+        return Origin(f"203.0.113.{rng.randint(1, 254)}", rng.choice(AGENTS))

@@ -15,11 +15,14 @@ from .account import (
     Fact,
     Link,
     Message,
+    Origin,
+    Profile,
     Row,
     State,
 )
 
 HARD_BOUNCES = ("General Hard Bounce", "Invalid Address")
+UNKNOWN_ORIGIN, EMPTY_PROFILE = Origin(), Profile()
 
 
 class World(Account):
@@ -111,14 +114,13 @@ class World(Account):
         *,
         row: Row | None = None,
         read: bool = False,
-        ip: str | None = None,
-        user_agent: str | None = None,
+        origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
         """Opened, the first time or again."""
         row = row or message.latest[email]
         self._touch(row)
         if row.ip is None:
-            row.ip, row.user_agent = ip, user_agent
+            row.ip, row.user_agent = origin
         if read and not row.read:
             row.read = True
             message.totals.read += 1
@@ -134,15 +136,14 @@ class World(Account):
         link: Link | None = None,
         *,
         row: Row | None = None,
-        ip: str | None = None,
-        user_agent: str | None = None,
+        origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
         """One click, on the first link by default; it opens the message where images didn't."""
         row = row or message.latest[email]
-        self.open(message, email, row=row, ip=ip, user_agent=user_agent)
+        self.open(message, email, row=row, origin=origin)
         row.clicks += 1
         message.totals.clicks += 1
-        click = Click(email, self.now, ip, user_agent)
+        click = Click(email, self.now, *origin)
         if message.links:
             link = link or message.links[0]
             link.clicks.append(click)
@@ -189,6 +190,17 @@ class World(Account):
         if self._subscribed(message.list_id, email):
             self.unsubscribe(message.list_id, email, "Abuse Complaint")
 
+    def opt_out(self, message: Message, email: str, *, row: Row | None = None) -> None:
+        """Unsubscribed by the message's own link. ValueError if it wasn't subscribed."""
+        contact = self._leave(message.list_id, email, "Subscriber", self.now)
+        row = row or message.latest[email]
+        self._touch(row)
+        if not row.unsubscribed:
+            row.unsubscribed = True
+            message.totals.unsubscribed += 1
+        self._note("unsubscribe", message, row, method="Subscriber")
+        self._note_state(contact, self.now)
+
     # What becomes of contacts
 
     def subscribe(
@@ -197,8 +209,7 @@ class World(Account):
         email: str,
         *,
         method: str = "API",
-        values: dict[int, str] | None = None,
-        external_id: str | None = None,
+        profile: Profile = EMPTY_PROFILE,
         at: datetime | None = None,
     ) -> Contact:
         """A new contact; `at` puts it into the past. ValueError if the list has the address."""
@@ -213,8 +224,8 @@ class World(Account):
             email_key=key,
             subscribe_date=_tick(at or self.now),
             subscribe_method=method,
-            external_id=external_id,
-            values=dict(values or {}),
+            external_id=profile.external_id,
+            values=dict(profile.values or {}),
         )
         owner.register.append(contact)
         owner.contacts[email] = contact
@@ -227,25 +238,12 @@ class World(Account):
         email: str,
         method: str = "Administrator",
         *,
-        message: Message | None = None,
-        row: Row | None = None,
         at: datetime | None = None,
     ) -> None:
-        """No longer subscribed, by itself or through a message. ValueError if it wasn't."""
-        contact = self.lists[list_id].contacts[email]
-        if not contact.subscribed:
-            raise ValueError("this contact is unsubscribed already")
-        contact.subscribed = False
-        contact.unsubscribe_date = _tick(at or self.now)
-        contact.unsubscribe_method = method
-        if message is not None:
-            row = row or message.latest[email]
-            self._touch(row)
-            if not row.unsubscribed:
-                row.unsubscribed = True
-                message.totals.unsubscribed += 1
-        when = contact.unsubscribe_date
-        self.log.append(Fact(when, "unsubscribe", list_id, email, message, row, method=method))
+        """No longer subscribed; `at` puts it into the past. ValueError if it wasn't."""
+        when = _tick(at or self.now)
+        contact = self._leave(list_id, email, method, when)
+        self.log.append(Fact(when, "unsubscribe", list_id, email, method=method))
         self._note_state(contact, when)
 
     def resubscribe(self, list_id: int, email: str) -> None:
@@ -277,6 +275,15 @@ class World(Account):
     def _subscribed(self, list_id: int, email: str) -> bool:
         contact = self.lists[list_id].contacts.get(email)
         return contact is not None and contact.subscribed
+
+    def _leave(self, list_id: int, email: str, method: str, at: datetime) -> Contact:
+        contact = self.lists[list_id].contacts[email]
+        if not contact.subscribed:
+            raise ValueError("this contact is unsubscribed already")
+        contact.subscribed = False
+        contact.unsubscribe_date = at
+        contact.unsubscribe_method = method
+        return contact
 
     def _touch(self, row: Row) -> None:
         row.first_activity = row.first_activity or self.now

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.sandbox.account import Fact, Message
+from bridge.sandbox.account import Fact, Message, Origin, Profile
 from bridge.sandbox.judge import judge
 from bridge.sandbox.population import Population
 from bridge.sandbox.verdict import Verdict
@@ -110,7 +110,7 @@ def world() -> World:
     field = world.add_field(owner.list_id, "Customer ID")
     campaign = world.add_campaign(owner.list_id, "Sale")
     for email in ("a@example.com", "b@example.com", "c@example.com", "d@example.com"):
-        world.subscribe(owner.list_id, email, values={field.field_id: f"C-{email[0]}"})
+        world.subscribe(owner.list_id, email, profile=Profile({field.field_id: f"C-{email[0]}"}))
     world.advance(SINCE + timedelta(hours=1))
     message = world.send_broadcast(
         owner.list_id,
@@ -126,7 +126,7 @@ def world() -> World:
     world.order(message, "a@example.com", 1999)
     world.bounce(message, "b@example.com")
     world.complain(message, "c@example.com")
-    world.unsubscribe(owner.list_id, "d@example.com", "Subscriber", message=message)
+    world.opt_out(message, "d@example.com")
     world.set_profile(owner.list_id, "a@example.com", field.field_id, "C-new")
     world.advance(world.now + timedelta(minutes=5))
     world.order(message, "a@example.com", 501)
@@ -395,7 +395,7 @@ def test_addresses_come_along_where_rows_carry_them() -> None:
     world = World(start=SINCE)
     owner = world.add_list("One")
     message = world.send_broadcast(owner.list_id, ["a@example.com"])
-    world.click(message, "a@example.com", ip="203.0.113.9", user_agent="Mail/1")
+    world.click(message, "a@example.com", origin=Origin("203.0.113.9", "Mail/1"))
     events = tell(world, lists_of(world), SINCE)
     client = {"ip": "203.0.113.9", "userAgent": "Mail/1", "user_agent": "Mail/1"}
     for event in events:

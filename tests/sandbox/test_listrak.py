@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from jsonschema import Draft7Validator
 
+from bridge.sandbox.account import Origin, Profile
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.listrak import Listrak
@@ -95,7 +96,7 @@ def world() -> World:
     owner = world.add_list("One", list_id=1)
     world.add_field(1, "Customer ID")
     for n in range(5):
-        world.subscribe(owner.list_id, f"user{n}@example.com", external_id=f"x{n}")
+        world.subscribe(owner.list_id, f"user{n}@example.com", profile=Profile(external_id=f"x{n}"))
     world.send_broadcast(1, owner.contacts)
     return world
 
@@ -472,7 +473,7 @@ async def test_clicks(start: Any, world: World) -> None:
     for hours in (1, 2):
         client.listrak.clock.advance(timedelta(hours=1))
         world.advance(START + timedelta(hours=hours))
-        world.click(message, "user1@example.com", ip="203.0.113.7", user_agent="Mail/1")
+        world.click(message, "user1@example.com", origin=Origin("203.0.113.7", "Mail/1"))
     path = f"List/1/Message/{message.message_id}/Link"
     (link,) = await client.rows(path)
     assert link["clickCount"] == 2

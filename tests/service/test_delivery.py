@@ -229,7 +229,7 @@ async def test_the_service_polls_and_delivers_while_it_runs(rig_of: Any) -> None
         world.open(message, "ann@example.com")
         await next_event("Email Opened")
         later()
-        world.unsubscribe(list_id, "ann@example.com", "Subscriber", message=message)
+        world.opt_out(message, "ann@example.com")
         left = await next_event("Unsubscribed")
         assert left["properties"]["email_id"] == str(message.message_id)
         assert left["properties"]["unsubscribe_type"] == "Subscriber"
