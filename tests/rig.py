@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from bridge.sandbox.clock import Clock
+from bridge.sandbox.expectations import Expectations
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.judge import judge
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
@@ -101,7 +102,8 @@ class Rig:
 
     def verdict(self, since: datetime, **options: Any) -> Verdict:
         """The judge's word on all that Segment received."""
-        return judge(self.world, self.segment.received(), lists=LISTS, since=since, **options)
+        expectations = Expectations(lists=LISTS, since=since, **options)
+        return judge(self.world, self.segment.received(), expectations)
 
     def complaints(self) -> object:
         """What Segment dropped or a strict reader has to say; empty if all is well."""

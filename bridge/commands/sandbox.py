@@ -13,6 +13,7 @@ from aiohttp import web
 
 from bridge.errors import UsageError
 from bridge.sandbox.clock import Clock
+from bridge.sandbox.expectations import Expectations
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.judge import judge
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
@@ -68,7 +69,8 @@ class Sandbox:
 
     def verdict(self) -> Verdict:
         """What Segment received, judged against what happened in the world."""
-        return judge(self.world, self.segment.received(), lists=self.lists, since=self.since)
+        expectations = Expectations(lists=self.lists, since=self.since)
+        return judge(self.world, self.segment.received(), expectations)
 
 
 @asynccontextmanager

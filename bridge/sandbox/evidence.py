@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from .account import Click, Fact, MailingList, Message, Row, State
 from .clock import WallClock
+from .expectations import Expectations
 from .world import World
 
 # What happens this long before a message ceases to be read may be read or not.
@@ -111,29 +112,19 @@ class Life:
 class Evidence:
     """Reads the log once: `slots` by key, `orders` by message and email, `lives` by list and email.
 
-    All of it for the configured lists only; see `judge` for the parameters.
+    All of it for the configured lists only.
     """
 
-    def __init__(
-        self,
-        world: World,
-        lists: Iterable[int],
-        *,
-        since: datetime,
-        track: timedelta,
-        first_look: datetime | None,
-        slack: timedelta,
-        timezone: str,
-    ) -> None:
-        self._since = since
-        self._track = track
-        self._first_look = first_look
-        self._slack = slack
-        self.wall = WallClock(timezone)
+    def __init__(self, world: World, expectations: Expectations) -> None:
+        self._since = expectations.since
+        self._track = timedelta(days=expectations.track_days)
+        self._first_look = expectations.first_look
+        self._slack = expectations.slack
+        self.wall = WallClock(expectations.timezone)
         self.slots: defaultdict[Key, list[Slot]] = defaultdict(list)
         self.orders: defaultdict[tuple[Message, str], list[Order]] = defaultdict(list)
         self.lives: defaultdict[tuple[int, str], Life] = defaultdict(Life)
-        owners = {list_id: world.lists[list_id] for list_id in lists}
+        owners = {list_id: world.lists[list_id] for list_id in expectations.lists}
         self.messages = {id(m): m for owner in owners.values() for m in _findable(owner)}
         seen: set[tuple[int | None, int, str, datetime]] = set()
         for fact in world.log:

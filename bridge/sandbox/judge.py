@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
 
 from .account import Click, Message, Row
 from .evidence import CLICKED, CONVERTED, ROW_EVENTS, Duty, Evidence, Key, Life, Slot, properties
+from .expectations import Expectations
 from .identities import Identities
 from .verdict import Event, Verdict, instant_of, lasting, moment_of, name_of
 from .world import World
@@ -16,54 +16,21 @@ LIBRARY = "listrak-segment-bridge"
 UNSUBSCRIBED = "Unsubscribed"
 
 
-def judge(
-    world: World,
-    received: Iterable[Event],
-    *,
-    lists: Mapping[int, int | None],
-    since: datetime,
-    track_days: int = 30,
-    first_look: datetime | None = None,
-    strict_cause: bool = True,
-    extra_fields: bool = False,
-    slack: timedelta = timedelta(seconds=60),
-    timezone: str = "America/New_York",
-) -> Verdict:
+def judge(world: World, received: Iterable[Event], expectations: Expectations) -> Verdict:
     """Judge the decoded Segment events, in their order of arrival, against the world as it stands.
 
-    `lists`: the configured ones, each with its profile field or None. `since`: the start horizon.
-    `first_look`: when the account was first read completely, if known: what happened later on
-    rows that were active before `since` is then required too. `strict_cause`: an Unsubscribed
-    must name the message that caused it. `extra_fields`: as the emulator's switch. `slack`: how
-    far a timestamp that is only "best known" may lie past the true instant, in the world's time.
     KeyError for a list that the world hasn't.
     """
-    evidence = Evidence(
-        world,
-        lists,
-        since=since,
-        track=timedelta(days=track_days),
-        first_look=first_look,
-        slack=slack,
-        timezone=timezone,
-    )
-    return _Court(world, evidence, lists, strict_cause, extra_fields).hear(received)
+    return _Court(world, expectations).hear(received)
 
 
 class _Court:
-    def __init__(
-        self,
-        world: World,
-        evidence: Evidence,
-        lists: Mapping[int, int | None],
-        strict_cause: bool,
-        extra_fields: bool,
-    ) -> None:
+    def __init__(self, world: World, expectations: Expectations) -> None:
         self._world = world
-        self._evidence = evidence
-        self._lists = lists
-        self._strict_cause = strict_cause
-        self._extra_fields = extra_fields
+        self._evidence = evidence = Evidence(world, expectations)
+        self._lists = expectations.lists
+        self._strict_cause = expectations.strict_cause
+        self._extra_fields = expectations.extra_fields
         self._verdict = Verdict()
         self._by_id: defaultdict[tuple[str, str], list[Message]] = defaultdict(list)
         for message in evidence.messages.values():

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from bridge.sandbox.account import Fact, Message, Origin, Profile
+from bridge.sandbox.expectations import Expectations
 from bridge.sandbox.judge import judge
 from bridge.sandbox.population import Population
 from bridge.sandbox.verdict import Verdict
@@ -139,7 +140,7 @@ def lists_of(world: World) -> dict[int, int | None]:
 
 
 def verdict_on(world: World, events: list[Event], **options: Any) -> Verdict:
-    return judge(world, events, lists=lists_of(world), since=SINCE, **options)
+    return judge(world, events, Expectations(lists=lists_of(world), since=SINCE, **options))
 
 
 def index_of(events: list[Event], name: str) -> int:
@@ -337,7 +338,7 @@ def test_before_the_horizon_nothing_is_sent(world: World) -> None:
     """Events from before the horizon are extra."""
     events = tell(world, lists_of(world), SINCE)
     later = world.now + timedelta(days=1)
-    verdict = judge(world, events, lists=lists_of(world), since=later)
+    verdict = judge(world, events, Expectations(lists=lists_of(world), since=later))
     tracks = [e for e in events if e["type"] == "track"]
     assert len([s for s in verdict.extra if not s.startswith("identify")]) == len(tracks)
 
@@ -421,7 +422,7 @@ def test_same_number_of_two_kinds() -> None:
 
 def test_only_configured_lists_count(world: World) -> None:
     """Of a list that isn't configured nothing may come."""
-    verdict = judge(world, tell(world, lists_of(world), SINCE), lists={}, since=SINCE)
+    verdict = judge(world, tell(world, lists_of(world), SINCE), Expectations(lists={}, since=SINCE))
     assert not verdict.missing
     assert verdict.extra
 

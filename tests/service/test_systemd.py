@@ -20,6 +20,7 @@ import pytest
 from machine import PROJECT, TOOLS, UNIT, Machine, booted
 
 from bridge.sandbox.clock import Clock
+from bridge.sandbox.expectations import Expectations
 from bridge.sandbox.judge import judge
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
 from bridge.sandbox.population import populated_world
@@ -100,8 +101,8 @@ class Servers:
         await self.segment.wait_for(lambda segment: segment.in_flight > 0, 20)
 
     def _judged(self) -> Verdict:
-        lists = dict.fromkeys(self.world.lists)
-        return judge(self.world, self.segment.received(), lists=lists, since=SINCE)
+        expectations = Expectations(lists=dict.fromkeys(self.world.lists), since=SINCE)
+        return judge(self.world, self.segment.received(), expectations)
 
 
 @asynccontextmanager
