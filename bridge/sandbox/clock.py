@@ -9,6 +9,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 
+def utc_now() -> datetime:
+    """The real time, in UTC."""
+    return datetime.now(UTC)
+
+
 class Clock:
     """A virtual clock: `start`, plus `speed` times the seconds that a monotonic clock counts.
 
@@ -42,6 +47,10 @@ class Clock:
         if self._since is None:
             return self._base
         return self._base + timedelta(seconds=self._speed * (self._monotonic() - self._since))
+
+    def real_seconds(self) -> float:
+        """What the monotonic clock counts, whether this one runs or not."""
+        return self._monotonic()
 
     @property
     def frozen(self) -> bool:

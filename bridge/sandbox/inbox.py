@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -68,6 +68,21 @@ def read_events(path: Path, unique: bool = False) -> Iterator[dict[str, Any]]:
             yield msgspec.json.decode(body)
 
 
+class Exchange(NamedTuple):
+    """A request and its answer, without the events.
+
+    at: when it was received, aware.
+    body_bytes: size of the body, uncompressed.
+    gzip: whether it came compressed.
+    answer: HTTP status.
+    """
+
+    at: datetime
+    body_bytes: int
+    gzip: bool
+    answer: int
+
+
 class Inbox:
     """The file at `path`, made when missing, continued when not. Not thread-safe."""
 
@@ -83,22 +98,14 @@ class Inbox:
         """Close the file; a second time is fine."""
         self._db.close()
 
-    def store(
-        self,
-        at: datetime,
-        *,
-        size: int,
-        gzip: bool,
-        answer: int,
-        delivery: Delivery,
-        verdicts: Sequence[str],
-    ) -> None:
-        """Keep a request of `size` bytes and its events, in one transaction."""
+    def store(self, exchange: Exchange, delivery: Delivery, verdicts: Sequence[str]) -> None:
+        """Keep a request and its events, in one transaction."""
+        at, body_bytes, gzip, answer = exchange
         received_at = at.astimezone(UTC).isoformat(timespec="milliseconds")
         sent_at = delivery.sent_at if isinstance(delivery.sent_at, str) else None
         with self._db:
             batch = self._db.execute(
-                STORE_BATCH, (received_at, len(delivery.events), size, gzip, sent_at, answer)
+                STORE_BATCH, (received_at, len(delivery.events), body_bytes, gzip, sent_at, answer)
             ).lastrowid
             judged = zip(delivery.events, delivery.texts, verdicts, strict=True)
             self._db.executemany(

@@ -11,13 +11,14 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
 
+from .clock import utc_now
 from .delivery import (
     ACCEPTED,
     BATCH_ROUTES,
@@ -32,7 +33,7 @@ from .delivery import (
     verdict_on,
 )
 from .faults import Faults, Handler
-from .inbox import Inbox, read_events
+from .inbox import Exchange, Inbox, read_events
 from .inspection import StrictReader
 from .server import fault_routes
 
@@ -63,7 +64,7 @@ class Segment:
         faults: Faults | None = None,
         events_per_second: float | None = None,
         refuse: Callable[[Mapping[str, Any]], bool] | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self.path = path
         self.write_key = write_key
@@ -259,14 +260,8 @@ class Segment:
         delivery: Delivery,
         verdicts: Sequence[str],
     ) -> None:
-        self._inbox.store(
-            self._now(),
-            size=len(body),
-            gzip=request.headers.get("Content-Encoding") == "gzip",
-            answer=status,
-            delivery=delivery,
-            verdicts=verdicts,
-        )
+        gzipped = request.headers.get("Content-Encoding") == "gzip"
+        self._inbox.store(Exchange(self._now(), len(body), gzipped, status), delivery, verdicts)
         for event, verdict in zip(delivery.events, verdicts, strict=True):
             kind = text_of(event, "type")
             self._count(verdict, text_of(event, "event") if kind == "track" else kind)
