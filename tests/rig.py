@@ -17,7 +17,7 @@ from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.judge import judge
-from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
+from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Integration, Listrak
 from bridge.sandbox.population import populated_world
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
@@ -150,12 +150,9 @@ async def make_rig(
     listrak = Listrak(
         world,
         clock,
-        client_id=CLIENT,
-        client_secret=SECRET,
+        Integration(CLIENT, SECRET, token_lifetime, max_page),
         switches=switches,
         faults=Faults(seed=7),
-        token_lifetime=token_lifetime,
-        max_page=max_page,
     )
     async with AsyncExitStack() as stack:
         segment = stack.enter_context(

@@ -16,7 +16,7 @@ from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.judge import judge
-from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
+from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Integration, Listrak
 from bridge.sandbox.population import populated_world
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
@@ -95,8 +95,7 @@ async def open_sandbox(plan: Plan) -> AsyncIterator[Sandbox]:
     listrak = Listrak(
         world,
         clock,
-        client_id=CLIENT_ID,
-        client_secret=CLIENT_SECRET,
+        Integration(CLIENT_ID, CLIENT_SECRET),
         switches=switches,
         faults=source_faults,
         seed=plan.seed,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime
 from typing import Any
@@ -29,28 +29,39 @@ API_PATH = "/email/v1"
 DENIED = (401, "ERROR_UNAUTHORIZED", "Authorization was denied for this request.")
 
 
+@dataclass(frozen=True)
+class Integration:
+    """What lets a client in, and how much it is given at once.
+
+    client_id, client_secret: what a token is asked for with.
+    token_lifetime: seconds of real time that a token is valid.
+    max_page: rows of a page at most.
+    """
+
+    client_id: str
+    client_secret: str
+    token_lifetime: float = 3599.0
+    max_page: int = 5000
+
+
 class Listrak:
     """Serves `world` at the instant that `clock` shows, as the real thing does as far as known.
 
     `app` answers at TOKEN_PATH and below API_PATH; below `/_sandbox/` it shows the world, holds
     the clock and takes faults. `requests` counts requests by route of the Swagger document (and
-    TOKEN_PATH), `max_concurrency` is the most that were under way at once. `token_lifetime` is in
-    seconds of real time, `timezone` the one the API writes its naive times in. The Date header
-    tells the world's time.
+    TOKEN_PATH), `max_concurrency` is the most that were under way at once. `timezone` is the one
+    the API writes its naive times in. The Date header tells the world's time.
     """
 
     def __init__(
         self,
         world: World,
         clock: Clock,
+        integration: Integration,
         *,
-        client_id: str,
-        client_secret: str,
         switches: Switches | None = None,
         faults: Faults | None = None,
-        token_lifetime: float = 3599.0,
         timezone: str = "America/New_York",
-        max_page: int = 5000,
         seed: int = 0,
     ) -> None:
         self.world = world
@@ -60,11 +71,10 @@ class Listrak:
         self.requests: Counter[str] = Counter()
         self.max_concurrency = 0
         self._under_way = 0
-        self._credentials = (client_id, client_secret)
-        self._token_lifetime = token_lifetime
+        self._integration = integration
         self._tokens: dict[str, float] = {}
         self._rng = random.Random(seed)
-        pages = Pages(self.switches, max_page=max_page, seed=seed)
+        pages = Pages(self.switches, max_page=integration.max_page, seed=seed)
         self._api = Api(world, self.switches, pages, WallClock(timezone))
         self.app = self._build()
 
@@ -130,11 +140,13 @@ class Listrak:
         form = await request.post()
         if form.get("grant_type") != "client_credentials":
             return _json({"error": "unsupported_grant_type"}, 400)
-        if (form.get("client_id"), form.get("client_secret")) != self._credentials:
+        granted = self._integration
+        credentials = (granted.client_id, granted.client_secret)
+        if (form.get("client_id"), form.get("client_secret")) != credentials:
             return _json({"error": "Invalid Credentials"}, 400)
         token = self._rng.randbytes(32).hex()
-        self._tokens[token] = time.monotonic() + self._token_lifetime
-        seconds = int(self._token_lifetime)
+        self._tokens[token] = self.clock.real_seconds() + granted.token_lifetime
+        seconds = int(granted.token_lifetime)
         return _json({"access_token": token, "token_type": "bearer", "expires_in": seconds})
 
     async def _read(self, request: web.Request) -> web.Response:
@@ -151,7 +163,7 @@ class Listrak:
         if token_expired.get():
             self._tokens.pop(token, None)
         expiry = self._tokens.get(token, 0.0)
-        known = scheme.lower() == "bearer" and time.monotonic() < expiry
+        known = scheme.lower() == "bearer" and self.clock.real_seconds() < expiry
         return known and not self.switches.paused
 
     # What the sandbox adds

@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator
 from bridge.sandbox.account import Origin, Profile
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.faults import Faults
-from bridge.sandbox.listrak import Listrak
+from bridge.sandbox.listrak import Integration, Listrak
 from bridge.sandbox.population import populated_world
 from bridge.sandbox.server import serve
 from bridge.sandbox.switches import Switches
@@ -81,7 +81,8 @@ async def start() -> AsyncIterator[Any]:
 
         async def begin(world: World, **options: Any) -> Client:
             clock = options.pop("clock", None) or Clock.manual(world.now)
-            listrak = Listrak(world, clock, client_id="client", client_secret="secret", **options)
+            integration = options.pop("integration", None) or Integration("client", "secret")
+            listrak = Listrak(world, clock, integration, **options)
             url = await stack.enter_async_context(serve(listrak.app))
             session = await stack.enter_async_context(aiohttp.ClientSession())
             return Client(listrak, url, session)
@@ -190,7 +191,7 @@ async def test_token(start: Any, world: World) -> None:
 
 async def test_tokens_expire(start: Any, world: World) -> None:
     """An expired token is refused, whether by age, by hand or by a fault."""
-    client = await start(world, token_lifetime=0)
+    client = await start(world, integration=Integration("client", "secret", token_lifetime=0))
     error = (await client.get("List", status=401))["error"]
     assert error == "ERROR_UNAUTHORIZED"
     client = await start(world, faults=Faults("expire_token:times=1"))

@@ -22,7 +22,7 @@ from machine import PROJECT, TOOLS, UNIT, Machine, booted
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
 from bridge.sandbox.judge import judge
-from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
+from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Integration, Listrak
 from bridge.sandbox.population import populated_world
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
@@ -109,7 +109,7 @@ class Servers:
 async def emulated(folder: Path) -> AsyncIterator[Servers]:
     world = populated_world(seed=11, start=START, contacts=30, history=timedelta(days=3))
     clock = Clock.manual(world.now)
-    listrak = Listrak(world, clock, client_id=CLIENT, client_secret=SECRET)
+    listrak = Listrak(world, clock, Integration(CLIENT, SECRET))
     with Segment(folder / "segment.db", write_key=KEY) as segment:
         async with serve(listrak.app) as source, serve(segment.app) as sink:
             settings = {
