@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from .account import Click, Contact, Conversation, Link, MailingList, Message, Row, SplitTest
 from .clock import WallClock
 from .pages import InvalidParameterError, Pages
+from .read_request import ReadRequest, always
 from .shapes import Json, Shapes
 from .switches import Switches
 from .views import Views
 from .world import World
 
 MAX_FIELDS = 30
-
-Test = Callable[[datetime | None], bool]
 
 ACTIVITIES: dict[str, Callable[[Row], bool]] = {
     "abuse": lambda row: row.abuse,
@@ -35,32 +34,10 @@ class NotFoundError(LookupError):
     """There is no such resource."""
 
 
-class Ask(NamedTuple):
-    """A request: its path, the ids in it by their names in the route, its query."""
-
-    path: str
-    ids: Mapping[str, str]
-    query: Mapping[str, str]
-
-    def id(self, name: str) -> int:
-        """An id from the path. Raises InvalidParameterError when it is no number."""
-        text = self.ids[name]
-        if not text.isascii() or not text.isdigit():
-            raise InvalidParameterError(name)
-        return int(text)
-
-    def flag(self, name: str, *, default: bool) -> bool:
-        """A boolean of the query. Raises InvalidParameterError."""
-        text = self.query.get(name, str(default)).lower()
-        if text not in ("true", "false"):
-            raise InvalidParameterError(name)
-        return text == "true"
-
-
 class Api:
     """Answers by route template of the Swagger document, from the world as it stands.
 
-    `routes[template](ask)` gives the envelope, or raises NotFoundError, InvalidParameterError,
+    `routes[template](request)` gives the envelope, or raises NotFoundError, InvalidParameterError,
     OversizeError.
     """
 
@@ -76,14 +53,14 @@ class Api:
         talk = one + "/Conversation/{conversationId}"
         turn = talk + "/Message/{conversationMessageId}"
         note = one + "/TransactionalMessage/{transactionalMessageId}"
-        self.routes: dict[str, Callable[[Ask], Json]] = {
+        self.routes: dict[str, Callable[[ReadRequest], Json]] = {
             "/v1/List": self._lists,
-            one: lambda ask: _resource(self._shapes.mailing_list(self._list(ask))),
+            one: lambda request: _resource(self._shapes.mailing_list(self._list(request))),
             one + "/Campaign": self._campaigns,
             one + "/Contact": self._contacts,
             one + "/Contact/{contactIdentifier}": self._contact,
             talk.rpartition("/")[0]: self._conversations,
-            talk: lambda ask: _resource(self._shapes.conversation(self._conversation(ask))),
+            talk: lambda request: _resource(self._shapes.conversation(self._conversation(request))),
             talk + "/Message": self._conversation_messages,
             turn: self._message,
             turn + "/Activity": self._activity,
@@ -104,40 +81,40 @@ class Api:
             one + "/SplitTest": self._split_tests,
             one + "/SplitTest/{splitTestId}/Message": self._split_messages,
             note.rpartition("/")[0]: self._transactional,
-            note: lambda ask: _resource(self._shapes.transactional(self._find(ask))),
+            note: lambda request: _resource(self._shapes.transactional(self._find(request))),
             note + "/Activity": self._activity,
         }
 
     # Lists and contacts
 
-    def _lists(self, _ask: Ask) -> Json:
+    def _lists(self, _request: ReadRequest) -> Json:
         return _collection(
             [self._shapes.mailing_list(owner) for owner in self._world.lists.values()]
         )
 
-    def _campaigns(self, ask: Ask) -> Json:
-        campaigns = self._list(ask).campaigns.items()
+    def _campaigns(self, request: ReadRequest) -> Json:
+        campaigns = self._list(request).campaigns.items()
         return _collection([{"campaignId": i, "campaignName": name} for i, name in campaigns])
 
-    def _groups(self, ask: Ask) -> Json:
-        return _collection(self._shapes.groups(self._list(ask)))
+    def _groups(self, request: ReadRequest) -> Json:
+        return _collection(self._shapes.groups(self._list(request)))
 
-    def _fields(self, ask: Ask) -> Json:
-        owner = self._list(ask)
-        group_id = ask.id("segmentationFieldGroupId")
+    def _fields(self, request: ReadRequest) -> Json:
+        owner = self._list(request)
+        group_id = request.id("segmentationFieldGroupId")
         if group_id not in owner.groups:
             raise NotFoundError
         return _collection(self._shapes.fields(owner, group_id))
 
-    def _contacts(self, ask: Ask) -> Json:
-        owner, fields = self._list(ask), self._wanted_fields(ask)
-        state = ask.query.get("subscriptionState", "Subscribed")
+    def _contacts(self, request: ReadRequest) -> Json:
+        owner, fields = self._list(request), self._wanted_fields(request)
+        state = request.query.get("subscriptionState", "Subscribed")
         if state not in ("Subscribed", "Unsubscribed"):
             raise InvalidParameterError("subscriptionState")
         subscribed = state == "Subscribed"
-        original = ask.flag("useOriginalSubscribeDate", default=True)
-        within = self._between(ask, exclusive=not original)
-        external = ask.query.get("externalContactId")
+        original = request.flag("useOriginalSubscribeDate", default=True)
+        within = request.between(self._wall, exclusive=not original)
+        external = request.query.get("externalContactId")
 
         def show(contact: Contact) -> Json | None:
             date = contact.unsubscribe_date
@@ -154,27 +131,27 @@ class Api:
                 return None
             return self._shapes.contact(owner, contact, fields)
 
-        return self._page(ask, owner.register, show)
+        return self._page(request, owner.register, show)
 
-    def _contact(self, ask: Ask) -> Json:
-        owner, fields = self._list(ask), self._wanted_fields(ask)
-        wanted = ask.ids["contactIdentifier"]
+    def _contact(self, request: ReadRequest) -> Json:
+        owner, fields = self._list(request), self._wanted_fields(request)
+        wanted = request.ids["contactIdentifier"]
         for contact in owner.contacts.values():
             if wanted == contact.email_key or wanted.casefold() == contact.email.casefold():
                 return _resource(self._shapes.contact(owner, contact, fields))
         raise NotFoundError
 
-    def _wanted_fields(self, ask: Ask) -> list[int]:
-        parts = list(filter(None, ask.query.get("segmentationFieldIds", "").split(",")))
+    def _wanted_fields(self, request: ReadRequest) -> list[int]:
+        parts = list(filter(None, request.query.get("segmentationFieldIds", "").split(",")))
         if len(parts) > MAX_FIELDS or not all(p.isascii() and p.isdigit() for p in parts):
             raise InvalidParameterError("segmentationFieldIds")
         return [int(part) for part in parts]
 
     # Messages
 
-    def _messages(self, ask: Ask) -> Json:
-        within = self._between(ask, undated=self._switches.undated == "kept")
-        tests = ask.flag("includeTestMessages", default=False)
+    def _messages(self, request: ReadRequest) -> Json:
+        within = request.between(self._wall, undated=self._switches.undated == "kept")
+        tests = request.flag("includeTestMessages", default=False)
 
         def show(message: Message) -> Json | None:
             if not message.listed or (message.test and not tests):
@@ -182,61 +159,61 @@ class Api:
             date = message.sent_at if message.dated else None
             return self._shapes.message(message) if within(date) else None
 
-        return self._page(ask, list(self._list(ask).messages.values()), show)
+        return self._page(request, list(self._list(request).messages.values()), show)
 
-    def _conversations(self, ask: Ask) -> Json:
-        talks = self._list(ask).conversations.values()
+    def _conversations(self, request: ReadRequest) -> Json:
+        talks = self._list(request).conversations.values()
         return _collection([self._shapes.conversation(talk) for talk in talks])
 
-    def _conversation_messages(self, ask: Ask) -> Json:
-        previous = ask.flag("includePreviousVersions", default=False)
+    def _conversation_messages(self, request: ReadRequest) -> Json:
+        previous = request.flag("includePreviousVersions", default=False)
 
         def show(message: Message) -> Json | None:
             return self._shapes.message(message) if previous or not message.previous else None
 
-        return self._page(ask, self._conversation(ask).messages, show)
+        return self._page(request, self._conversation(request).messages, show)
 
-    def _transactional(self, ask: Ask) -> Json:
-        messages = self._list(ask).transactional.values()
+    def _transactional(self, request: ReadRequest) -> Json:
+        messages = self._list(request).transactional.values()
         return _collection([self._shapes.transactional(message) for message in messages])
 
-    def _split_tests(self, ask: Ask) -> Json:
-        within = self._between(ask)
+    def _split_tests(self, request: ReadRequest) -> Json:
+        within = request.between(self._wall)
 
         def show(test: SplitTest) -> Json | None:
             return self._shapes.split_test(test) if within(test.start) else None
 
-        return self._page(ask, list(self._list(ask).split_tests.values()), show)
+        return self._page(request, list(self._list(request).split_tests.values()), show)
 
-    def _split_messages(self, ask: Ask) -> Json:
-        test = self._list(ask).split_tests.get(ask.id("splitTestId"))
+    def _split_messages(self, request: ReadRequest) -> Json:
+        test = self._list(request).split_tests.get(request.id("splitTestId"))
         if test is None:
             raise NotFoundError
         return _collection(self._shapes.split_messages(test))
 
-    def _message(self, ask: Ask) -> Json:
-        return _resource(self._shapes.detail(self._find(ask)))
+    def _message(self, request: ReadRequest) -> Json:
+        return _resource(self._shapes.detail(self._find(request)))
 
     # What became of a message
 
-    def _activity(self, ask: Ask) -> Json:
-        message, switches = self._find(ask), self._switches
+    def _activity(self, request: ReadRequest) -> Json:
+        message, switches = self._find(request), self._switches
         date_type = "Send"
         talk = message.kind == "conversation"
         if not talk or switches.conversation_dates == "type":
             # Of conversation messages the parameter isn't documented.
-            date_type = ask.query.get("dateType", date_type)
+            date_type = request.query.get("dateType", date_type)
         if date_type not in ("Send", "Activity"):
             raise InvalidParameterError("dateType")
-        matches = self._activity_type(ask)
-        within = self._between(ask)
+        matches = self._activity_type(request)
+        within = request.between(self._wall)
         if talk and switches.conversation_dates == "ignored":
-            within = _always
+            within = always
         if talk and switches.conversation_dates == "refused":
             for name in ("startDate", "endDate"):
-                if name in ask.query:
+                if name in request.query:
                     raise InvalidParameterError(name)
-        email = None if message.kind == "conversation" else ask.query.get("emailAddress")
+        email = None if message.kind == "conversation" else request.query.get("emailAddress")
 
         def show(row: Row) -> Json | None:
             date: datetime | None = row.sent_at
@@ -247,10 +224,10 @@ class Api:
                 return None
             return self._shapes.activity(message, row)
 
-        return self._page(ask, self._views.rows(message), show)
+        return self._page(request, self._views.rows(message), show)
 
-    def _activity_type(self, ask: Ask) -> Callable[[Row], bool]:
-        wanted = ask.query.get("activityType")
+    def _activity_type(self, request: ReadRequest) -> Callable[[Row], bool]:
+        wanted = request.query.get("activityType")
         if wanted is None or self._switches.activity_type == "ignored":
             return ACTIVITIES["sen"]
         if self._switches.activity_type == "filters":
@@ -259,94 +236,67 @@ class Api:
                     return test
         raise InvalidParameterError("activityType")
 
-    def _links(self, ask: Ask) -> Json:
-        message = self._find(ask)
+    def _links(self, request: ReadRequest) -> Json:
+        message = self._find(request)
         counted = self._views.counted(message).clicks
 
         def show(link: Link) -> Json:
             return self._shapes.link(link, len(counted.get(link.link_id, [])))
 
-        return self._page(ask, message.links, show)
+        return self._page(request, message.links, show)
 
-    def _clickers(self, ask: Ask) -> Json:
-        message, within = self._find(ask), self._between(ask)
+    def _clickers(self, request: ReadRequest) -> Json:
+        message, within = self._find(request), request.between(self._wall)
         name = "messageLinkId" if message.kind == "message" else "conversationMessageLinkId"
-        link = next((one for one in message.links if one.link_id == ask.id(name)), None)
+        link = next((one for one in message.links if one.link_id == request.id(name)), None)
         if link is None:
             raise NotFoundError
 
         def show(click: Click) -> Json | None:
             return self._shapes.click(click) if within(click.at) else None
 
-        return self._page(ask, self._views.clicks(message, link.link_id), show)
+        return self._page(request, self._views.clicks(message, link.link_id), show)
 
-    def _summary(self, ask: Ask) -> Json:
-        view = self._views.counted(self._find(ask))
+    def _summary(self, request: ReadRequest) -> Json:
+        view = self._views.counted(self._find(request))
         return _resource(self._shapes.summary(view.sent, view.totals))
 
-    def _status(self, ask: Ask) -> Json:
-        return _resource(self._shapes.status(self._find(ask)))
+    def _status(self, request: ReadRequest) -> Json:
+        return _resource(self._shapes.status(self._find(request)))
 
     # Finding things
 
-    def _list(self, ask: Ask) -> MailingList:
-        owner = self._world.lists.get(ask.id("listId"))
+    def _list(self, request: ReadRequest) -> MailingList:
+        owner = self._world.lists.get(request.id("listId"))
         if owner is None:
             raise NotFoundError
         return owner
 
-    def _conversation(self, ask: Ask) -> Conversation:
-        talk = self._list(ask).conversations.get(ask.id("conversationId"))
+    def _conversation(self, request: ReadRequest) -> Conversation:
+        talk = self._list(request).conversations.get(request.id("conversationId"))
         if talk is None:
             raise NotFoundError
         return talk
 
-    def _find(self, ask: Ask) -> Message:
+    def _find(self, request: ReadRequest) -> Message:
         """The message of whatever kind that the path names."""
-        if "conversationMessageId" in ask.ids:
-            wanted = ask.id("conversationMessageId")
-            messages = {one.message_id: one for one in self._conversation(ask).messages}
-        elif "transactionalMessageId" in ask.ids:
-            wanted = ask.id("transactionalMessageId")
-            messages = self._list(ask).transactional
+        if "conversationMessageId" in request.ids:
+            wanted = request.id("conversationMessageId")
+            messages = {one.message_id: one for one in self._conversation(request).messages}
+        elif "transactionalMessageId" in request.ids:
+            wanted = request.id("transactionalMessageId")
+            messages = self._list(request).transactional
         else:
-            wanted = ask.id("messageId")
-            messages = self._list(ask).messages
+            wanted = request.id("messageId")
+            messages = self._list(request).messages
         if wanted not in messages:
             raise NotFoundError
         return messages[wanted]
 
-    def _page(self, ask: Ask, rows: list[Any], show: Callable[[Any], Json | None]) -> Json:
-        return self._pages.page(ask.path, ask.query, rows, show, self._world.now)
-
-    def _between(self, ask: Ask, *, exclusive: bool = False, undated: bool = False) -> Test:
-        """A test of startDate and endDate on local time; `undated`: None passes a filter."""
-        start, end = self._date(ask, "startDate"), self._date(ask, "endDate")
-        if start is None and end is None:
-            return _always
-
-        def within(date: datetime | None) -> bool:
-            if date is None:
-                return undated
-            local = self._wall.at(date)
-            if start is not None and local < start:
-                return False
-            return end is None or local < end or (local == end and not exclusive)
-
-        return within
-
-    def _date(self, ask: Ask, name: str) -> datetime | None:
-        text = ask.query.get(name)
-        if not text:
-            return None
-        try:
-            return self._wall.read(text)
-        except ValueError as error:
-            raise InvalidParameterError(name) from error
-
-
-def _always(_: datetime | None) -> bool:
-    return True
+    def _page(
+        self, request: ReadRequest, rows: list[Any], show: Callable[[Any], Json | None]
+    ) -> Json:
+        return self._pages.page(request.path, request.query, rows, show, self._world.now)
 
 
 def _collection(data: list[Json]) -> Json:

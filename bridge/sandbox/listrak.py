@@ -14,10 +14,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from .api import Api, Ask, NotFoundError
+from .api import Api, NotFoundError
 from .clock import Clock, WallClock
 from .faults import Faults, token_expired
 from .pages import InvalidParameterError, OversizeError, Pages
+from .read_request import ReadRequest
 from .server import fault_routes
 from .switches import Switches
 from .world import World
@@ -156,7 +157,7 @@ class Listrak:
         resource = request.match_info.route.resource
         assert resource is not None
         route = self._api.routes[resource.canonical.removeprefix("/email")]
-        return _json(route(Ask(request.path, request.match_info, request.query)))
+        return _json(route(ReadRequest(request.path, request.match_info, request.query)))
 
     def _authorized(self, request: web.Request) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
