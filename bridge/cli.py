@@ -153,7 +153,13 @@ def settings() -> None:
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same world.")
 @click.option("--contacts", default=200, show_default=True, help="Contacts of each list.")
 @click.option("--lists", default=2, show_default=True, help="Lists of the account.")
-@click.option("--history", default=3.0, show_default=True, help="Days that have passed before.")
+@click.option(
+    "--history",
+    default=3.0,
+    show_default=True,
+    callback=lambda _context, _option, days: timedelta(days=days),
+    help="Days that have passed before.",
+)
 @click.option("--speed", default=60.0, show_default=True, help="The world's seconds in a second.")
 @click.option(
     "--received",
@@ -163,21 +169,16 @@ def settings() -> None:
     help="The file (SQLite) that keeps what Segment received.",
 )
 @click.option("--switches", default="", help="Undocumented behaviour: activity_type=filters,...")
-@click.option("--listrak-fault", multiple=True, help="Such as status:503,times=3,path=Activity.")
-@click.option("--segment-fault", multiple=True, help="Such as latency:2,probability=0.1.")
-def sandbox(
-    listrak_port: int,
-    segment_port: int,
-    seed: int,
-    contacts: int,
-    lists: int,
-    history: float,
-    speed: float,
-    received: Path,
-    switches: str,
-    listrak_fault: tuple[str, ...],
-    segment_fault: tuple[str, ...],
-) -> None:
+@click.option(
+    "--listrak-fault",
+    "listrak_faults",
+    multiple=True,
+    help="Such as status:503,times=3,path=Activity.",
+)
+@click.option(
+    "--segment-fault", "segment_faults", multiple=True, help="Such as latency:2,probability=0.1."
+)
+def sandbox(**options: Any) -> None:
     """Emulate Listrak and Segment on loopback, over a seeded retailer that goes on living.
 
     Prints the environment that leads a bridge to them; at the end, or at /_sandbox/verdict, it
@@ -185,19 +186,7 @@ def sandbox(
     """
     from bridge.commands.sandbox import Plan, run_sandbox
 
-    plan = Plan(
-        seed=seed,
-        contacts=contacts,
-        lists=lists,
-        history=timedelta(days=history),
-        speed=speed,
-        listrak_port=listrak_port,
-        segment_port=segment_port,
-        received=received,
-        switches=switches,
-        listrak_faults=listrak_fault,
-        segment_faults=segment_fault,
-    )
+    plan = Plan(**options)
     _complete(lambda: run_sandbox(plan))
 
 

@@ -30,8 +30,11 @@ USER_ID_FIELD = "Customer ID"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to emulate. `speed`: seconds of the world's time in a second; faults and switches as
-    text, as their `parse` takes them; port 0 takes any."""
+    """What to emulate; the options of the command have the names of these fields.
+
+    `speed`: seconds of the world's time in a second; faults and switches as text, as their `parse`
+    takes them; port 0 takes any.
+    """
 
     seed: int = 1
     contacts: int = 200
@@ -79,13 +82,8 @@ async def open_sandbox(plan: Plan) -> AsyncIterator[Sandbox]:
     now = datetime.now(UTC).replace(microsecond=0)
     try:
         switches = Switches.parse(plan.switches)
-        source_faults, sink_faults = Faults(seed=plan.seed), Faults(seed=plan.seed)
-        for faults, texts in (
-            (source_faults, plan.listrak_faults),
-            (sink_faults, plan.segment_faults),
-        ):
-            for text in texts:
-                faults.add(Faults.parse(text))
+        source_faults = _faults(plan.listrak_faults, plan.seed)
+        sink_faults = _faults(plan.segment_faults, plan.seed)
     except ValueError as error:
         raise UsageError(str(error)) from None
     world = populated_world(
@@ -114,20 +112,32 @@ async def open_sandbox(plan: Plan) -> AsyncIterator[Sandbox]:
                 sink = await stack.enter_async_context(serve(segment.app, port=plan.segment_port))
             except OSError as error:
                 raise UsageError(f"can't serve there: {error}. Name other ports") from None
-            sandbox.environment = {
-                "LISTRAK_CLIENT_ID": CLIENT_ID,
-                "LISTRAK_CLIENT_SECRET": CLIENT_SECRET,
-                "SEGMENT_WRITE_KEY": WRITE_KEY,
-                "LISTRAK_LISTS": ",".join(
-                    f"{number}={key}" if key else str(number)
-                    for number, key in sandbox.lists.items()
-                ),
-                "LISTRAK_API_URL": source + API_PATH,
-                "LISTRAK_TOKEN_URL": source + TOKEN_PATH,
-                "SEGMENT_API_URL": f"{sink}/v1",
-                "BRIDGE_SINCE": sandbox.since.isoformat(),
-            }
+            sandbox.environment = _environment(sandbox, source, sink)
             yield sandbox
+
+
+def _faults(texts: Sequence[str], seed: int) -> Faults:
+    """Raises ValueError for a text that is no fault."""
+    faults = Faults(seed=seed)
+    for text in texts:
+        faults.add(Faults.parse(text))
+    return faults
+
+
+def _environment(sandbox: Sandbox, source: str, sink: str) -> dict[str, str]:
+    """What leads a bridge to the two servers, given where they are served."""
+    return {
+        "LISTRAK_CLIENT_ID": CLIENT_ID,
+        "LISTRAK_CLIENT_SECRET": CLIENT_SECRET,
+        "SEGMENT_WRITE_KEY": WRITE_KEY,
+        "LISTRAK_LISTS": ",".join(
+            f"{number}={key}" if key else str(number) for number, key in sandbox.lists.items()
+        ),
+        "LISTRAK_API_URL": source + API_PATH,
+        "LISTRAK_TOKEN_URL": source + TOKEN_PATH,
+        "SEGMENT_API_URL": f"{sink}/v1",
+        "BRIDGE_SINCE": sandbox.since.isoformat(),
+    }
 
 
 async def run_sandbox(plan: Plan) -> None:
