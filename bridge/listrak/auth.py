@@ -1,4 +1,7 @@
-"""Access to Listrak: a bearer token, renewed before it expires or when it is refused."""
+"""Access to Listrak: a bearer token, renewed before it expires or when it is refused.
+
+Source: Listrak's Swagger document and real answers (FACTS.md: Access).
+"""
 
 import time
 
@@ -65,6 +68,7 @@ class Auth:
 
 def _refusal(answer: Answer) -> Exception:
     if answer.status == 400:
+        # Whether a pause is answered like this, too, is unknown (FACTS.md: Access).
         return CredentialsError(
             "LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET",
             "Listrak says Invalid Credentials: the client id or the client secret is wrong",

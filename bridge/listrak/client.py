@@ -130,7 +130,7 @@ class Listrak:
         try:
             answer, origins = await self._ask(path, shape, resource, query)
         except MissingError:
-            # An oversize request answers 404 as well (listrak/FACTS): ask for less, once.
+            # An oversize request answers 404 as well (FACTS.md: Errors): ask for less, once.
             if query["count"] <= wire.DEFAULT_ROWS:
                 raise
             query["count"] = wire.DEFAULT_ROWS
@@ -194,6 +194,7 @@ class Listrak:
                 headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             )
             self._metrics.listrak_calls.labels(resource, str(answer.status)).inc()
+            # No limit is published, so none is known beforehand (FACTS.md: Limits).
             if answer.status == 429 or time.monotonic() - began > SLOW:
                 self._pace.strained()
             if answer.status == 200:
@@ -238,7 +239,10 @@ class Listrak:
         return fields
 
     async def messages(self, list_id: int, since: str | None = None) -> list[wire.Message]:
-        """The broadcast messages of a list, thin; those sent since a naive time if one is given."""
+        """The broadcast messages of a list, thin; those sent since a naive time if one is given.
+
+        A split test's may be missing, or those without a date (FACTS.md: Messages).
+        """
         return await self.whole(f"List/{list_id}/Message", MESSAGES, "messages", startDate=since)
 
     async def split_tests(self, list_id: int) -> list[wire.SplitTest]:
@@ -270,7 +274,7 @@ class Listrak:
         path = f"List/{list_id}/TransactionalMessage"
         return (await self.get(path, TRANSACTIONAL, "transactional messages")).data
 
-    # One message; `path` as in flow.messages.Message.path
+    # One message; `path` is that below the account, as `Message.path` has it
 
     async def message(self, path: str) -> wire.Message:
         """A message in full."""
@@ -299,7 +303,8 @@ class Listrak:
     ) -> PageOf[wire.Activity]:
         """A page of a message's activity rows; of those that the filters leave, if they work.
 
-        `only`: activityType; `since`: startDate (naive), held against the date named `by`.
+        `only`: activityType; `since`: startDate (naive), held against the date named `by`. Hardly
+        anything of that is documented (FACTS.md: Filters).
         """
         # A send date is what is meant by default, and conversation messages know no dateType.
         return await self.page(
@@ -324,7 +329,10 @@ class Listrak:
     async def contacts(
         self, list_id: int, state: str, cursor: str, field: int | None, start: str | None
     ) -> PageOf[wire.Contact]:
-        """A page of a list's contacts in a state, of those who came to it since `start` (naive)."""
+        """A page of a list's contacts in a state, of those who came to it since `start` (naive).
+
+        Source of what `start` goes by: Listrak's Swagger document (FACTS.md: Contacts).
+        """
         return await self.page(
             f"List/{list_id}/Contact",
             CONTACTS,

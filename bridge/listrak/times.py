@@ -1,4 +1,4 @@
-"""Listrak's naive Eastern times, as UTC instants and back.
+"""Listrak's naive Eastern times (FACTS.md: Times), as UTC instants and back.
 
 An instant is text of one width, `2026-03-08T06:30:00.250Z`, so that instants compare as text;
 the empty text is no time at all and comes before every other.

@@ -2,7 +2,7 @@
 
 Source of every shape: Listrak's Swagger 2.0 document. Only fields in use are declared; new ones
 may appear at any time and are skipped, but for those that may carry an IP address or a user agent
-(`origins`).
+(`origins`). What is known besides, and how well, is in FACTS.md of this folder.
 """
 
 from itertools import product
@@ -22,6 +22,7 @@ from bridge.errors import (
 START = "Start"
 MOST_ROWS = 5000
 DEFAULT_ROWS = 1000
+"""Of a page: as many as may be asked for, and without asking (FACTS.md: Paging)."""
 
 Data = TypeVar("Data")
 Row = TypeVar("Row")
@@ -39,7 +40,7 @@ class MailingList(Struct):
 
 
 class Campaign(Struct):
-    """A campaign; id 0 or a missing name means none."""
+    """A campaign; id 0 or a missing name means none (FACTS.md: Lists)."""
 
     campaign_id: int = 0
     campaign_name: str | None = None
@@ -68,7 +69,10 @@ class ProfileValue(Struct):
 
 
 class Contact(Struct):
-    """A contact of a list. `subscription_state` is Subscribed or Unsubscribed."""
+    """A contact of a list (FACTS.md: Contacts).
+
+    `subscription_state` is Subscribed or Unsubscribed.
+    """
 
     email_address: str | None = None
     subscription_state: str | None = None
@@ -80,7 +84,10 @@ class Contact(Struct):
 
 
 class Message(Struct):
-    """A broadcast or conversation message, thin or in full. `send_date` can be null."""
+    """A broadcast or conversation message, thin or in full.
+
+    `send_date` can be null (FACTS.md: Messages).
+    """
 
     message_id: int
     send_date: str | None = None
@@ -109,14 +116,17 @@ class SplitTestMessage(Struct):
 
 
 class Conversation(Struct):
-    """A conversation, whose messages go on sending for months."""
+    """A conversation, whose messages go on sending for months (FACTS.md: Messages)."""
 
     conversation_id: int
     campaign_id: int | None = None
 
 
 class TransactionalMessage(Struct):
-    """A transactional message: no sendDate, Link, Clicker or Summary of its own."""
+    """A transactional message.
+
+    It has no sendDate, Link, Clicker or Summary of its own (FACTS.md: Messages).
+    """
 
     transactional_message_id: int
     campaign_id: int | None = None
@@ -124,7 +134,7 @@ class TransactionalMessage(Struct):
 
 
 class Activity(Struct, gc=False):
-    """What is known of one contact and one message: a state, not an event.
+    """What is known of one contact and one message: a state, not an event (FACTS.md: Activity).
 
     `order_total` and `click_count` are cumulative; `activity_date` is the first activity.
     """
@@ -141,7 +151,10 @@ class Activity(Struct, gc=False):
 
 
 def shows(row: Activity, only: str) -> bool:
-    """Whether a row is one that an activityType (as in flow.scans.step) should have let through."""
+    """Whether a row is one that an activityType should have let through.
+
+    Its values are guesses (FACTS.md: Filters).
+    """
     if only == "click":
         return bool(row.click_count)
     if only == "conversion":
@@ -169,7 +182,7 @@ class Link(Struct):
 
 
 class Clicker(Struct, gc=False):
-    """One click on a link."""
+    """One click on a link (FACTS.md: Clicks)."""
 
     email_address: str | None = None
     click_date: str | None = None
@@ -180,7 +193,10 @@ class DocumentedClicker(Clicker, forbid_unknown_fields=True):
 
 
 class Summary(Struct):
-    """A message's counters: one cheap call that tells whether anything moved. No abuse count."""
+    """A message's counters: one cheap call that tells whether anything moved.
+
+    There is none of complaints (FACTS.md: Summary).
+    """
 
     sent_count: int | None = None
     open_count: int | None = None
@@ -195,21 +211,27 @@ class Summary(Struct):
 
 
 class Envelope(Struct, Generic[Data]):
-    """Every answer; `next_page_cursor` is null on the last page, whatever `data` holds."""
+    """Every answer.
+
+    `next_page_cursor` is null on the last page, whatever `data` holds (FACTS.md: Paging).
+    """
 
     data: Data
     next_page_cursor: str | None = None
 
 
 class ErrorBody(Struct):
-    """An error answer; an older 401 lacks `error`, the token endpoint has nothing but it."""
+    """An error answer; an older 401 lacks `error`, the token endpoint has nothing but it.
+
+    Source: Listrak's Swagger document, and real answers (FACTS.md: Errors, Access).
+    """
 
     error: str | None = None
     message: str | None = None
 
 
 class TokenBody(msgspec.Struct):
-    """The token endpoint's answer. `expires_in` in seconds."""
+    """The token endpoint's answer. `expires_in` in seconds (FACTS.md: Access)."""
 
     access_token: str
     expires_in: float = 3599
@@ -241,7 +263,7 @@ _HINTS = (b'ip"', b"paddr", b"p_addr", b"p-addr", b"gent")
 def origins(body: bytes) -> list[Origin] | None:
     """Each row's IP address and user agent; None where no row of the page carries any.
 
-    Today's rows carry neither (listrak/FACTS), so any plausible spelling is taken.
+    Today's rows carry neither (FACTS.md: Activity), so any plausible spelling is taken.
     """
     lower = body.lower()
     if not any(hint in lower for hint in _HINTS):
@@ -260,7 +282,10 @@ def _text_of(row: dict[str, Any], names: set[str]) -> str | None:
 
 
 def next_cursor(text: str | None) -> str | None:
-    """The cursor to hand back: an opaque token, or the `cursor` parameter of a URI."""
+    """The cursor to hand back: an opaque token, or the `cursor` parameter of a URI.
+
+    Real answers have the token, the Swagger document says URI (FACTS.md: Paging).
+    """
     if text is None or text == "":
         return None
     if "://" in text or text.startswith(("/", "?")):
@@ -300,6 +325,7 @@ def decode(body: bytes, shape: type[Data]) -> Data:
         raise TemporaryError(f"Listrak's answer isn't what its API describes: {error}") from None
 
 
+# Listrak doesn't say why (FACTS.md: Access).
 DENIED = (
     "Listrak denies access. Likely causes: the integration is paused, this machine's IP address is "
     "not on its allow-list, a scope is missing (Contact, List, Message, Report, Segmentation), or "
@@ -308,7 +334,7 @@ DENIED = (
 
 
 def explain(status: int, body: bytes, path: str, *, paging: bool = False) -> Exception:
-    """The error that a refusal means for the caller (listrak/FACTS: Access).
+    """The error that a refusal means for the caller (FACTS.md: Access, Errors).
 
     `paging`: the request carried a cursor, which may be what is refused.
     """

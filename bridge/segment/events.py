@@ -1,6 +1,7 @@
 """Segment events, each encoded once: fragments rendered a message, filled in an event.
 
-Shapes: DESIGN of the contract; Segment's spec for `track` and `identify`.
+Shapes: README.md, "What is sent"; Segment's spec for `track` and `identify`, and what it does with
+events (FACTS.md: Events).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from bridge import NAME, VERSION
 from bridge.listrak.wire import Origin
 
 LARGEST_EVENT = 32_000
-"""Bytes of UTF-8; Segment documents 32 KB and drops larger events silently (segment/FACTS)."""
+"""Bytes of UTF-8; Segment documents 32 KB (FACTS.md: Limits)."""
 
 Fingerprint = bytes
 """The 128-bit hash of what happened: its messageId and its key follow from it."""
@@ -54,7 +55,10 @@ def key(fingerprint: Fingerprint) -> int:
 
 
 def message_id(fingerprint: Fingerprint) -> str:
-    """The messageId, 40 characters (Segment takes 99): the same for ever for what happened."""
+    """The messageId, 40 characters: the same for ever for what happened.
+
+    Segment takes 99 (FACTS.md: Limits), and knows repeats by nothing else (FACTS.md: Dedup).
+    """
     return f"listrak-{fingerprint.hex()}"
 
 
@@ -114,7 +118,10 @@ def tracks(
 def identify(
     fingerprint: Fingerprint, email: str, list_id: int, *, subscribed: bool, user_id: str | None
 ) -> bytes:
-    """An identify. `email` is JSON text; a trait of null removes it from the profile."""
+    """An identify. `email` is JSON text; a trait of null removes it from the profile.
+
+    Source: Segment's documentation (FACTS.md: Events).
+    """
     user = f'"userId":{literal(user_id)},' if user_id else ""
     return (
         f'{{"type":"identify","messageId":"{message_id(fingerprint)}","anonymousId":{email},{user}'
@@ -124,7 +131,10 @@ def identify(
 
 
 def problem(email: str | None, event: bytes) -> str | None:
-    """Why Segment would drop the event without a word; None if it would not."""
+    """Why Segment would not take the event, perhaps without a word; None if it would.
+
+    An answer of 200 doesn't tell (FACTS.md: Events).
+    """
     if not email or not email.strip():
         return "no email address, so nobody it could be about"
     if len(event) > LARGEST_EVENT:
@@ -135,7 +145,7 @@ def problem(email: str | None, event: bytes) -> str | None:
 def _origin(origin: Origin) -> str:
     text = f',"ip":{literal(origin.ip)}' if origin.ip else ""
     if origin.user_agent:
-        # Destinations read userAgent, the email spec says user_agent (segment/FACTS).
+        # Destinations read userAgent, the email spec says user_agent (FACTS.md: Events).
         agent = literal(origin.user_agent)
         text += f',"userAgent":{agent},"user_agent":{agent}'
     return text

@@ -11,7 +11,7 @@ HEAD, TAIL = b'{"batch":[', b"]}"
 
 
 class Verdict(Enum):
-    """What an answer to a batch means for the caller (segment/FACTS)."""
+    """What an answer to a batch means for the caller (FACTS.md: Answers)."""
 
     ACCEPTED = "accepted"
     RETRY = "retry"  # passes by itself: send it again
@@ -20,7 +20,10 @@ class Verdict(Enum):
 
 
 def verdict(answer: Answer) -> Verdict:
-    """What an answer means. No answer makes the bridge drop anything."""
+    """What an answer means. No answer makes the bridge drop anything.
+
+    Source: Segment's documentation, and what its SDKs send again (FACTS.md: Answers).
+    """
     status = answer.status
     if 200 <= status < 300:
         return Verdict.ACCEPTED
@@ -34,7 +37,7 @@ def verdict(answer: Answer) -> Verdict:
 def body(events: list[bytes]) -> bytes:
     """A batch of encoded events, one at least, gzipped.
 
-    `sentAt` is left out: a timestamp needs no correction.
+    `sentAt` is left out: a timestamp needs no correction (FACTS.md: Timestamps).
     """
     # Joined once: half a megabyte is not copied again for a frame of twelve bytes.
     framed = [HEAD + events[0], *events[1:]]
@@ -48,7 +51,7 @@ def size(events: int, event_bytes: int) -> int:
 
 
 def headers(write_key: str) -> dict[str, str]:
-    """Basic auth with the write key as the user name and no password."""
+    """Basic auth with the write key as the user name and no password (FACTS.md: Access)."""
     return {
         "Authorization": "Basic " + b64encode(f"{write_key}:".encode()).decode(),
         "Content-Type": "application/json",
