@@ -41,8 +41,8 @@ from test_recorded import (
 )
 
 from bridge.sandbox.clock import Clock
-from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Listrak
-from bridge.sandbox.world import World
+from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Integration, Listrak
+from bridge.sandbox.population import populated_world
 
 INSTANTS: Final = {
     # An hour of local time is repeated between the second and the third.
@@ -63,9 +63,10 @@ async def record(
 ) -> bytes:
     """A recording of a retailer's account, as it is kept."""
     first = next(iter(instants.values()))
-    world = World(seed=seed, start=first, contacts=contacts, lists=lists, history=timedelta(days=4))
+    days = timedelta(days=4)
+    world = populated_world(start=first, seed=seed, contacts=contacts, lists=lists, history=days)
     clock = Clock.manual(world.now)
-    emulator = Listrak(world, clock, client_id="id", client_secret="secret", seed=seed)
+    emulator = Listrak(world, clock, Integration("id", "secret"), seed=seed)
     snapshots: dict[str, Snapshot] = {}
     async with serve(emulator.app) as base, aiohttp.ClientSession() as session:
         form = {"grant_type": "client_credentials", "client_id": "id", "client_secret": "secret"}
