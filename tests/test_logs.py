@@ -12,7 +12,7 @@ import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.telemetry import Metrics, configure_logging, log
+from bridge.logs import configure_logging, log
 
 SECRET = "hush-hush"
 STYLES = ["json", "console"]
@@ -229,22 +229,3 @@ def test_what_is_no_address_stays(style: str) -> None:
     line = logged(style, url="http://127.0.0.1:8321/metrics", reason="Listrak answered 503")
     assert "http://127.0.0.1:8321/metrics" in line
     assert "Listrak answered 503" in line
-
-
-# Metrics
-
-
-def test_metric_names() -> None:
-    """Every metric's name starts with bridge_, and every metric says what it is."""
-    families = list(Metrics().registry.collect())
-    assert len(families) > 15
-    for family in families:
-        assert family.name.startswith("bridge_")
-        assert family.documentation
-
-
-def test_metrics_of_one_run() -> None:
-    """Two services in one process don't share their numbers."""
-    first, second = Metrics(), Metrics()
-    first.restarts.inc()
-    assert second.registry.get_sample_value("bridge_pipeline_restarts_total") == 0

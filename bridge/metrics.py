@@ -1,0 +1,56 @@
+"""The catalogue of metrics: every name once, with what it means."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class Metrics:
+    """Every metric, once. All names start with `bridge_`; sizes in bytes, times in seconds."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        # At any time: fetched = delivered + known + filtered + dead_lettered + in flight.
+        self.events = self._counter("events", "Events by what became of them", "outcome")
+        self.in_flight = self._gauge("events_in_flight", "Events read and not yet acknowledged")
+        self.delivered = self._counter("events_delivered", "Events Segment accepted", "event")
+
+        # Listrak
+        self.listrak_calls = self._counter(
+            "listrak_calls", "Calls to Listrak", "resource", "status"
+        )
+        self.listrak_rate = self._gauge(
+            "listrak_pace", "Calls to Listrak a second that are made at most for now; 0 = no limit"
+        )
+        self.listrak_rows = self._counter("listrak_rows", "Rows read from Listrak", "resource")
+        self.tracked = self._gauge("messages_tracked", "Messages whose activity is read", "list")
+        self.counted = self._gauge(
+            "listrak_counted",
+            "What the Summaries of tracked messages count, since the start",
+            "list",
+            "event",
+        )
+        self.seen = self._gauge("seen", "The same as seen in their rows", "list", "event")
+        self.sent = self._gauge("sent", "What of that was for Segment and sent", "list", "event")
+        self.polls = self._counter("looks", "Completed polls of messages", "resource", "found")
+
+        # Segment
+        self.batches = self._counter("segment_batches", "Answers of Segment to batches", "answer")
+        self.wire_bytes = self._counter("segment_sent_bytes", "Bytes sent to Segment, compressed")
+        self.posts = self._gauge("segment_posts_open", "Batches on their way to Segment")
+
+        # The pipeline
+        self.retries = self._counter("retries", "Waits before another try", "api")
+        self.queue = self._gauge("queue_pages", "Pages waiting in or for a queue", "queue")
+        self.commits = self._counter("commits", "Transactions of the state file")
+        self.restarts = self._counter("pipeline_restarts", "Restarts of the pipeline after a fault")
+        self.dead_letters = self._gauge("dead_letters", "Dead letters kept in the state file")
+        self.blocked = self._gauge("blocked", "1 while something keeps the bridge waiting", "by")
+        self.last_commit = self._gauge(
+            "last_commit_timestamp_seconds", "When progress was last saved"
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"bridge_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"bridge_{name}", text, labels, registry=self.registry)
