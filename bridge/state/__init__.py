@@ -1,1 +1,1 @@
-"""What the bridge remembers: the state file, table by table."""
+"""The state file, table by table."""

@@ -1,12 +1,11 @@
-"""Backfills: how far each list's history goes, and which messages are still to be read for it."""
+"""Backfills: how far each list's goes, and which messages are still to be read for it."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
-
+from bridge.state import cursors
+from bridge.state.cursors import PollCursor
 from bridge.state.database import Database
-from bridge.state.records import Backfill, Past, Position
+from bridge.state.records import Backfill, BackfillMessage, MessageRef
 
 
 class Backfills:
@@ -43,63 +42,65 @@ class Backfills:
         return True
 
     async def queue(
-        self, list_id: int, messages: Sequence[tuple[Any, ...]], *, left_out: int
+        self, list_id: int, messages: Sequence[tuple[str, int, MessageRef]], *, left_out: int
     ) -> None:
-        """The messages to be read.
+        """Queues the messages to be read: part, row of the tracked message (0 for none), message.
 
-        Each is (part, tracked row, kind, message id, conversation id, campaign id, sent at);
         `left_out` others can't be told apart from what was sent.
         """
         await self._db.many(
-            "INSERT INTO backfill_messages (list_id, part, tracked, kind, message_id,"
+            "INSERT INTO backfill_messages (part, tracked, list_id, kind, message_id,"
             " conversation_id, campaign_id, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(list_id, *message) for message in messages],
+            [(part, tracked, *ref) for part, tracked, ref in messages],
         )
         await self._db.run(
             "UPDATE backfills SET listed = 1, left_out = ? WHERE list_id = ?", left_out, list_id
         )
 
-    async def next(self, list_id: int) -> Past | None:
+    async def next(self, list_id: int) -> BackfillMessage | None:
         """The message to be read next."""
         row = await self._db.one(
-            "SELECT id, list_id, part, tracked, kind, message_id, conversation_id, campaign_id,"
-            " sent_at, properties, position FROM backfill_messages WHERE list_id = ?"
-            " ORDER BY id LIMIT 1",
+            "SELECT id, part, tracked, properties, position,"
+            " list_id, kind, message_id, conversation_id, campaign_id, sent_at"
+            " FROM backfill_messages WHERE list_id = ? ORDER BY id LIMIT 1",
             list_id,
         )
         if row is None:
             return None
-        values = [*row[:-1], msgspec.json.decode(row[-1], type=Position)]
-        return Past(*values)
+        row_id, part, tracked, properties, cursor, *ref = row
+        resume = cursors.decode(cursor, PollCursor)
+        return BackfillMessage(row_id, part, tracked, MessageRef(*ref), properties, resume)
 
-    async def take_over(self, past: int, properties: str, sent_at: str) -> None:
+    async def freeze_properties(
+        self, message: BackfillMessage, properties: str, sent_at: str
+    ) -> None:
         """Fixes a message's properties (JSON object) and date, once."""
         await self._db.run(
             "UPDATE backfill_messages SET properties = ?, sent_at = ?"
             " WHERE id = ? AND properties IS NULL",
             properties,
             sent_at,
-            past,
+            message.id,
         )
 
-    async def move(self, past: Past, position: Position, sent: int) -> None:
-        """A page was delivered: where reading goes on, and how many events it came to."""
+    async def save_cursor(self, message: BackfillMessage, cursor: PollCursor, sent: int) -> None:
+        """Saves where reading goes on after a page, and adds how many events it came to."""
         await self._db.run(
             "UPDATE backfill_messages SET position = ? WHERE id = ?",
-            msgspec.json.encode(position).decode(),
-            past.id,
+            cursors.encode(cursor),
+            message.id,
         )
         await self._db.run(
-            "UPDATE backfills SET sent = sent + ? WHERE list_id = ?", sent, past.list_id
+            "UPDATE backfills SET sent = sent + ? WHERE list_id = ?", sent, message.ref.list_id
         )
 
-    async def complete(self, past: Past) -> None:
-        """A message was read to its end."""
-        await self._db.run("DELETE FROM backfill_messages WHERE id = ?", past.id)
+    async def complete(self, message: BackfillMessage) -> None:
+        """Ends a message that was read to its end."""
+        await self._db.run("DELETE FROM backfill_messages WHERE id = ?", message.id)
         await self._db.run(
-            "UPDATE backfills SET messages = messages + 1 WHERE list_id = ?", past.list_id
+            "UPDATE backfills SET messages = messages + 1 WHERE list_id = ?", message.ref.list_id
         )
 
     async def finish(self, list_id: int) -> None:
-        """All messages were read."""
+        """Ends the backfill: all messages were read."""
         await self._db.run("UPDATE backfills SET finished = 1 WHERE list_id = ?", list_id)

@@ -23,7 +23,8 @@ SCHEMA_VERSION: Final = 3
 """The file's format. Each is made of the one before, the first of an empty file: schema/."""
 
 QUICK_CHECK_UP_TO: Final = 4 * 2**20
-"""Bytes; checking a larger file would delay the start. Damage found later ends the run as well."""
+"""Bytes of the largest file that is checked at the start, so that it isn't delayed. Damage found
+later ends the run as well."""
 
 
 class Database:
@@ -35,7 +36,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """All or nothing, on disk when it is left. Not cancelled half-way.
+        """Runs a transaction, all or nothing, on disk when it is left. It isn't cancelled half-way.
 
         Raises TemporaryError when the disk is full or the file can't be written for now.
         """
@@ -81,9 +82,9 @@ class Database:
 
 @asynccontextmanager
 async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator[Database]:
-    """Opens the state file, made where it is missing, and holds it for this process alone.
+    """Opens the state file, made where it is missing, and locks it for this process alone.
 
-    `read_only` looks into it beside a running service. Raises StateError and StateDamagedError.
+    `read_only` reads it beside a running service. Raises StateError and StateDamagedError.
     """
     lock = None if read_only else _claim(path)
     try:
@@ -128,7 +129,7 @@ def _claim(path: Path) -> int:
 
 
 def is_held(path: Path) -> bool:
-    """Whether another process holds a state file open to write it."""
+    """Tells whether another process has a state file open to write it."""
     try:
         lock = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -180,9 +181,9 @@ async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> 
     if read_only:
         return
     if _take_over(path) <= QUICK_CHECK_UP_TO:
-        found = await _first(db, "PRAGMA quick_check(1)")
-        if found != "ok":
-            raise StateDamagedError(_damaged(path, str(found)))
+        finding = await _first(db, "PRAGMA quick_check(1)")
+        if finding != "ok":
+            raise StateDamagedError(_damaged(path, str(finding)))
     await db.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit survives power loss, not only a killed process.
     await db.execute("PRAGMA synchronous = FULL")

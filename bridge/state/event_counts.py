@@ -1,4 +1,4 @@
-"""What was seen of a message, event by event: to be held against Listrak's own numbers."""
+"""The numbers seen of each message, event by event, to be compared with Listrak's own."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Which events are known: sorted runs of 64-bit keys, asked by the page."""
+"""The set of events seen: sorted runs of 64-bit keys, searched for a page at once."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,10 +11,10 @@ _STORED = np.dtype("<u8")
 _HALVES = np.dtype(">u8")
 
 LARGEST_MERGED = 2**20
-"""Bytes that a stored run may grow to: what merging costs is bounded, in time and in memory."""
+"""Bytes that a stored run may grow to, which bounds the time and the memory of merging."""
 
-FEWER_RUNS = 8
-"""Each run is at least so many times the next: a run is one more search of every page."""
+RUN_SIZE_RATIO = 8
+"""Factor between the sizes of a run and the next at least: each run is a search of every page."""
 
 
 def heads(fingerprints: Sequence[bytes]) -> Keys:
@@ -44,7 +44,7 @@ def merged(runs: Iterable[Keys]) -> Keys:
 
 
 def to_merge(runs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Which stored runs to merge, given each one's id and size in bytes, oldest first.
+    """The groups of stored runs to merge, given each run's id and size in bytes, oldest first.
 
     Those left differ in size by a factor of two at least, or are as large as they may grow.
     """
@@ -58,7 +58,7 @@ def to_merge(runs: Iterable[tuple[int, int]]) -> list[list[int]]:
     return [group for _, group in stack if len(group) > 1]
 
 
-class KnownKeys:
+class SeenKeys:
     """A set of keys that grows by runs; runs of like size are merged, so there are few of them."""
 
     def __init__(self, runs: Iterable[Keys] = ()) -> None:
@@ -66,54 +66,54 @@ class KnownKeys:
         self.add(merged(runs))
 
     @classmethod
-    def unmerged(cls, runs: Iterable[Keys]) -> "KnownKeys":
-        """Of runs that are asked about a few keys only: not worth to be merged."""
-        known = cls()
-        known._runs = sorted((run for run in runs if len(run)), key=len, reverse=True)
-        return known
+    def unmerged(cls, runs: Iterable[Keys]) -> "SeenKeys":
+        """A set of unmerged runs, for the search of a few keys: merging isn't worth its cost."""
+        seen = cls()
+        seen._runs = sorted((run for run in runs if len(run)), key=len, reverse=True)
+        return seen
 
     def __len__(self) -> int:
         return sum(map(len, self._runs))
 
     def add(self, run: Keys) -> None:
         """Takes over a run (sorted, each key once)."""
-        while self._runs and len(self._runs[-1]) < FEWER_RUNS * len(run):
+        while self._runs and len(self._runs[-1]) < RUN_SIZE_RATIO * len(run):
             run = merged((self._runs.pop(), run))
         if len(run):
             self._runs.append(run)
 
-    def unknown(self, asked: Keys) -> Sequence[int]:
-        """Where new keys stand: those not known, and not earlier among the `asked` either."""
-        # In order, the searches of a page walk through a run once, which its caches like.
+    def unseen(self, asked: Keys) -> Sequence[int]:
+        """Places of new keys: those not seen, and not earlier among the `asked` either."""
+        # Searches in order walk through a run once, which suits the processor's caches.
         in_order = np.sort(asked)
         new = np.ones(len(asked), np.bool_)
         np.not_equal(in_order[1:], in_order[:-1], out=new[1:])
         repeated = not new.all()
         for run in self._runs:
-            places = np.searchsorted(run, in_order)
-            places[places == len(run)] = 0
-            new &= run[places] != in_order
-        # Mostly a page is all new or all known, and where each key stood needn't be asked.
+            positions = np.searchsorted(run, in_order)
+            positions[positions == len(run)] = 0
+            new &= run[positions] != in_order
+        # Mostly a page is all new or all known, and the place of each key isn't needed.
         if new.all():
             return range(len(asked))
         if not new.any():
             return ()
         order = np.argsort(asked, kind="stable" if repeated else None)
-        found: list[int] = np.sort(order[new]).tolist()
-        return found
+        places: list[int] = np.sort(order[new]).tolist()
+        return places
 
 
-class OnlyKeys(KnownKeys):
-    """The other way round: only these keys are unknown, each until it was asked about once."""
+class AllowedKeys(SeenKeys):
+    """An allow-list: only its keys count as unseen, and each passes once."""
 
     def __init__(self, runs: Iterable[Keys] = ()) -> None:
         super().__init__()
-        self._only = KnownKeys(runs)
+        self._allowed = SeenKeys(runs)
 
-    def unknown(self, asked: Keys) -> Sequence[int]:
-        """Where keys stand that are among these, not asked about before nor earlier."""
-        here = set(range(len(asked))).difference(self._only.unknown(asked))
-        return sorted(here.intersection(super().unknown(asked)))
+    def unseen(self, asked: Keys) -> Sequence[int]:
+        """Places of keys that are on the list, and that come for the first time."""
+        here = set(range(len(asked))).difference(self._allowed.unseen(asked))
+        return sorted(here.intersection(super().unseen(asked)))
 
 
 def _distinct(run: Keys) -> Keys:

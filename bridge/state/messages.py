@@ -1,13 +1,15 @@
 """Tracked messages."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from typing import Any
 
 from bridge.state.database import Database
-from bridge.state.records import Message
+from bridge.state.records import Message, MessageRef
 
-_COLUMNS = ", ".join(field.name for field in fields(Message))
+# In the order of Message's fields.
+_COLUMNS = (
+    "id, list_id, kind, message_id, conversation_id, campaign_id, sent_at, properties, found_at,"
+    " looked_at, moved_at, summary, retired, asked, watch"
+)
 
 
 class Messages:
@@ -16,17 +18,18 @@ class Messages:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def add(self, found: Sequence[tuple[Any, ...]], at: float) -> None:
-        """Tracks messages: (list id, kind, message id, conversation id, campaign id, sent at).
+    async def add(self, refs: Sequence[MessageRef], at: float) -> None:
+        """Tracks messages, discovered `at` (seconds since 1970).
 
-        One already tracked keeps what is known; until it is taken over, its dates follow Listrak.
+        One already tracked keeps what is known; until its properties are frozen, its dates follow
+        Listrak.
         """
         await self._db.many(
             "INSERT INTO messages (list_id, kind, message_id, conversation_id, campaign_id,"
             " sent_at, found_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " sent_at = excluded.sent_at, campaign_id = excluded.campaign_id"
             " WHERE properties IS NULL AND retired = 0",
-            [(*row, at) for row in found],
+            [(*ref, at) for ref in refs],
         )
 
     async def tracked(self, list_id: int | None = None) -> list[Message]:
@@ -48,7 +51,7 @@ class Messages:
         row = await self._db.one(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", row_id)
         return Message(*row)
 
-    async def take_over(self, message: int, properties: str, sent_at: str) -> None:
+    async def freeze_properties(self, message: int, properties: str, sent_at: str) -> None:
         """Fixes a message's properties (JSON object) and date, once."""
         await self._db.run(
             "UPDATE messages SET properties = ?, sent_at = ? WHERE id = ? AND properties IS NULL",
@@ -57,20 +60,20 @@ class Messages:
             message,
         )
 
-    async def ask(self, messages: Iterable[int]) -> None:
-        """Has messages read again, whatever their counters say."""
+    async def request_rescan(self, messages: Iterable[int]) -> None:
+        """Has messages polled in full, whatever their counters say."""
         await self._db.many(
             "UPDATE messages SET asked = 1 WHERE id = ? AND retired = 0",
             [(message,) for message in messages],
         )
 
-    async def watch(self, message: int, watch: str, summary: str) -> None:
-        """Remembers what a look leaves for the next one, and the counters it began with (JSON)."""
+    async def save_watermarks(self, message: int, watermarks: str, summary: str) -> None:
+        """Saves the watermarks after a poll, and the counters it began with (both JSON)."""
         await self._db.run(
-            "UPDATE messages SET watch = ?, summary = ? WHERE id = ?", watch, summary, message
+            "UPDATE messages SET watch = ?, summary = ? WHERE id = ?", watermarks, summary, message
         )
 
-    async def retire(self, message: int) -> None:
+    async def untrack(self, message: int) -> None:
         """Stops tracking a message and drops what was remembered of it, but that it was there."""
         await self._db.run(
             "UPDATE messages SET retired = 1, properties = NULL, summary = '', watch = ''"

@@ -1,17 +1,46 @@
 """Rows of the state file as the rest of the bridge sees them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
+from bridge.state.cursors import PollCursor
+
 Kind = Literal["broadcast", "conversation", "transactional"]
-Position = list[str | int | None]
+
+
+class MessageRef(NamedTuple):
+    """A message as Listrak lists it.
+
+    conversation_id: 0 for messages that belong to none.
+    campaign_id: 0 for none.
+    sent_at: instant of its own sendDate; "" where it has none (yet).
+    """
+
+    list_id: int
+    kind: Kind
+    message_id: int
+    conversation_id: int = 0
+    campaign_id: int = 0
+    sent_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A tracked email. Instants are text, other times seconds since 1970; see schema/1.sql."""
+    """A tracked message. Instants are text, other times seconds since 1970.
+
+    id: its row in the state file.
+    sent_at: instant of its own sendDate; "" where it has none.
+    properties: JSON object of its events' properties; None until rows of it were seen.
+    discovered_at: when it was discovered.
+    polled_at: start of the latest complete full poll, None for never.
+    changed_at: start of the latest poll that found anything new, None for never.
+    summary: counters (JSON) that the latest complete poll began with.
+    untracked: 1 once it is no longer tracked.
+    rescan_requested: 1 from the request for a full poll until one begins.
+    watermarks: JSON; see flow/planner/watermarks.py.
+    """
 
     id: int
     list_id: int
@@ -21,13 +50,13 @@ class Message:
     campaign_id: int
     sent_at: str
     properties: str | None
-    found_at: float
-    looked_at: float | None
-    moved_at: float | None
+    discovered_at: float
+    polled_at: float | None
+    changed_at: float | None
     summary: str
-    retired: int
-    asked: int = 0
-    watch: str = ""
+    untracked: int
+    rescan_requested: int = 0
+    watermarks: str = ""
 
     @property
     def path(self) -> str:
@@ -44,10 +73,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """A backfill of a list's history from `since` up to `before` (instants).
+    """A backfill of a list, from `since` up to `before` (instants).
 
-    `left_out`: messages whose history can't be told apart from what was sent; `messages`: how many
-    were read, `waiting`: how many are to be; `sent`: events.
+    listed: 1 once its messages are queued.
+    finished: 1 once all of them were read.
+    left_out: messages of which it can't be told what was sent.
+    messages: how many were read.
+    sent: events.
+    waiting: messages still queued.
     """
 
     list_id: int
@@ -62,47 +95,51 @@ class Backfill:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """A message that a backfill reads: what was `withheld` of a tracked one, or its `old` rows.
+class BackfillMessage:
+    """A message that a backfill reads.
 
-    `tracked`: its row among the tracked messages, 0 where it isn't.
+    part: "withheld" for the withheld events of a tracked message, "old" for rows never tracked.
+    tracked: its row among the tracked messages, 0 where it isn't one.
+    properties: JSON object; None until rows of it were seen.
+    cursor: its next page, None for the first.
     """
 
     id: int
-    list_id: int
     part: Literal["withheld", "old"]
     tracked: int
-    kind: Kind
-    message_id: int
-    conversation_id: int
-    campaign_id: int
-    sent_at: str
+    ref: MessageRef
     properties: str | None
-    position: Position
+    cursor: PollCursor | None
 
     @property
     def message(self) -> Message:
-        """The same as a message that was never looked at."""
+        """The message as one that was never polled."""
+        list_id, kind, message_id, conversation_id, campaign_id, sent_at = self.ref
         return Message(
             id=self.tracked,
-            list_id=self.list_id,
-            kind=self.kind,
-            message_id=self.message_id,
-            conversation_id=self.conversation_id,
-            campaign_id=self.campaign_id,
-            sent_at=self.sent_at,
+            list_id=list_id,
+            kind=kind,
+            message_id=message_id,
+            conversation_id=conversation_id,
+            campaign_id=campaign_id,
+            sent_at=sent_at,
             properties=self.properties,
-            found_at=0.0,
-            looked_at=None,
-            moved_at=None,
+            discovered_at=0.0,
+            polled_at=None,
+            changed_at=None,
             summary="",
-            retired=0,
+            untracked=0,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ListState:
-    """How far a list was read; times in seconds since 1970, None for never."""
+    """The progress of a list; times in seconds since 1970, None for never.
+
+    discovered_at: start of the latest complete discovery of its messages.
+    contacts_at: start of the latest complete poll of its contacts.
+    swept_at: start of the latest complete sweep.
+    """
 
     list_id: int
     list_name: str
@@ -112,7 +149,11 @@ class ListState:
 
 
 class Contact(msgspec.Struct, frozen=True, gc=False):
-    """What Segment was last told of a contact of a list. A struct: there are millions of them."""
+    """A contact of a list as Segment was last told it. A struct: there are millions of them.
+
+    revision: number of the changes sent, so that each has an id of its own.
+    unsubscribed_at: instant of the latest unsubscribe that was noted, "" for none.
+    """
 
     email: str
     subscribed: bool
@@ -123,9 +164,13 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The last cumulative values of a row: order total, how often it rose, clicks.
+    """The last cumulative values of an activity row.
 
-    `withheld`, `withheld_clicks`: what of them was from before the start horizon, and not sent.
+    order_total: an amount.
+    rises: how often the order total rose.
+    clicks: clickCount of a message without a link report.
+    withheld: what of the order total was from before the start horizon, and not sent.
+    withheld_clicks: likewise of the clicks.
     """
 
     order_total: float = 0.0
@@ -137,9 +182,12 @@ class Total:
 
 @dataclass(slots=True)
 class EventCount:
-    """Of one message and one event: how many were seen, and why some of them were not sent.
+    """Numbers of one kind of event of one message.
 
-    `amount`: what the order totals come to.
+    seen: events told apart.
+    unsent: those of them that are not to be sent.
+    dead: those of them that became dead letters.
+    amount: sum of what the order totals rose and fell by.
     """
 
     seen: int = 0
@@ -149,8 +197,13 @@ class EventCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """An unsubscribe seen and not yet sent; `properties` are those of the message behind it."""
+class PendingUnsubscribe:
+    """An unsubscribe that was seen and isn't sent yet.
+
+    date: as Listrak wrote it.
+    method: unsubscribeMethod.
+    properties: JSON object of the message it came through, None where that isn't known.
+    """
 
     email: str
     date: str
@@ -161,7 +214,12 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that can't be sent, with the reason."""
+    """An event that can't be sent, with the reason.
+
+    event: its name.
+    message_id: its messageId.
+    body: the encoded event, or the row that it couldn't be made of.
+    """
 
     event: str
     message_id: str

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from bridge.state.cursors import ContactCursor, PollCursor
 from bridge.state.keys import Keys, merged, sorted_keys
 from bridge.state.records import (
     Backfill,
@@ -21,8 +22,9 @@ from bridge.state.records import (
     EventCount,
     ListState,
     Message,
+    MessageRef,
+    PendingUnsubscribe,
     Total,
-    Unsubscribe,
 )
 from bridge.state.store import Store, open_store
 
@@ -44,31 +46,29 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield store
 
 
-def found_message(message_id: int = 7, **changes: Any) -> tuple[Any, ...]:
+def found_message(message_id: int = 7, **changes: Any) -> MessageRef:
     """A message as discovery hands it over."""
-    values = {
-        "list_id": 5,
-        "kind": "broadcast",
-        "message_id": message_id,
-        "conversation_id": 0,
-        "campaign_id": 3,
-        "sent_at": SENT_AT,
-    }
-    return tuple((values | changes).values())
+    return MessageRef(5, "broadcast", message_id, 0, 3, SENT_AT)._replace(**changes)
 
 
-async def tracked(store: Store, *found: tuple[Any, ...]) -> list[Message]:
+async def tracked(store: Store, *found: MessageRef) -> list[Message]:
     """Messages that are tracked from now on."""
     async with store.transaction():
         await store.messages.add(found or [found_message()], NOW)
     return await store.messages.tracked()
 
 
+async def complete(store: Store, message: Message, floor: int, *, changed: bool) -> None:
+    """Ends a full poll of a message, as the end of a poll has it."""
+    await store.polls.complete(message.id, changed=changed)
+    await store.seen_events.compact(message.id, floor)
+
+
 async def test_again_after_opening(tmp_path: Path) -> None:
     """What is in the file is there for the next process."""
     for value in ("first", "second"):
         async with open_store(tmp_path / "bridge.db") as store, store.transaction():
-            assert await store.remember("name", value) == "first"
+            assert await store.meta.set_once("name", value) == "first"
 
 
 # What is remembered for ever
@@ -77,28 +77,28 @@ async def test_again_after_opening(tmp_path: Path) -> None:
 async def test_remember(store: Store) -> None:
     """What was fixed at the first start stays as it was then."""
     async with store.transaction():
-        assert await store.remember("since", "a") == "a"
-        assert await store.remember("since", "b") == "a"
-        assert await store.remember("first_start", "c") == "c"
-    assert await store.recall("since") == "a"
-    assert await store.recall("nothing") is None
+        assert await store.meta.set_once("since", "a") == "a"
+        assert await store.meta.set_once("since", "b") == "a"
+        assert await store.meta.set_once("first_start", "c") == "c"
+    assert await store.meta.get("since") == "a"
+    assert await store.meta.get("nothing") is None
 
 
 async def test_counters(store: Store) -> None:
-    """Counters add up; in flight is what waits in the outbox and among the held unsubscribes."""
-    assert await store.counters() == {"in_flight": 0}
+    """Counters add up; in flight is what waits in the outbox and among the pending unsubscribes."""
+    assert await store.counters.all() == {"in_flight": 0}
     async with store.transaction():
-        await store.count({"fetched": 5, "delivered": 3, "known": 0})
-        await store.count({"fetched": 2, "filtered": 1})
+        await store.counters.add({"fetched": 5, "delivered": 3, "known": 0})
+        await store.counters.add({"fetched": 2, "filtered": 1})
         page = await store.outbox.put(4, b"x")
         await store.outbox.put(2, b"y")
-        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
+        await store.unsubscribes.add(5, [unsubscribe()], NOW)
     expected = {"fetched": 7, "delivered": 3, "filtered": 1, "in_flight": 7}
-    assert await store.counters() == expected
+    assert await store.counters.all() == expected
     async with store.transaction():
         await store.outbox.remove(page)
-        await store.unsubscribes.release(5, [unsubscribe()])
-    assert (await store.counters())["in_flight"] == 2
+        await store.unsubscribes.remove(5, [unsubscribe()])
+    assert (await store.counters.all())["in_flight"] == 2
 
 
 # Lists
@@ -106,14 +106,14 @@ async def test_counters(store: Store) -> None:
 
 async def test_lists(store: Store) -> None:
     """A list's name follows Listrak, how far it was read stays; lists are apart."""
-    assert await store.list_state(5) == ListState(5, "", None, None, None)
+    assert await store.lists.state(5) == ListState(5, "", None, None, None)
     async with store.transaction():
-        await store.name_list(5, "News")
-        await store.discovered(5, NOW)
-        await store.name_list(5, "Néws 🎉")
-        await store.name_list(6, "Other")
-    assert await store.list_state(5) == ListState(5, "Néws 🎉", NOW, None, None)
-    assert await store.list_state(6) == ListState(6, "Other", None, None, None)
+        await store.lists.set_name(5, "News")
+        await store.lists.set_discovered(5, NOW)
+        await store.lists.set_name(5, "Néws 🎉")
+        await store.lists.set_name(6, "Other")
+    assert await store.lists.state(5) == ListState(5, "Néws 🎉", NOW, None, None)
+    assert await store.lists.state(6) == ListState(6, "Other", None, None, None)
 
 
 # Messages
@@ -131,28 +131,28 @@ async def test_messages(store: Store) -> None:
         campaign_id=3,
         sent_at=SENT_AT,
         properties=None,
-        found_at=NOW,
-        looked_at=None,
-        moved_at=None,
+        discovered_at=NOW,
+        polled_at=None,
+        changed_at=None,
         summary="",
-        retired=0,
+        untracked=0,
     )
     assert await store.messages.get(message.id) == message
 
 
-async def test_a_look_that_was_asked_for(store: Store) -> None:
-    """It is asked for until a look begins; of what is no longer tracked nothing is."""
+async def test_a_rescan_that_was_requested(store: Store) -> None:
+    """It is requested until a poll begins; of what is no longer tracked nothing is."""
     (message,) = await tracked(store)
     async with store.transaction():
-        await store.messages.ask([message.id, message.id + 1000])
-    assert (await store.messages.get(message.id)).asked == 1
+        await store.messages.request_rescan([message.id, message.id + 1000])
+    assert (await store.messages.get(message.id)).rescan_requested == 1
     async with store.transaction():
-        await store.looks.begin(message.id, NOW, "")
-    assert (await store.messages.get(message.id)).asked == 0
+        await store.polls.begin(message.id, NOW, "")
+    assert (await store.messages.get(message.id)).rescan_requested == 0
     async with store.transaction():
-        await store.messages.retire(message.id)
-        await store.messages.ask([message.id])
-    assert (await store.messages.get(message.id)).asked == 0
+        await store.messages.untrack(message.id)
+        await store.messages.request_rescan([message.id])
+    assert (await store.messages.get(message.id)).rescan_requested == 0
 
 
 async def test_event_counts(store: Store) -> None:
@@ -171,7 +171,7 @@ async def test_event_counts(store: Store) -> None:
         "Email Opened": EventCount(3, 0, 0),
     }
     async with store.transaction():
-        await store.messages.retire(message.id)
+        await store.messages.untrack(message.id)
     assert await store.event_counts.of(message.id) == {}
     assert await store.event_counts.of(message.id + 1) == {"Email Sent": EventCount(9)}
 
@@ -208,72 +208,72 @@ async def test_found_again(store: Store) -> None:
     (moved,) = await tracked(store, later)
     assert moved == replace(message, sent_at="2026-05-11T12:00:00.000Z", campaign_id=4)
     async with store.transaction():
-        await store.messages.take_over(message.id, "{}", SENT_AT)
-        await store.messages.take_over(message.id, '{"other": 1}', "")
+        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
+        await store.messages.freeze_properties(message.id, '{"other": 1}', "")
     (fixed,) = await tracked(store, found_message(sent_at="", campaign_id=9))
     assert fixed == replace(moved, properties="{}", sent_at=SENT_AT)
 
 
-async def test_retire(store: Store) -> None:
+async def test_untrack(store: Store) -> None:
     """A message that is over drops all that was remembered of it, and is not found anew."""
     first, second = await tracked(store, found_message(7), found_message(8))
     async with store.transaction():
         for message in (first, second):
-            await store.looks.begin(message.id, NOW, "{}")
-            await store.looks.add_run(message.id, 0, run_of(1, 2))
-            await store.looks.set_totals(message.id, {1: (0, Total(5.0, 1, 0))})
-            await store.unsubscribes.add_causes(5, message.id, [f"{message.id}@x.y"], old=False)
-            await store.messages.take_over(message.id, "{}", "")
-            await store.messages.watch(message.id, "{}", "{}")
-        await store.messages.retire(first.id)
+            await store.polls.begin(message.id, NOW, "{}")
+            await store.seen_events.add_run(message.id, 0, run_of(1, 2))
+            await store.seen_events.set_totals(message.id, {1: (0, Total(5.0, 1, 0))})
+            await store.unsubscribes.attribute(5, message.id, [f"{message.id}@x.y"], old=False)
+            await store.messages.freeze_properties(message.id, "{}", "")
+            await store.messages.save_watermarks(message.id, "{}", "{}")
+        await store.messages.untrack(first.id)
     assert [message.id for message in await store.messages.tracked()] == [second.id]
     over = await store.messages.get(first.id)
-    assert (over.retired, over.properties, over.summary, over.watch) == (1, None, "", "")
-    assert await store.looks.runs(first.id) == []
-    assert await store.looks.totals(first.id) == {}
-    assert await store.looks.open_one(first.id) is None
-    assert len(await store.looks.runs(second.id)) == 1
-    assert await store.looks.totals(second.id) == {1: Total(5.0, 1, 0)}
+    assert (over.untracked, over.properties, over.summary, over.watermarks) == (1, None, "", "")
+    assert await store.seen_events.runs(first.id) == []
+    assert await store.seen_events.totals(first.id) == {}
+    assert await store.polls.open_one(first.id) is None
+    assert len(await store.seen_events.runs(second.id)) == 1
+    assert await store.seen_events.totals(second.id) == {1: Total(5.0, 1, 0)}
     assert [message.id for message in await tracked(store, found_message(7))] == [second.id]
 
 
-# Looks
+# Polls
 
 
-async def test_looks(store: Store) -> None:
-    """A look begins, moves on, and ends; its message then knows when, and whether it moved."""
+async def test_polls(store: Store) -> None:
+    """A poll begins, goes on, and ends; its message then knows when, and whether it changed."""
     (message,) = await tracked(store)
-    assert await store.looks.open_one(message.id) is None
+    assert await store.polls.open_one(message.id) is None
     async with store.transaction():
-        await store.looks.begin(message.id, NOW, '{"sentCount":1}')
-    assert await store.looks.open_one(message.id) == (NOW, '{"sentCount":1}', [])
+        await store.polls.begin(message.id, NOW, '{"sentCount":1}')
+    assert await store.polls.open_one(message.id) == (NOW, '{"sentCount":1}', None)
     async with store.transaction():
-        await store.looks.move(message.id, ["clicks", 9, "a+b/=🎉"])
-    assert await store.looks.open_one(message.id) == (
+        await store.polls.save_cursor(message.id, PollCursor("clicks", 9, "a+b/=🎉"))
+    assert await store.polls.open_one(message.id) == (
         NOW,
         '{"sentCount":1}',
-        ["clicks", 9, "a+b/=🎉"],
+        PollCursor("clicks", 9, "a+b/=🎉"),
     )
     async with store.transaction():
-        await store.looks.complete(message.id, 0, found=True)
-    assert await store.looks.open_one(message.id) is None
+        await complete(store, message, 0, changed=True)
+    assert await store.polls.open_one(message.id) is None
     seen = await store.messages.get(message.id)
-    assert (seen.looked_at, seen.moved_at, seen.summary) == (NOW, NOW, '{"sentCount":1}')
+    assert (seen.polled_at, seen.changed_at, seen.summary) == (NOW, NOW, '{"sentCount":1}')
     async with store.transaction():
-        await store.looks.begin(message.id, NOW + 60, "{}")
-        await store.looks.complete(message.id, 0, found=False)
+        await store.polls.begin(message.id, NOW + 60, "{}")
+        await complete(store, message, 0, changed=False)
     seen = await store.messages.get(message.id)
-    assert (seen.looked_at, seen.moved_at, seen.summary) == (NOW + 60, NOW, "{}")
+    assert (seen.polled_at, seen.changed_at, seen.summary) == (NOW + 60, NOW, "{}")
 
 
 async def test_begun_again(store: Store) -> None:
-    """A look that begins anew is at the start."""
+    """A poll that begins anew is at the start."""
     (message,) = await tracked(store)
     async with store.transaction():
-        await store.looks.begin(message.id, NOW, "a")
-        await store.looks.move(message.id, ["activity", 0, "abc"])
-        await store.looks.begin(message.id, NOW + 1, "b")
-    assert await store.looks.open_one(message.id) == (NOW + 1, "b", [])
+        await store.polls.begin(message.id, NOW, "a")
+        await store.polls.save_cursor(message.id, PollCursor("activity", 0, "abc"))
+        await store.polls.begin(message.id, NOW + 1, "b")
+    assert await store.polls.open_one(message.id) == (NOW + 1, "b", None)
 
 
 KEYS = st.lists(st.integers(0, 50) | st.integers(0, 2**64 - 1), min_size=1, max_size=20)
@@ -283,9 +283,9 @@ BUCKETS = st.sampled_from([0, 2900, 2901, 2**30])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.lists(st.lists(st.tuples(BUCKETS, KEYS), max_size=6), min_size=1, max_size=6))
 def test_runs_keep_all_keys(
-    tmp_path_factory: pytest.TempPathFactory, looks: list[list[tuple[int, list[int]]]]
+    tmp_path_factory: pytest.TempPathFactory, polls: list[list[tuple[int, list[int]]]]
 ) -> None:
-    """However many runs are added and merged from look to look, no key is lost; few runs stay.
+    """However many runs are added and merged from poll to poll, no key is lost; few runs stay.
 
     Those of buckets below the floor are dropped, all of them and no other.
     """
@@ -294,49 +294,50 @@ def test_runs_keep_all_keys(
         async with open_store(tmp_path_factory.mktemp("runs") / "bridge.db") as store:
             (message,) = await tracked(store)
             model: dict[int, set[int]] = {}
-            for found in looks:
+            for found in polls:
                 async with store.transaction():
-                    await store.looks.begin(message.id, NOW, "")
+                    await store.polls.begin(message.id, NOW, "")
                     for bucket, keys in found:
-                        await store.looks.add_run(message.id, bucket, run_of(*keys))
+                        await store.seen_events.add_run(message.id, bucket, run_of(*keys))
                         model.setdefault(bucket, set()).update(keys)
-                    await store.looks.complete(message.id, 0, found=True)
-                runs = await store.looks.runs(message.id)
+                    await complete(store, message, 0, changed=True)
+                runs = await store.seen_events.runs(message.id)
                 every = set().union(*model.values()) if model else set()
                 assert set(merged(runs).tolist()) == every
                 assert len(runs) <= 8 * len(model)
             async with store.transaction():
-                await store.looks.begin(message.id, NOW, "")
-                await store.looks.complete(message.id, 2901, found=True)
+                await store.polls.begin(message.id, NOW, "")
+                await complete(store, message, 2901, changed=True)
             left = [keys for bucket, keys in model.items() if bucket >= 2901]
-            runs = await store.looks.runs(message.id)
+            runs = await store.seen_events.runs(message.id)
             assert set(merged(runs).tolist()) == set().union(*left)
 
     anyio.run(check)
 
 
-async def test_any_look_forgets_what_is_no_longer_tracked(store: Store) -> None:
+async def test_any_poll_forgets_what_is_no_longer_tracked(store: Store) -> None:
     """Messages that go on sending are hardly ever read whole; what is too old goes all the same."""
     (message,) = await tracked(store)
     async with store.transaction():
         for bucket in (2900, 2901):
-            await store.looks.add_run(message.id, bucket, run_of(bucket))
-            await store.looks.set_totals(message.id, {bucket: (bucket, Total(5.0, 1))})
-        await store.looks.glimpse(message.id, NOW, 2901, found=True)
-    assert [run.tolist() for run in await store.looks.runs(message.id)] == [[2901]]
-    assert list(await store.looks.totals(message.id)) == [2901]
-    assert (await store.messages.get(message.id)).moved_at == NOW
+            await store.seen_events.add_run(message.id, bucket, run_of(bucket))
+            await store.seen_events.set_totals(message.id, {bucket: (bucket, Total(5.0, 1))})
+        await store.polls.complete_partial(message.id, NOW)
+        await store.seen_events.compact(message.id, 2901)
+    assert [run.tolist() for run in await store.seen_events.runs(message.id)] == [[2901]]
+    assert list(await store.seen_events.totals(message.id)) == [2901]
+    assert (await store.messages.get(message.id)).changed_at == NOW
 
 
 async def test_merged_runs_are_few(store: Store) -> None:
-    """A message that is looked at a thousand times keeps a handful of runs."""
+    """A message that is polled a thousand times keeps a handful of runs."""
     (message,) = await tracked(store)
     async with store.transaction():
         for number in range(300):
-            await store.looks.begin(message.id, NOW, "")
-            await store.looks.add_run(message.id, 0, run_of(number))
-            await store.looks.complete(message.id, 0, found=True)
-    runs = await store.looks.runs(message.id)
+            await store.polls.begin(message.id, NOW, "")
+            await store.seen_events.add_run(message.id, 0, run_of(number))
+            await complete(store, message, 0, changed=True)
+    runs = await store.seen_events.runs(message.id)
     assert sorted(key for run in runs for key in run.tolist()) == list(range(300))
     assert len(runs) <= 10
 
@@ -351,14 +352,14 @@ async def test_totals(store: Store) -> None:
         2**64 - 1: (2901, Total(-5.0, 0, 0)),
     }
     async with store.transaction():
-        await store.looks.set_totals(message.id, totals)
-        await store.looks.set_totals(message.id, {0: (0, Total(25.0, 3, 0))})
+        await store.seen_events.set_totals(message.id, totals)
+        await store.seen_events.set_totals(message.id, {0: (0, Total(25.0, 3, 0))})
     expected = {key: total for key, (_, total) in totals.items()} | {0: Total(25.0, 3, 0)}
-    assert await store.looks.totals(message.id) == expected
+    assert await store.seen_events.totals(message.id) == expected
     async with store.transaction():
-        await store.looks.begin(message.id, NOW, "")
-        await store.looks.complete(message.id, 2901, found=False)
-    assert set(await store.looks.totals(message.id)) == {2**64 - 1}
+        await store.polls.begin(message.id, NOW, "")
+        await complete(store, message, 2901, changed=False)
+    assert set(await store.seen_events.totals(message.id)) == {2**64 - 1}
 
 
 # Contacts
@@ -397,84 +398,88 @@ async def test_subscribed_after(store: Store) -> None:
     assert await store.contacts.subscribed_after(5, "ä", 2) == []
 
 
-async def test_contact_looks(store: Store) -> None:
-    """A look at contacts begins, moves on and ends; only a sweep counts as one."""
+async def test_contact_polls(store: Store) -> None:
+    """A poll of contacts begins, goes on and ends; only a sweep counts as one."""
     async with store.transaction():
-        await store.name_list(5, "News")
-        await store.name_list(6, "Other")
-        await store.contacts.begin_look(5, NOW, sweep=True)
-        await store.contacts.begin_look(6, NOW, sweep=True)
-    assert await store.contacts.look(5) == (True, NOW, [])
+        await store.lists.set_name(5, "News")
+        await store.lists.set_name(6, "Other")
+        await store.contact_polls.begin(5, NOW, sweep=True)
+        await store.contact_polls.begin(6, NOW, sweep=True)
+    assert await store.contact_polls.open_one(5) == (True, NOW, None)
     async with store.transaction():
-        await store.contacts.move_look(5, ["Unsubscribed", "a+b="])
-        await store.contacts.add_met(5, run_of(1, 2))
-        await store.contacts.add_met(5, run_of(2**64 - 1))
-        await store.contacts.add_met(6, run_of(7))
-    assert await store.contacts.look(5) == (True, NOW, ["Unsubscribed", "a+b="])
-    met = await store.contacts.met(5)
-    assert sorted(key for run in met for key in run.tolist()) == [1, 2, 2**64 - 1]
+        await store.contact_polls.save_cursor(5, ContactCursor("Unsubscribed", "a+b="))
+        await store.contact_polls.add_seen_in_sweep(5, run_of(1, 2))
+        await store.contact_polls.add_seen_in_sweep(5, run_of(2**64 - 1))
+        await store.contact_polls.add_seen_in_sweep(6, run_of(7))
+    assert await store.contact_polls.open_one(5) == (
+        True,
+        NOW,
+        ContactCursor("Unsubscribed", "a+b="),
+    )
+    seen = await store.contact_polls.seen_in_sweep(5)
+    assert sorted(key for run in seen for key in run.tolist()) == [1, 2, 2**64 - 1]
     async with store.transaction():
-        await store.contacts.complete_look(5)
-    assert await store.contacts.look(5) is None
-    assert await store.contacts.met(5) == []
-    assert len(await store.contacts.met(6)) == 1
-    assert await store.list_state(5) == ListState(5, "News", None, NOW, NOW)
+        await store.contact_polls.complete(5)
+    assert await store.contact_polls.open_one(5) is None
+    assert await store.contact_polls.seen_in_sweep(5) == []
+    assert len(await store.contact_polls.seen_in_sweep(6)) == 1
+    assert await store.lists.state(5) == ListState(5, "News", None, NOW, NOW)
     async with store.transaction():
-        await store.contacts.begin_look(5, NOW + 60, sweep=False)
-        await store.contacts.complete_look(5)
-    assert await store.list_state(5) == ListState(5, "News", None, NOW + 60, NOW)
-    assert await store.contacts.look(6) == (True, NOW, [])
+        await store.contact_polls.begin(5, NOW + 60, sweep=False)
+        await store.contact_polls.complete(5)
+    assert await store.lists.state(5) == ListState(5, "News", None, NOW + 60, NOW)
+    assert await store.contact_polls.open_one(6) == (True, NOW, None)
 
 
-async def test_a_contact_look_begun_again(store: Store) -> None:
-    """A look that begins anew has met nobody yet."""
+async def test_a_contact_poll_begun_again(store: Store) -> None:
+    """A poll that begins anew has seen nobody yet."""
     async with store.transaction():
-        await store.contacts.begin_look(5, NOW, sweep=True)
-        await store.contacts.add_met(5, run_of(1))
-        await store.contacts.begin_look(5, NOW + 1, sweep=False)
-    assert await store.contacts.met(5) == []
-    assert await store.contacts.look(5) == (False, NOW + 1, [])
+        await store.contact_polls.begin(5, NOW, sweep=True)
+        await store.contact_polls.add_seen_in_sweep(5, run_of(1))
+        await store.contact_polls.begin(5, NOW + 1, sweep=False)
+    assert await store.contact_polls.seen_in_sweep(5) == []
+    assert await store.contact_polls.open_one(5) == (False, NOW + 1, None)
 
 
 # Unsubscribes
 
 
-def unsubscribe(email: str = "zoë@x.y", date: str = "2026-05-10T08:00:00") -> Unsubscribe:
-    return Unsubscribe(email, date, SENT_AT, "Administrator")
+def unsubscribe(email: str = "zoë@x.y", date: str = "2026-05-10T08:00:00") -> PendingUnsubscribe:
+    return PendingUnsubscribe(email, date, SENT_AT, "Administrator")
 
 
-async def test_held(store: Store) -> None:
-    """Unsubscribes are held until what may have caused them was asked, each once."""
+async def test_pending(store: Store) -> None:
+    """Unsubscribes are pending until what may have caused them was polled, each once."""
     other = unsubscribe(date="2026-05-11T08:00:00")
     async with store.transaction():
-        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
-        await store.unsubscribes.hold(5, [unsubscribe(), other], NOW + 10)
-        await store.unsubscribes.hold(6, [unsubscribe()], NOW)
-    assert await store.unsubscribes.held(5, NOW - 1, 10) == []
-    assert await store.unsubscribes.held(5, NOW, 10) == [unsubscribe()]
-    assert await store.unsubscribes.held(5, NOW + 10, 10) == [unsubscribe(), other]
-    assert await store.unsubscribes.held(5, NOW + 10, 1) == [unsubscribe()]
+        await store.unsubscribes.add(5, [unsubscribe()], NOW)
+        await store.unsubscribes.add(5, [unsubscribe(), other], NOW + 10)
+        await store.unsubscribes.add(6, [unsubscribe()], NOW)
+    assert await store.unsubscribes.pending(5, NOW - 1, 10) == []
+    assert await store.unsubscribes.pending(5, NOW, 10) == [unsubscribe()]
+    assert await store.unsubscribes.pending(5, NOW + 10, 10) == [unsubscribe(), other]
+    assert await store.unsubscribes.pending(5, NOW + 10, 1) == [unsubscribe()]
     async with store.transaction():
-        await store.unsubscribes.release(5, [unsubscribe()])
-    assert await store.unsubscribes.held(5, NOW + 10, 10) == [other]
-    assert len(await store.unsubscribes.held(6, NOW, 10)) == 1
+        await store.unsubscribes.remove(5, [unsubscribe()])
+    assert await store.unsubscribes.pending(5, NOW + 10, 10) == [other]
+    assert len(await store.unsubscribes.pending(6, NOW, 10)) == 1
 
 
-async def test_causes(store: Store) -> None:
+async def test_attributions(store: Store) -> None:
     """An unsubscribe finds the message behind it by list and contact, and uses it up."""
     (message,) = await tracked(store)
     async with store.transaction():
-        await store.messages.take_over(message.id, '{"email_id":"7"}', SENT_AT)
-        await store.unsubscribes.add_causes(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
+        await store.messages.freeze_properties(message.id, '{"email_id":"7"}', SENT_AT)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
         for list_id in (5, 6):
-            await store.unsubscribes.hold(list_id, [unsubscribe(), unsubscribe("c@x.y")], NOW)
-    found = {row.email: row.properties for row in await store.unsubscribes.held(5, NOW, 10)}
+            await store.unsubscribes.add(list_id, [unsubscribe(), unsubscribe("c@x.y")], NOW)
+    found = {row.email: row.properties for row in await store.unsubscribes.pending(5, NOW, 10)}
     assert found == {"zoë@x.y": '{"email_id":"7"}', "c@x.y": None}
-    assert [row.properties for row in await store.unsubscribes.held(6, NOW, 10)] == [None, None]
+    assert [row.properties for row in await store.unsubscribes.pending(6, NOW, 10)] == [None, None]
     async with store.transaction():
-        await store.unsubscribes.release(5, [unsubscribe()])
-        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
-    (_, again) = await store.unsubscribes.held(5, NOW, 10)
+        await store.unsubscribes.remove(5, [unsubscribe()])
+        await store.unsubscribes.add(5, [unsubscribe()], NOW)
+    (_, again) = await store.unsubscribes.pending(5, NOW, 10)
     assert (again.email, again.properties) == ("zoë@x.y", None)
 
 
@@ -482,52 +487,54 @@ async def test_causes(store: Store) -> None:
     ("first_old", "second_old", "winner"),
     [(False, False, 8), (True, False, 8), (True, True, 8), (False, True, 7)],
 )
-async def test_which_cause(store: Store, first_old: bool, second_old: bool, winner: int) -> None:
+async def test_which_attribution(
+    store: Store, first_old: bool, second_old: bool, winner: int
+) -> None:
     """The later message is the cause, but for one that may have been long ago."""
     first, second = await tracked(store, found_message(7), found_message(8))
     async with store.transaction():
         for message in (first, second):
-            await store.messages.take_over(message.id, str(message.message_id), SENT_AT)
-        await store.unsubscribes.add_causes(5, first.id, ["zoë@x.y"], old=first_old)
-        await store.unsubscribes.add_causes(5, second.id, ["zoë@x.y"], old=second_old)
-        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
-    (row,) = await store.unsubscribes.held(5, NOW, 10)
+            await store.messages.freeze_properties(message.id, str(message.message_id), SENT_AT)
+        await store.unsubscribes.attribute(5, first.id, ["zoë@x.y"], old=first_old)
+        await store.unsubscribes.attribute(5, second.id, ["zoë@x.y"], old=second_old)
+        await store.unsubscribes.add(5, [unsubscribe()], NOW)
+    (row,) = await store.unsubscribes.pending(5, NOW, 10)
     assert row.properties == str(winner)
 
 
-async def test_forgotten_causes(store: Store) -> None:
+async def test_forgotten_attributions(store: Store) -> None:
     """What made a contact leave is history once it is back, unless that is still to be told."""
     (message,) = await tracked(store)
     async with store.transaction():
-        await store.messages.take_over(message.id, "{}", SENT_AT)
-        await store.unsubscribes.add_causes(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
-        await store.unsubscribes.hold(5, [unsubscribe()], NOW)
-        await store.unsubscribes.forget_causes(5, ["zoë@x.y", "b@x.y"])
-        await store.unsubscribes.hold(5, [unsubscribe("b@x.y")], NOW)
-    found = {row.email: row.properties for row in await store.unsubscribes.held(5, NOW, 10)}
+        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
+        await store.unsubscribes.add(5, [unsubscribe()], NOW)
+        await store.unsubscribes.forget_attributions(5, ["zoë@x.y", "b@x.y"])
+        await store.unsubscribes.add(5, [unsubscribe("b@x.y")], NOW)
+    found = {row.email: row.properties for row in await store.unsubscribes.pending(5, NOW, 10)}
     assert found == {"zoë@x.y": "{}", "b@x.y": None}
 
 
-async def test_old_causes(store: Store) -> None:
-    """Causes from before the horizon are dropped once no unsubscribe is held that needs them."""
+async def test_old_attributions(store: Store) -> None:
+    """Attributions from before the horizon go once no unsubscribe is pending that needs them."""
     (message,) = await tracked(store)
 
     async def properties() -> str | None:
         async with store.transaction():
-            await store.unsubscribes.hold(5, [unsubscribe()], NOW)
-        (row,) = await store.unsubscribes.held(5, NOW, 10)
+            await store.unsubscribes.add(5, [unsubscribe()], NOW)
+        (row,) = await store.unsubscribes.pending(5, NOW, 10)
         return row.properties
 
     async with store.transaction():
-        await store.messages.take_over(message.id, "{}", SENT_AT)
-        await store.unsubscribes.add_causes(5, message.id, ["zoë@x.y"], old=True)
-        await store.unsubscribes.hold(5, [unsubscribe("other@x.y")], NOW + 99)
-        await store.unsubscribes.forget_old_causes(5)
+        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], old=True)
+        await store.unsubscribes.add(5, [unsubscribe("other@x.y")], NOW + 99)
+        await store.unsubscribes.forget_old_attributions(5)
     assert await properties() == "{}"
     async with store.transaction():
-        await store.unsubscribes.release(5, [unsubscribe(), unsubscribe("other@x.y")])
-        await store.unsubscribes.add_causes(5, message.id, ["zoë@x.y"], old=True)
-        await store.unsubscribes.forget_old_causes(5)
+        await store.unsubscribes.remove(5, [unsubscribe(), unsubscribe("other@x.y")])
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], old=True)
+        await store.unsubscribes.forget_old_attributions(5)
     assert await properties() is None
 
 
@@ -535,7 +542,7 @@ async def test_old_causes(store: Store) -> None:
 
 
 async def test_outbox(store: Store) -> None:
-    """Pages that were written down come back in order until they are settled."""
+    """Pages that were journaled come back in order until they are acknowledged."""
     async with store.transaction():
         first = await store.outbox.put(2, b"\x00\xff")
         second = await store.outbox.put(1, b"second")
@@ -551,9 +558,9 @@ async def test_dead_letters(store: Store) -> None:
     at = time.time()
     letters = [DeadLetter("Email Sent", f"id {n}", "because", b"\x00\xff") for n in range(3)]
     async with store.transaction():
-        await store.dead_letters.bury(letters[:2], at)
-        await store.dead_letters.bury([], at)
-        await store.dead_letters.bury(letters[2:], at + 1)
+        await store.dead_letters.add(letters[:2], at)
+        await store.dead_letters.add([], at)
+        await store.dead_letters.add(letters[2:], at + 1)
     assert await store.dead_letters.count() == 3
     found = await store.dead_letters.all()
     assert [(row[1], row[2], row[3], row[4]) for row in found] == [
@@ -568,23 +575,24 @@ async def test_dead_letters(store: Store) -> None:
 
 async def test_backfills(store: Store) -> None:
     """A list's history is covered further and further back, one backfill after the other."""
-    past = ("old", 0, "broadcast", 7, 0, 3, SENT_AT)
+    ref = found_message()
     async with store.transaction():
         assert await store.backfills.of(5) is None
         assert not await store.backfills.begin(5, "2026-05", horizon="2026-05")
         assert await store.backfills.begin(5, "2026-03", horizon="2026-05")
         assert not await store.backfills.begin(5, "2026-01", horizon="2026-05"), "one at a time"
-        await store.backfills.queue(5, [past, ("withheld", 9, *past[2:])], left_out=4)
+        await store.backfills.queue(5, [("old", 0, ref), ("withheld", 9, ref)], left_out=4)
     first = await store.backfills.next(5)
     assert first is not None
-    assert (first.part, first.message.path, first.position) == ("old", "List/5/Message/7", [])
+    assert (first.part, first.message.path, first.cursor) == ("old", "List/5/Message/7", None)
     async with store.transaction():
-        await store.backfills.take_over(first.id, "{}", "then")
-        await store.backfills.take_over(first.id, "never again", "later")
-        await store.backfills.move(first, ["clicks", 8, "c"], 30)
+        await store.backfills.freeze_properties(first, "{}", "then")
+        await store.backfills.freeze_properties(first, "never again", "later")
+        await store.backfills.save_cursor(first, PollCursor("clicks", 8, "c"), 30)
     moved = await store.backfills.next(5)
     assert moved is not None
-    assert (moved.properties, moved.sent_at, moved.position) == ("{}", "then", ["clicks", 8, "c"])
+    cursor = PollCursor("clicks", 8, "c")
+    assert (moved.properties, moved.ref.sent_at, moved.cursor) == ("{}", "then", cursor)
     async with store.transaction():
         await store.backfills.complete(moved)
     second = await store.backfills.next(5)
@@ -608,10 +616,10 @@ async def test_what_was_withheld_stays_apart(store: Store) -> None:
     (message,) = await tracked(store)
     async with store.transaction():
         for number in range(6):
-            await store.looks.add_run(message.id, 0, run_of(number), withheld=number % 2 == 1)
-        await store.looks.begin(message.id, NOW, "")
-        await store.looks.complete(message.id, 0, found=True)
-    assert merged(await store.looks.runs(message.id)).tolist() == [0, 1, 2, 3, 4, 5]
-    withheld = await store.looks.runs(message.id, withheld=True)
+            await store.seen_events.add_run(message.id, 0, run_of(number), withheld=number % 2 == 1)
+        await store.polls.begin(message.id, NOW, "")
+        await complete(store, message, 0, changed=True)
+    assert merged(await store.seen_events.runs(message.id)).tolist() == [0, 1, 2, 3, 4, 5]
+    withheld = await store.seen_events.runs(message.id, withheld=True)
     assert merged(withheld).tolist() == [1, 3, 5]
     assert len(withheld) < 3

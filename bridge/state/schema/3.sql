@@ -1,4 +1,4 @@
--- What is remembered of a message between its looks (JSON, see flow/scans/watch.py).
+-- Watermarks of a message (JSON, see flow/planner/watermarks.py).
 ALTER TABLE messages ADD COLUMN watch TEXT NOT NULL DEFAULT '';
 
 -- The sum of what rose or fell of order totals: what Listrak's revenue is held against.

@@ -1,0 +1,32 @@
+"""Dead letters: events that can't be sent, each kept with the reason."""
+
+from collections.abc import Iterable
+
+from bridge.state.database import Database
+from bridge.state.records import DeadLetter
+
+
+class DeadLetters:
+    """The table of dead letters."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def add(self, letters: Iterable[DeadLetter], at: float) -> None:
+        """Keeps events that can't be sent; `at`: seconds since 1970 by this machine's clock."""
+        await self._db.many(
+            "INSERT INTO dead_letters (at, event, message_id, reason, body) VALUES (?, ?, ?, ?, ?)",
+            [(at, row.event, row.message_id, row.reason, row.body) for row in letters],
+        )
+
+    async def all(self) -> list[tuple[int, float, str, str, str]]:
+        """All dead letters: id, time, event, messageId, reason."""
+        rows = await self._db.all(
+            "SELECT id, at, event, message_id, reason FROM dead_letters ORDER BY id"
+        )
+        return [tuple(row) for row in rows]
+
+    async def count(self) -> int:
+        """The number of dead letters."""
+        row = await self._db.one("SELECT count(*) FROM dead_letters")
+        return int(row[0])
