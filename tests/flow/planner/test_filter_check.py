@@ -1,23 +1,26 @@
-"""What is made of scans that Listrak doesn't go along with."""
+"""What is made of scans that Listrak refuses, or whose parameters it ignores."""
 
 from typing import Any
 
 import pytest
 
-from bridge.flow.scans.case import Scan
-from bridge.flow.scans.doubt import blame, ignored, unfiltered
-from bridge.flow.scans.step import LADDERS
-from bridge.flow.scans.trust import Trust
+from bridge.event_types import OPENED, SENT
+from bridge.flow.planner.filter_check import (
+    ignored_parameter,
+    record_refused_scan,
+    without_filter,
+)
+from bridge.flow.planner.filter_support import FilterSupport
+from bridge.flow.planner.scan_types import ESCALATION, Scan
 from bridge.listrak.wire import Activity
-from bridge.vocabulary import OPENED, SENT
 
 NOW = 1_778_500_000.0
 FLOOR = "2026-05-09T08:00:00"
-RECENT = Scan(LADDERS["broadcast"][SENT][0], NOW)
-ACTIVE = Scan(LADDERS["broadcast"][OPENED][0], NOW)
-OPENS = Scan(LADDERS["broadcast"][OPENED][2], None, "open")
-LATELY = Scan(LADDERS["conversation"][OPENED][0], NOW, "open")
-TRACKED_OPENS = Scan(LADDERS["conversation"][OPENED][1], NOW, "open")
+RECENT = Scan(ESCALATION["broadcast"][SENT][0], NOW)
+ACTIVE = Scan(ESCALATION["broadcast"][OPENED][0], NOW)
+OPENS = Scan(ESCALATION["broadcast"][OPENED][2], None, "open")
+LATELY = Scan(ESCALATION["conversation"][OPENED][0], NOW, "open")
+TRACKED_OPENS = Scan(ESCALATION["conversation"][OPENED][1], NOW, "open")
 
 
 def row(send_date: str | None = "2026-05-10T08:00:00", **shown: Any) -> Activity:
@@ -45,7 +48,7 @@ def test_rows_tell_what_is_ignored(
     scan: Scan, floor: str, rows: list[Activity], parameter: str | None
 ) -> None:
     """Rows that a filter should have kept back, by more than days and zones can explain."""
-    assert ignored(scan, rows, floor) == parameter
+    assert ignored_parameter(scan, rows, floor) == parameter
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,7 @@ def test_rows_tell_what_is_ignored(
         (LATELY, None, True),
         (LATELY, "activityType", True),
         (LATELY, "startDate", False),
-        (LATELY._replace(only=None), None, False),
+        (LATELY._replace(activity_type=None), None, False),
         (OPENS, None, False),
         (TRACKED_OPENS, None, False),
         (RECENT, None, False),
@@ -62,11 +65,11 @@ def test_rows_tell_what_is_ignored(
 )
 def test_sends_of_a_day_are_read_without_a_filter(scan: Scan, parameter: Any, again: bool) -> None:
     """All others would be too many rows."""
-    assert unfiltered(scan, parameter) == (scan._replace(only=None) if again else None)
+    assert without_filter(scan, parameter) == (scan._replace(activity_type=None) if again else None)
 
 
 @pytest.mark.parametrize(
-    ("scan", "parameter", "filter_blamed"),
+    ("scan", "parameter", "filter_refused"),
     [
         (OPENS, None, True),
         (OPENS, "activityType", True),
@@ -76,11 +79,11 @@ def test_sends_of_a_day_are_read_without_a_filter(scan: Scan, parameter: Any, ag
         (RECENT, None, False),
     ],
 )
-def test_blame(scan: Scan, parameter: Any, filter_blamed: bool) -> None:
+def test_what_a_refusal_puts_in_cooldown(scan: Scan, parameter: Any, filter_refused: bool) -> None:
     """A filter is left out everywhere, a date where it was refused: both for a week."""
-    trust = Trust()
-    blame(trust, "conversation", scan, parameter, NOW)
-    assert trust.understood("open", NOW) is not filter_blamed
-    assert not trust.useful("conversation", scan.step, NOW)
-    assert trust.useful("broadcast", scan.step, NOW) is not filter_blamed
-    assert trust.useful("conversation", scan.step, NOW + 7 * 86400)
+    filters = FilterSupport()
+    record_refused_scan(filters, "conversation", scan, parameter, NOW)
+    assert filters.accepts("open", NOW) is not filter_refused
+    assert not filters.is_usable("conversation", scan.scan_type, NOW)
+    assert filters.is_usable("broadcast", scan.scan_type, NOW) is not filter_refused
+    assert filters.is_usable("conversation", scan.scan_type, NOW + 7 * 86400)

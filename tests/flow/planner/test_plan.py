@@ -8,25 +8,29 @@ from itertools import product
 from typing import Any, Literal
 
 import pytest
-from flow_parts import case_of, message_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planner_parts import BEGAN, message_of, polled_an_hour_ago, snapshot_of
 
-from bridge.flow.scans.case import Case, Plan, Scan
-from bridge.flow.scans.doubt import GRACE, Parameter, blame, unfiltered
-from bridge.flow.scans.outcome import learn
-from bridge.flow.scans.plan import plan
-from bridge.flow.scans.step import DAY, HOUR, LADDERS, MINUTE
-from bridge.flow.scans.survey import Survey
-from bridge.flow.scans.trust import MOST_MISSES, Trust
-from bridge.flow.scans.watch import LATE, Watch, Watching, copy_of, watching_of
-from bridge.flow.scheduler import check_delay
+from bridge.clock import DAY, HOUR, MINUTE
+from bridge.event_types import BOUNCED, CLICKED, CONVERTED, OPENED, SENT, SPAM, UNSUBSCRIBED
+from bridge.flow.planner.evaluation import ScanStats, apply, evaluate
+from bridge.flow.planner.filter_check import (
+    GRACE,
+    Parameter,
+    record_refused_scan,
+    without_filter,
+)
+from bridge.flow.planner.filter_support import FilterSupport
+from bridge.flow.planner.plan import PollPlan, plan
+from bridge.flow.planner.scan_types import ESCALATION, Scan
+from bridge.flow.planner.snapshot import MessageSnapshot
+from bridge.flow.planner.watermarks import Watermarks, read_watermarks
+from bridge.flow.scheduling.schedule import poll_delay
 from bridge.listrak import times
 from bridge.state.records import Kind
-from bridge.vocabulary import BOUNCED, CLICKED, CONVERTED, OPENED, SENT, SPAM, UNSUBSCRIBED
 
 NEVER = float("inf")
-BEGAN = times.seconds("2026-05-10T12:00:00.000Z")
 SHOWN_BY = {
     "open": OPENED,
     "bounce": BOUNCED,
@@ -59,7 +63,7 @@ class Row:
 
     def is_strange(self, scan: Scan, until: float) -> bool:
         """Whether it tells that a scan's date was ignored."""
-        if scan.step.by == "Activity":
+        if scan.scan_type.date_type == "Activity":
             return all(at > until for event, at in self.happened.items() if event != SENT)
         return scan.since is not None and self.happened[SENT] < scan.since - GRACE
 
@@ -81,12 +85,12 @@ class Model:
     late: float = 0.0
     lag: float = 0.0
     extra: dict[str, int] = field(default_factory=dict)
-    trust: Trust = field(default_factory=Trust)
+    filters: FilterSupport = field(default_factory=FilterSupport)
     found: dict[str, dict[int, float]] = field(default_factory=dict)
     read: Counter[str] = field(default_factory=Counter)
     calls: Counter[int] = field(default_factory=Counter)
     retired: bool = False
-    unshown: Counter[str] = field(default_factory=Counter)
+    never_shown: Counter[str] = field(default_factory=Counter)
 
     def happened(self, event: str, until: float) -> dict[int, float]:
         """By number, the events of a name until a time."""
@@ -119,17 +123,17 @@ class Model:
         visible = now - self.late
         rows = {n: row for n, row in enumerate(self.rows) if row.happened[SENT] <= visible}
         if scan is not None:
-            if scan.only and self.activity_type == "refused":
+            if scan.activity_type and self.activity_type == "refused":
                 return 0, "refused"
             if scan.since is not None and self.dates == "refused":
                 return 0, "refused"
             rows = {n: row for n, row in rows.items() if self.lets_through(row, scan, visible)}
-            if self.activity_type == "ignored" and scan.only:
-                shown = SHOWN_BY[scan.only]
+            if self.activity_type == "ignored" and scan.activity_type:
+                shown = SHOWN_BY[scan.activity_type]
                 if any(row.happened.get(shown, NEVER) > visible for row in rows.values()):
                     return min(len(rows), 100), "activityType"
-            doubtful = self.dates == "ignored" and scan.since is not None
-            if doubtful and any(row.is_strange(scan, visible) for row in rows.values()):
+            is_ignored = self.dates == "ignored" and scan.since is not None
+            if is_ignored and any(row.is_strange(scan, visible) for row in rows.values()):
                 return min(len(rows), 100), "startDate"
         for number, row in rows.items():
             for event in ROW_EVENTS:
@@ -139,12 +143,19 @@ class Model:
 
     def lets_through(self, row: Row, scan: Scan, visible: float) -> bool:
         """Whether a row passes the filters."""
-        shown = scan.only is None or row.happened.get(SHOWN_BY[scan.only], NEVER) <= visible
+        shown = (
+            scan.activity_type is None
+            or row.happened.get(SHOWN_BY[scan.activity_type], NEVER) <= visible
+        )
         if self.activity_type == "filters" and not shown:
             return False
         if scan.since is None or self.dates == "ignored":
             return True
-        dated = scan.step.by if scan.step.by and self.kind != "conversation" else "Send"
+        dated = (
+            scan.scan_type.date_type
+            if scan.scan_type.date_type and self.kind != "conversation"
+            else "Send"
+        )
         if self.date_type == "none" and dated == "Activity":
             return False
         return row.dated(dated, visible, self.date_type) >= scan.since
@@ -159,69 +170,71 @@ class Model:
 
     def run(self, until: float, *, track: float = 30 * DAY) -> None:
         """Checks at the times that the scheduler says, to the message's end if that comes."""
-        message = message_of(self.kind, sent_at=times.from_seconds(BEGAN), found_at=BEGAN)
-        watching, now = Watching(), BEGAN + 30
+        message = message_of(self.kind, sent_at=times.from_seconds(BEGAN), discovered_at=BEGAN)
+        watermarks, now = Watermarks(), BEGAN + 30
         while now < until and not self.retired:
             last = self.kind == "broadcast" and now >= BEGAN + track
-            watching = watching_of(message.watch) if random.Random(now).random() < 0.1 else watching
-            case = Case(
+            if random.Random(now).random() < 0.1:
+                watermarks = read_watermarks(message.watermarks)
+            snapshot = MessageSnapshot(
                 message=message,
                 counted={} if self.kind == "transactional" else self.counted(now),
                 seen=self.seen(),
-                watching=watching,
-                trust=self.trust,
+                watermarks=watermarks,
+                filters=self.filters,
                 now=now,
                 track=track,
-                last=last,
+                is_last=last,
             )
-            chosen = plan(case)
+            chosen = plan(snapshot)
+            watermarks = chosen.watermarks
             day = int((now - BEGAN) // DAY)
             self.calls[day] += 1
             if chosen:
-                survey = Survey(case, chosen)
-                self._read(survey, now, day)
-                outcome = survey.settle(self.seen())
-                learn(self.trust, case, outcome.lessons)
-                self.unshown.update(outcome.unshown.keys())
-                watching = outcome.watching
-                moved = now if self.seen() != case.seen else message.moved_at
-                message = replace(message, watch=watching.text(), moved_at=moved)
-                if chosen.whole:
-                    message = replace(message, looked_at=now)
-                self.retired = last and (chosen.whole or outcome.agrees)
-            now += check_delay(message, now, MINUTE)
+                stats = ScanStats()
+                self._read(chosen, stats, now, day)
+                result = evaluate(snapshot, chosen, stats, self.seen())
+                apply(self.filters, snapshot, result.feedback)
+                self.never_shown.update(result.newly_never_shown.keys())
+                watermarks = result.watermarks
+                moved = now if self.seen() != snapshot.seen else message.changed_at
+                message = replace(message, watermarks=watermarks.text(), changed_at=moved)
+                if chosen.full:
+                    message = replace(message, polled_at=now)
+                self.retired = last and (chosen.full or result.reconciled)
+            now += poll_delay(message, now, MINUTE)
 
-    def _read(self, survey: Survey, now: float, day: int) -> None:
-        if survey.plan.whole:
+    def _read(self, chosen: PollPlan, stats: ScanStats, now: float, day: int) -> None:
+        if chosen.full:
             self.read["whole"] += self.scan(None, now)[0] + self.click_scan(None, now)
             self.calls[day] += 1
-        for scan in survey.plan.scans:
-            if scan.step.clicks:
+        for scan in chosen.scans:
+            if scan.scan_type.reads_clicks:
                 self.calls[day] += 1
                 number = self.click_scan(scan, now)
-                survey.rows[scan.step.name] += number
-                self.read[scan.step.name] += number
+                stats.rows[scan.scan_type.name] += number
+                self.read[scan.scan_type.name] += number
             else:
-                self._read_scan(survey, scan, now, day)
+                self._read_scan(stats, scan, now, day)
 
-    def _read_scan(self, survey: Survey, scan: Scan, now: float, day: int) -> None:
+    def _read_scan(self, stats: ScanStats, scan: Scan, now: float, day: int) -> None:
         """As the reader of rows does it."""
         self.calls[day] += 1
         number, refusal = self.scan(scan, now)
-        survey.rows[scan.step.name] += number
-        self.read[scan.step.name] += number
+        stats.rows[scan.scan_type.name] += number
+        self.read[scan.scan_type.name] += number
         if not refusal:
             return
         parameter: Any = None if refusal == "refused" else refusal
-        other = unfiltered(scan, parameter)
+        other = without_filter(scan, parameter)
         if other is None:
-            survey.undone.add(scan.step.name)
+            stats.skipped.add(scan.scan_type.name)
         else:
-            self._read_scan(survey, other, now, day)
-            if scan.step.name in survey.undone:
+            self._read_scan(stats, other, now, day)
+            if scan.scan_type.name in stats.skipped:
                 return
             parameter = "activityType"
-        blame(self.trust, self.kind, scan, parameter, now)
+        record_refused_scan(self.filters, self.kind, scan, parameter, now)
 
 
 MANY: dict[str, tuple[float, float]] = {
@@ -349,7 +362,7 @@ def test_likely_reading_is_quick_and_cheap() -> None:
     model = model_of(7, number=2500, fates=USUAL)
     model.run(BEGAN + 31 * DAY)
     events = sum(len(found) for found in model.found.values())
-    # One whole look was to prove that complaints can be asked for.
+    # One whole poll was to prove that complaints can be asked for.
     assert sum(model.read.values()) - 2500 <= 2 * events
     for event in (OPENED, BOUNCED, CLICKED):
         fresh = ages(model, event, lambda age: age < DAY)
@@ -384,8 +397,8 @@ def test_a_summary_that_never_adds_up_is_given_up_upon(extra: dict[str, int]) ->
     for model in (plain, odd):
         model.run(BEGAN + 31 * DAY)
     assert not list(missing(odd, BEGAN + 31 * DAY))
-    assert odd.unshown.keys() == extra.keys()
-    assert not plain.unshown
+    assert odd.never_shown.keys() == extra.keys()
+    assert not plain.never_shown
     assert max(odd.calls[day] - plain.calls[day] for day in odd.calls) < 10
     assert odd.read["whole"] <= plain.read["whole"] + 15 * 800
 
@@ -403,33 +416,10 @@ def test_a_quiet_message_is_hardly_asked() -> None:
 # Details
 
 
-def test_first_look_is_whole() -> None:
+def test_first_poll_is_full() -> None:
     """Of a message that was never read nothing is known; the same if somebody asked for it."""
-    assert plan(case_of()).whole
-    assert plan(case_of(message_of(looked_at=BEGAN, asked=1))).whole
-
-
-def known(event: str, lack: float, **changes: Any) -> Case:
-    """A broadcast message, looked at an hour ago, of which something is lacking since."""
-    now = BEGAN + 12 * HOUR
-    counted = {SENT: 1e6, OPENED: 1000.0, BOUNCED: 10.0, UNSUBSCRIBED: 5.0, CLICKED: 40.0}
-    counted[CONVERTED] = 60.0
-    watching = Watching()
-    for name, ladder in LADDERS["broadcast"].items():
-        watch = watching.watch(name)
-        watch.agreed_at = watch.proven_at = now - HOUR
-        watch.counted = counted.get(name, -1.0)
-        for number in range(len(ladder)):
-            attempt = watch.attempt(number)
-            attempt.at = now - HOUR
-    values: dict[str, Any] = {
-        "message": message_of(looked_at=now - HOUR, moved_at=now - HOUR),
-        "counted": {**counted, event: counted.get(event, 0) + lack},
-        "seen": counted,
-        "watching": watching,
-        "now": now,
-    }
-    return case_of(**values | changes)
+    assert plan(snapshot_of()).full
+    assert plan(snapshot_of(message_of(polled_at=BEGAN, rescan_requested=1))).full
 
 
 @pytest.mark.parametrize(
@@ -444,177 +434,139 @@ def known(event: str, lack: float, **changes: Any) -> Case:
     ],
 )
 def test_the_narrowest_scan_comes_first(event: str, scans: list[str]) -> None:
-    """Each counter has its own; a recent one begins a little before the latest proof."""
-    chosen = plan(known(event, 5))
-    assert [scan.step.name for scan in chosen.scans] == scans
+    """Each counter has its own; a recent one begins a little before the watermark."""
+    chosen = plan(polled_an_hour_ago(event, 5))
+    assert [scan.scan_type.name for scan in chosen.scans] == scans
     for scan in chosen.scans:
         assert scan.since is None or scan.since == BEGAN + 11 * HOUR - 15
 
 
-def test_what_agrees_is_not_read() -> None:
-    """All that is counted was seen: nothing is read, and that is a proof of its own."""
-    case = known(OPENED, 0)
-    assert not plan(case)
-    assert case.watching.watch(OPENED).proven_at == case.now
+def test_what_is_reconciled_is_not_read() -> None:
+    """All that is counted was seen: nothing is read, and the watermark is at the present."""
+    snapshot = polled_an_hour_ago(OPENED, 0)
+    before = snapshot.watermarks.text()
+    chosen = plan(snapshot)
+    assert not chosen
+    assert chosen.watermarks.of(OPENED).complete_until == snapshot.now
+    assert snapshot.watermarks.text() == before, "a plan changes nothing"
 
 
 def test_links_whose_clicks_are_late_are_read_again() -> None:
     """How many clicks a link has is remembered once these were seen."""
-    case = known(CLICKED, 5)
-    recent = plan(case)
-    assert [scan.step.name for scan in recent.scans] == ["recent clicks"]
+    snapshot = polled_an_hour_ago(CLICKED, 5)
+    recent = plan(snapshot)
+    assert [scan.scan_type.name for scan in recent.scans] == ["recent clicks"]
     for number, links in ((40.0, {}), (43.0, {}), (45.0, {7: 45})):
-        survey = Survey(case, recent, links={7: 45})
-        watching = survey.settle({**case.seen, CLICKED: number}).watching
-        assert watching.links == links
-        case = replace(case, watching=watching, seen={**case.seen, CLICKED: number})
-        case = replace(case, now=case.now + 6 * MINUTE)
+        seen = {**snapshot.seen, CLICKED: number}
+        watermarks = evaluate(snapshot, recent, ScanStats(link_clicks={7: 45}), seen).watermarks
+        assert watermarks.link_clicks == links
+        recent = replace(recent, watermarks=watermarks)
+        snapshot = replace(snapshot, seen=seen, now=snapshot.now + 6 * MINUTE)
 
 
-def test_what_goes_on_sending_is_assured_of_now_and_then() -> None:
-    """Counters that agree may be off: all tracked rows are read once a week, whole if need be."""
-    message = message_of("conversation", looked_at=BEGAN, moved_at=BEGAN)
-    case = case_of(message, counted={SENT: 1e6}, seen={SENT: 1e6}, now=BEGAN + 7 * DAY - 1)
-    for events, ladder in LADDERS["conversation"].items():
-        for number in range(len(ladder)):
-            case.watching.watch(events).attempt(number).at = BEGAN
-    case = replace(case, ignore=frozenset(LADDERS["conversation"]) - {SENT})
-    assert not plan(case)
-    week = replace(case, now=BEGAN + 7 * DAY)
-    assert [scan.step.name for scan in plan(week).scans] == ["tracked"]
-    case.trust.refuse("conversation", LADDERS["conversation"][SENT][1], week.now)
-    assert plan(week).whole
-    watching = Survey(week, plan(week)).settle(week.seen).watching
-    assert not plan(replace(week, watching=watching, now=week.now + DAY))
-    broadcast = message_of(looked_at=BEGAN, moved_at=BEGAN)
-    assert not plan(replace(case, message=broadcast, now=BEGAN + 20 * DAY))
+def test_what_goes_on_sending_is_checked_now_and_then() -> None:
+    """Reconciled counters may be off: all tracked rows are read once a week, in full if need be."""
+    message = message_of("conversation", polled_at=BEGAN, changed_at=BEGAN)
+    snapshot = snapshot_of(message, counted={SENT: 1e6}, seen={SENT: 1e6}, now=BEGAN + 7 * DAY - 1)
+    for events, scan_types in ESCALATION["conversation"].items():
+        for number in range(len(scan_types)):
+            snapshot.watermarks.of(events).attempt(number).started_at = BEGAN
+    others = frozenset(ESCALATION["conversation"]) - {SENT}
+    snapshot = replace(snapshot, ignored_events=others)
+    assert not plan(snapshot)
+    week = replace(snapshot, now=BEGAN + 7 * DAY)
+    assert [scan.scan_type.name for scan in plan(week).scans] == ["tracked"]
+    tracked = ESCALATION["conversation"][SENT][1]
+    snapshot.filters.record_refusal("conversation", tracked, week.now)
+    assert plan(week).full
+    watermarks = evaluate(week, plan(week), ScanStats(), week.seen).watermarks
+    assert not plan(replace(week, watermarks=watermarks, now=week.now + DAY))
+    broadcast = message_of(polled_at=BEGAN, changed_at=BEGAN)
+    assert not plan(replace(snapshot, message=broadcast, now=BEGAN + 20 * DAY))
 
 
 def test_scans_for_two_counters_are_one() -> None:
     """Opens and bounces are in the same rows: the earlier beginning serves both."""
-    case = known(OPENED, 5)
-    case = replace(case, counted={**case.counted, BOUNCED: 12.0})
-    case.watching.watch(BOUNCED).proven_at -= HOUR
-    (scan,) = plan(case).scans
+    snapshot = polled_an_hour_ago(OPENED, 5)
+    snapshot = replace(snapshot, counted={**snapshot.counted, BOUNCED: 12.0})
+    snapshot.watermarks.of(BOUNCED).complete_until -= HOUR
+    (scan,) = plan(snapshot).scans
     assert scan.since == BEGAN + 10 * HOUR - 15
 
 
-def test_what_a_scan_left_is_looked_for_wider() -> None:
+def test_what_a_scan_misses_has_wider_scans_follow() -> None:
     """A dear scan waits until enough is missing, or long enough."""
-    case = known(OPENED, 400)
-    seen = {**case.seen, OPENED: 1000.0 + 380}
-    survey = Survey(case, plan(case))
-    after = replace(case, seen=seen, watching=survey.settle(seen).watching, now=case.now + MINUTE)
+
+    def after(snapshot: MessageSnapshot, rows: int = 0) -> MessageSnapshot:
+        """A minute after a poll that found opens up to 1380."""
+        stats = ScanStats(Counter({"only bounce": rows} if rows else {}))
+        result = evaluate(snapshot, plan(snapshot), stats, seen)
+        now = snapshot.now + MINUTE
+        return replace(snapshot, seen=seen, watermarks=result.watermarks, now=now)
+
+    def names(snapshot: MessageSnapshot) -> list[str]:
+        return [scan.scan_type.name for scan in plan(snapshot).scans]
+
+    snapshot = polled_an_hour_ago(OPENED, 400)
+    seen = {**snapshot.seen, OPENED: 1000.0 + 380}
+    first = after(snapshot)
     # 20 are missing: worth the 10 rows of bounces, not the opens or the whole million.
-    assert [scan.step.name for scan in plan(after).scans] == ["only bounce"]
-    survey = Survey(after, plan(after))
-    survey.rows["only bounce"] = 10
-    later = replace(after, watching=survey.settle(seen).watching, now=after.now + MINUTE)
+    assert names(first) == ["only bounce"]
+    later = after(first, rows=10)
     assert not plan(later)
     # As much again moves, none of which recent scans find: that is worth all opens there are.
-    more = {**later.counted, OPENED: 1400.0 + 80}
-    many = replace(later, counted=more)
-    assert [scan.step.name for scan in plan(many).scans] == ["recent Activity"]
-    survey = Survey(many, plan(many))
-    still = replace(many, watching=survey.settle(seen).watching, now=many.now + MINUTE)
-    assert [scan.step.name for scan in plan(still).scans] == ["only bounce"]
-    survey = Survey(still, plan(still))
-    still = replace(still, watching=survey.settle(seen).watching, now=still.now + MINUTE)
-    assert [scan.step.name for scan in plan(still).scans] == ["only open"]
+    many = replace(later, counted={**later.counted, OPENED: 1400.0 + 80})
+    assert names(many) == ["recent Activity"]
+    still = after(many)
+    assert names(still) == ["only bounce"]
+    still = after(still)
+    assert names(still) == ["only open"]
 
 
 def test_complaints_have_a_cadence() -> None:
     """No counter moves for them: they are asked for by the clock."""
-    case = known(OPENED, 0)
-    assert not plan(replace(case, now=case.now + 2 * HOUR)).scans
-    (scan,) = plan(replace(case, now=case.now + 3 * HOUR)).scans
-    assert scan.only == "abuse"
+    snapshot = polled_an_hour_ago(OPENED, 0)
+    assert not plan(replace(snapshot, now=snapshot.now + 2 * HOUR)).scans
+    (scan,) = plan(replace(snapshot, now=snapshot.now + 3 * HOUR)).scans
+    assert scan.activity_type == "abuse"
 
 
 def test_a_proof_before_the_end() -> None:
-    """A message is given up when all counters agree and complaints were asked for."""
-    case = replace(known(OPENED, 0), last=True)
-    assert plan(case).whole, "nothing has shown yet that complaints can be asked for"
-    case.trust.prove("broadcast", LADDERS["broadcast"][SPAM][0], case.now)
-    assert [scan.only for scan in plan(case).scans] == ["abuse"]
-    assert plan(replace(known(OPENED, 1), last=True, trust=case.trust)).whole
-    uncounted = {event: number for event, number in case.counted.items() if event != BOUNCED}
-    assert plan(replace(case, counted=uncounted)).whole, "nothing tells of bounces"
-    assert not plan(replace(case, counted=uncounted, ignore=frozenset({BOUNCED}))).whole
+    """A message is given up when all counters are reconciled and complaints were asked for."""
+    snapshot = replace(polled_an_hour_ago(OPENED, 0), is_last=True)
+    assert plan(snapshot).full, "nothing has shown yet that complaints can be asked for"
+    complaints = ESCALATION["broadcast"][SPAM][0]
+    snapshot.filters.record_proof("broadcast", complaints, snapshot.now)
+    assert [scan.activity_type for scan in plan(snapshot).scans] == ["abuse"]
+    behind = replace(polled_an_hour_ago(OPENED, 1), is_last=True, filters=snapshot.filters)
+    assert plan(behind).full
+    uncounted = {event: number for event, number in snapshot.counted.items() if event != BOUNCED}
+    assert plan(replace(snapshot, counted=uncounted)).full, "nothing tells of bounces"
+    without = replace(snapshot, counted=uncounted, ignored_events=frozenset({BOUNCED}))
+    assert not plan(without).full
+
+
+def test_no_scan_is_usable() -> None:
+    """Where all scans for an event are in cooldown, none is due for it."""
+    snapshot = polled_an_hour_ago(CLICKED, -5)
+    snapshot.watermarks.of(CLICKED).last_counted = 30.0
+    assert [scan.scan_type.name for scan in plan(snapshot).scans] == ["recent clicks"]
+    for scan_type in ESCALATION["broadcast"][CLICKED]:
+        snapshot.filters.record_refusal("broadcast", scan_type, snapshot.now)
+    assert not plan(snapshot)
 
 
 def test_what_is_long() -> None:
-    """A look of more rows than a page, or of nobody knows how many, takes long."""
-    case = known(OPENED, 5)
-    assert not Survey(case, plan(case)).is_long
-    assert Survey(case, plan(case, whole=True)).is_long
-    few = replace(case, counted={SENT: 5000.0}, seen={SENT: 5000.0})
-    assert not Survey(few, plan(few, whole=True)).is_long
-    assert Survey(case_of(), plan(case_of())).is_long
-
-
-def test_trust_in_scans() -> None:
-    """A scan that misses again and again is left out for a while, and so is a refused filter."""
-    trust, step = Trust(), LADDERS["broadcast"][OPENED][0]
-    for _ in range(MOST_MISSES - 1):
-        trust.miss("broadcast", step, BEGAN)
-    trust.found("broadcast", step)
-    for _ in range(MOST_MISSES - 1):
-        trust.miss("broadcast", step, BEGAN)
-    assert trust.useful("broadcast", step, BEGAN)
-    trust.miss("broadcast", step, BEGAN)
-    trust = Trust(trust.text())
-    assert not trust.useful("broadcast", step, BEGAN + DAY - 1)
-    assert trust.useful("broadcast", step, BEGAN + DAY)
-    assert trust.useful("conversation", step, BEGAN)
-    bounces, complaints = LADDERS["broadcast"][BOUNCED][1], LADDERS["broadcast"][SPAM][0]
-    trust.refuse_filter("bounce", BEGAN)
-    assert not trust.useful("conversation", bounces, BEGAN + DAY)
-    assert trust.useful("broadcast", bounces, BEGAN + 7 * DAY)
-    assert trust.useful("broadcast", complaints, BEGAN)
-    lately = LADDERS["conversation"][BOUNCED][0]
-    assert trust.useful("conversation", lately, BEGAN), "it needs no filter"
-    trust.refuse("conversation", lately, BEGAN)
-    assert not trust.useful("conversation", lately, BEGAN + DAY)
-
-
-def test_a_watch_survives_the_state_file() -> None:
-    """As it is written, so it is read; nothing yet is an empty one."""
-    watching = known(OPENED, 3).watching
-    watching.links[7] = 9
-    assert watching_of(watching.text()) == watching
-    assert watching_of("") == Watching()
-    other = copy_of(watching)
-    other.watch(OPENED).attempt(0).rows = 99
-    assert watching.watch(OPENED).attempt(0).rows == 0
-
-
-def test_late_rows_move_the_proof_all_the_same() -> None:
-    """Where rows trail behind the counters, recent scans begin with what was reached."""
-    watch = Watch(agreed_at=10.0, proven_at=10.0)
-    watch.mark(20.0, 100, 90)
-    assert watch.proven_at == 10.0
-    watch.mark(30.0, 120, 95)
-    assert (watch.proven_at, watch.marked_at) == (10.0, 20.0)
-    watch.mark(40.0, 130, 101)
-    assert (watch.proven_at, watch.marked_at, watch.left) == (20.0, 40.0, 0.0)
-
-
-def test_what_no_recent_scan_shows_does_not_hold_up_the_proof() -> None:
-    """What doesn't turn up is left for wider scans; recent ones begin where they would anyway."""
-    watch = Watch(agreed_at=10.0, proven_at=10.0)
-    for at in (20.0, 20.0 + LATE - 1, 20.0 + LATE):
-        watch.mark(at, 100, 97)
-    assert (watch.proven_at, watch.left) == (20.0, 3.0)
-    watch.mark(700.0, 120, 117)
-    assert (watch.proven_at, watch.left) == (700.0, 3.0)
-    watch.mark(710.0, 120, 118)
-    assert (watch.proven_at, watch.left) == (710.0, 2.0)
-    watch.agree(800.0)
-    assert (watch.proven_at, watch.left) == (800.0, 0.0)
+    """A poll of more rows than a page, or of nobody knows how many, takes long."""
+    snapshot = polled_an_hour_ago(OPENED, 5)
+    assert not plan(snapshot).is_long(snapshot.page_rows)
+    assert plan(snapshot, full=True).is_long(snapshot.page_rows)
+    few = replace(snapshot, counted={SENT: 5000.0}, seen={SENT: 5000.0})
+    assert not plan(few, full=True).is_long(few.page_rows)
+    assert plan(snapshot_of()).is_long(snapshot.page_rows)
 
 
 def test_plans_are_empty_or_not() -> None:
     """A plan without anything to read is none."""
-    assert not Plan()
-    assert Plan(whole=True)
+    assert not PollPlan()
+    assert PollPlan(full=True)

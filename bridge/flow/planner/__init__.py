@@ -1,0 +1,1 @@
+"""The choice of what a poll reads: the narrowest scan that may explain how counters moved."""

@@ -1,0 +1,259 @@
+"""Decides what a poll is to read of a message: a pure function of what is known and of the time.
+
+A counter that moved says how many events there are to find, and the narrowest scan that may find
+them is done first. If some stay unexplained, the next wider one is done: as soon as the rows that
+it reads are in proportion to what is missing, or when it has waited for its longest. Where all that
+Listrak counts was seen, nothing is read at all.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bridge.clock import DAY, MINUTE
+from bridge.event_types import CONVERTED, SENT, UNCOUNTED
+from bridge.flow.figures import TOLERANCE
+from bridge.flow.planner.scan_types import ALL_CLICKS, ESCALATION, TRACKED, Scan, ScanType
+from bridge.flow.planner.snapshot import MessageSnapshot
+from bridge.flow.planner.watermarks import Watermarks
+
+ROWS_PER_EVENT: Final = 20
+"""Rows that may be read again to find one missing event sooner."""
+
+WATERMARK_OVERLAP: Final = 15.0
+"""Seconds by which a recent scan begins before the watermark: clocks differ."""
+
+RETRY_AFTER: Final = 5 * MINUTE
+"""Seconds until a scan that didn't find all is done again: rows may come after counters."""
+
+RECHECK_INTERVAL: Final = 7 * DAY
+"""Seconds until all tracked rows of what goes on sending are read again, reconciled or not."""
+
+TRACKED_OVERLAP: Final = 2 * DAY
+"""Seconds by which a scan of all tracked sends begins before the oldest of them."""
+
+
+@dataclass(frozen=True)
+class PollPlan:
+    """The plan of a poll."""
+
+    full: bool = False
+    """Tells whether it reads the full message."""
+    scans: tuple[Scan, ...] = ()
+    """The scans that it reads otherwise."""
+    expected_rows: float = 0.0
+    """Rows that it reads, as far as one can tell."""
+    watermarks: Watermarks = field(default_factory=Watermarks)
+    """The watermarks from now on, also where nothing is read."""
+
+    def __bool__(self) -> bool:
+        """Tells whether there is anything to read."""
+        return self.full or bool(self.scans)
+
+    def is_long(self, page_rows: int) -> bool:
+        """Tells whether it takes several pages of so many rows, as far as one can tell."""
+        return self.expected_rows > page_rows
+
+
+def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
+    """The plan of a poll. The first that holds:
+
+    1. Somebody wants everything (`full`), or nothing was ever read: the full message.
+    2. Nothing counts, and one request reads all there is: the full message.
+    3. It is the last poll, and something may still be missing: the full message.
+    4. The full message is due for some event: the full message.
+    5. All tracked rows are due: these, and the clicks that are due, as other scans read no more.
+    6. Otherwise: each scan that is due for any event. There may be none.
+    """
+    message = snapshot.message
+    if full or message.polled_at is None or message.rescan_requested:  # 1
+        return _full_poll(snapshot)
+    if not snapshot.counted and snapshot.rows <= snapshot.free_rows:  # 2
+        return _full_poll(snapshot)
+    snapshot = replace(snapshot, watermarks=_reconciled(snapshot))
+    due = {
+        event: number
+        for event in ESCALATION[message.kind]
+        if event not in snapshot.ignored_events
+        and (number := _due_scan(snapshot, event)) is not None
+    }
+    if snapshot.is_last:
+        if _may_miss_events(snapshot):  # 3
+            return _full_poll(snapshot)
+        due |= dict.fromkeys(UNCOUNTED, 0)
+    scans: dict[str, Scan] = {}
+    rows = 0.0
+    for event, number in due.items():
+        scan_type = ESCALATION[message.kind][event][number]
+        if scan_type.is_full:  # 4
+            return _full_poll(snapshot)
+        rows += snapshot.expected_rows(event, number, scan_type)
+        scan = _scan(snapshot, event, scan_type)
+        scans[scan_type.name] = _wider(scan, scans.get(scan_type.name, scan))
+    chosen = tuple(scans.values())
+    if TRACKED in scans:  # 5
+        chosen = tuple(
+            scan for name, scan in scans.items() if name == TRACKED or scan.scan_type.reads_clicks
+        )
+    return PollPlan(scans=chosen, expected_rows=rows, watermarks=snapshot.watermarks)  # 6
+
+
+def _full_poll(snapshot: MessageSnapshot) -> PollPlan:
+    """The plan to read the full message."""
+    is_known = bool(snapshot.counted) or snapshot.message.polled_at is not None
+    rows = snapshot.rows if is_known else math.inf
+    return PollPlan(full=True, expected_rows=rows, watermarks=snapshot.watermarks)
+
+
+def _reconciled(snapshot: MessageSnapshot) -> Watermarks:
+    """A copy of the watermarks, moved to the present where all that is counted was seen."""
+    watermarks = snapshot.watermarks.copy()
+    for event in ESCALATION[snapshot.message.kind]:
+        if event not in snapshot.ignored_events:
+            watermark = watermarks.of(event)
+            if event in snapshot.counted and snapshot.missing(event) == 0:
+                watermark.reconcile(snapshot.now)
+    return watermarks
+
+
+def _due_scan(snapshot: MessageSnapshot, event: str) -> int | None:
+    """The number of the scan that is due for an event, None for none. The first that holds:
+
+    1. Nothing counts the event: as the clock says.
+    2. All that is counted was seen: none, unless counters are due to be checked.
+    3. More was seen, and the counter moved: the narrowest, for what moved it.
+    4. More was seen, and it didn't: as the clock says. The counter lags, or counts otherwise.
+    5. Something is missing: the narrowest that is worth it.
+    """
+    if event not in snapshot.counted:  # 1
+        return _due_by_clock(snapshot, event)
+    missing = snapshot.missing(event)
+    if missing == 0:  # 2
+        return _due_for_recheck(snapshot, event)
+    if missing < 0:
+        usable = snapshot.usable_scans(event)
+        moved = snapshot.counted[event] - snapshot.watermarks.of(event).last_counted
+        if usable and moved > TOLERANCE:  # 3
+            return usable[0][0]
+        return _due_by_clock(snapshot, event)  # 4
+    return _due_for_missing(snapshot, event, missing)  # 5
+
+
+def _due_for_missing(snapshot: MessageSnapshot, event: str, missing: float) -> int | None:
+    """The number of the narrowest scan that is worth it, None for none. For each:
+
+    1. No more is missing than after its last attempt, and recent scans can't explain that: not a
+       recent one.
+    2. No more is missing than after its last attempt: once it has waited, for minutes at least.
+    3. More is missing since: if it reads few enough rows for that.
+    4. More is missing since: once it has waited.
+    """
+    watermark = snapshot.watermarks.of(event)
+    for number, scan_type in snapshot.usable_scans(event):
+        attempt = watermark.attempt(number)
+        newly_missing = missing - attempt.missing
+        waited = snapshot.now - max(watermark.reconciled_at, attempt.started_at)
+        max_wait = scan_type.max_wait
+        if newly_missing < TOLERANCE:
+            if scan_type.from_watermark and missing <= watermark.unexplained:  # 1
+                continue
+            max_wait = max(max_wait, RETRY_AFTER)  # 2
+        elif snapshot.expected_rows(event, number, scan_type) <= _rows_worth(
+            snapshot, event, newly_missing
+        ):  # 3
+            return number
+        if waited >= watermark.max_wait(number, max_wait, snapshot.age):  # 2, 4
+            return number
+    return None
+
+
+def _rows_worth(snapshot: MessageSnapshot, event: str, missing: float) -> float:
+    """Rows that may be read to find what is missing."""
+    # The missing revenue doesn't tell the number of orders: one at least.
+    events = 1 if event == CONVERTED else missing
+    return snapshot.free_rows + ROWS_PER_EVENT * events
+
+
+def _due_for_recheck(snapshot: MessageSnapshot, event: str) -> int | None:
+    """The number of the scan that checks whether reconciled counters are right, None for none.
+
+    A counter that is wrong may hide missing events. A broadcast is checked at its last poll; a
+    message that goes on sending has none, so that all its tracked rows are read now and then.
+    """
+    if snapshot.message.kind == "broadcast" or event != SENT:
+        return None
+    watermark = snapshot.watermarks.of(event)
+    numbers = [number for number, scan in snapshot.usable_scans(event) if scan.reads_all_tracked]
+    checked_at = max(watermark.attempt(number).started_at for number in numbers)
+    return numbers[0] if snapshot.now - checked_at >= RECHECK_INTERVAL else None
+
+
+def _due_by_clock(snapshot: MessageSnapshot, event: str) -> int | None:
+    """The number of the widest scan whose time has come, None for none. For each:
+
+    1. A recent one, of what is counted: never. What happens next will move the counter.
+    2. A recent one, of what nothing counts: at every poll.
+    3. One that filters: each time it has waited.
+    4. A wide one, while the narrowest of all is proven to miss nothing: never.
+    5. A wide one: each time it has waited, and for a quarter of the message's age at least.
+    """
+    watermark = snapshot.watermarks.of(event)
+    usable = snapshot.usable_scans(event)
+    kind, now = snapshot.message.kind, snapshot.now
+    due: int | None = None
+    for place, (number, scan_type) in enumerate(usable):
+        waited = now - watermark.attempt(number).started_at
+        wait = scan_type.max_wait  # 3
+        if scan_type.from_watermark:
+            if event in snapshot.counted:  # 1
+                continue
+            wait = 0.0  # 2
+        elif scan_type.reads_all_tracked or scan_type.name == ALL_CLICKS:
+            if place and snapshot.filters.is_proven(kind, usable[0][1], now):  # 4
+                continue
+            wait = max(wait, snapshot.age / 4)  # 5
+        if waited >= wait:
+            due = number
+    return due
+
+
+def _may_miss_events(snapshot: MessageSnapshot) -> bool:
+    """Tells whether anything may be missing of a message that is about to be untracked. Any of:
+
+    1. A counter isn't reconciled.
+    2. The Summary leaves out a counter.
+    3. What nothing counts can't be filtered for, or no full poll has proven lately that its scan
+       finds all.
+    """
+    kind, now, filters = snapshot.message.kind, snapshot.now, snapshot.filters
+    counted = ESCALATION[kind].keys() - snapshot.ignored_events - UNCOUNTED
+    scans = [ESCALATION[kind][event][0] for event in UNCOUNTED]
+    return (
+        any(snapshot.missing(event) != 0 for event in counted)  # 1
+        or not counted <= snapshot.counted.keys()  # 2
+        or not all(filters.is_usable(kind, scan, now) for scan in scans)  # 3
+        or not all(filters.is_proven(kind, scan, now) for scan in scans)
+    )
+
+
+def _scan(snapshot: MessageSnapshot, event: str, scan_type: ScanType) -> Scan:
+    """A scan of that type for an event, with its beginning."""
+    since: float | None = None
+    if scan_type.from_watermark:
+        complete_until = snapshot.watermarks.of(event).complete_until
+        since = complete_until - WATERMARK_OVERLAP if complete_until else None
+    elif scan_type.lookback:
+        since = snapshot.now - scan_type.lookback
+    elif scan_type.tracked_only and snapshot.message.kind != "broadcast":
+        since = snapshot.now - snapshot.track - TRACKED_OVERLAP
+    asked = scan_type.activity_type
+    # Sends of a short lookback are few enough to be read without their filter.
+    is_accepted = asked is not None and snapshot.filters.accepts(asked, snapshot.now)
+    return Scan(scan_type, since, asked if is_accepted else None)
+
+
+def _wider(scan: Scan, other: Scan) -> Scan:
+    """The one of two scans of the same type that begins earlier, `other` if neither does."""
+    if other.since is not None and (scan.since is None or scan.since < other.since):
+        return scan
+    return other

@@ -1,0 +1,101 @@
+"""The planner's input: what is known of a message when a poll of it is planned."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.event_types import SENT, event_type_asked_by
+from bridge.flow.figures import Counts
+from bridge.flow.planner.filter_support import FilterSupport
+from bridge.flow.planner.scan_types import ESCALATION, TRACKED, ScanType
+from bridge.flow.planner.watermarks import Watermark, Watermarks
+from bridge.flow.scheduling import schedule
+from bridge.listrak import wire
+from bridge.state.records import Message
+
+FREE_PAGE_SHARE: Final = 1 / 50
+"""Fraction of a page below which rows are free, as fewer rows take a request all the same."""
+
+
+@dataclass(frozen=True)
+class MessageSnapshot:
+    """A message with all that is known of it when a poll is planned."""
+
+    message: Message
+    """The message, as of its previous poll."""
+    counted: Counts
+    """Numbers that Listrak counts, by event; empty where it has no Summary."""
+    seen: Counts
+    """Numbers seen so far, by event."""
+    watermarks: Watermarks
+    """The message's watermarks. Planning works on a copy."""
+    filters: FilterSupport
+    """The scans and filters that the account supports; only read by the planner."""
+    now: float
+    """Seconds since 1970, as Listrak counts them."""
+    track: float
+    """Seconds that a send is tracked."""
+    page_rows: int = wire.MOST_ROWS
+    """Rows of a page."""
+    ignored_events: frozenset[str] = frozenset()
+    """Names of events that are not to be found."""
+    is_last: bool = False
+    """Tells whether it is the last poll before the message is untracked."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was sent or, if it goes on sending, since anything moved."""
+        return schedule.age(self.message, self.now)
+
+    @property
+    def rows(self) -> float:
+        """Rows of the full message."""
+        return max(self.counted.get(SENT, 0), self.seen.get(SENT, 0))
+
+    @property
+    def free_rows(self) -> float:
+        """Rows that cost nothing: below this size a scan is one request."""
+        return self.page_rows * FREE_PAGE_SHARE
+
+    def missing(self, event: str) -> float:
+        """The number counted and not seen; below 0 where more was seen, 0 for no counter."""
+        if event not in self.counted:
+            return 0.0
+        watermark = self.watermarks.by_event.get(event, Watermark())
+        return watermark.missing(self.counted[event], self.seen.get(event, 0))
+
+    def usable_scans(self, event: str) -> list[tuple[int, ScanType]]:
+        """The scans for an event that aren't in cooldown, narrow ones first, with their numbers.
+
+        While the scan of all tracked rows is in cooldown, the full message waits no longer than
+        that.
+        """
+        kind = self.message.kind
+        usable: list[tuple[int, ScanType]] = []
+        longest = math.inf
+        for number, scan_type in enumerate(ESCALATION[kind][event]):
+            if self.filters.is_usable(kind, scan_type, self.now):
+                max_wait = min(scan_type.max_wait, longest)
+                usable.append((number, scan_type._replace(max_wait=max_wait)))
+            elif scan_type.name == TRACKED:
+                longest = scan_type.max_wait
+        return usable
+
+    def expected_rows(self, event: str, number: int, scan_type: ScanType) -> float:
+        """Rows that a scan will read, as far as one can tell.
+
+        1. From the watermark: what moved and little more, so none; without one, all.
+        2. Of everything, or of all tracked rows: all.
+        3. Others: as many as at the last attempt.
+        4. Never tried yet: as many as there are events of the kind that it filters for.
+        """
+        watermark = self.watermarks.of(event)
+        if scan_type.from_watermark:  # 1
+            return 0 if watermark.complete_until else self.rows
+        if scan_type.reads_all_tracked:  # 2
+            return self.rows
+        if rows := watermark.attempt(number).rows:  # 3
+            return rows
+        asked = scan_type.activity_type
+        shown = event_type_asked_by(asked).name if asked else event
+        return max(self.counted.get(shown, 0), self.seen.get(shown, 0))  # 4
