@@ -1,4 +1,4 @@
-"""The command's entry. Signals are minded before anything is imported that takes time."""
+"""The entry of the command: signals are handled before the slow imports begin."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from types import FrameType
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Nothing has begun, so there is nothing to save."""
+    """Ends the process with 0: nothing has begun, so there is nothing to save."""
     sys.exit(0)
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     """The command `listrak-bridge`."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    # numpy would start a thread for every core, for algebra that nobody does here.
+    # numpy would start a thread for each core; its linear algebra isn't used here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from bridge.cli import start
 

@@ -1,4 +1,4 @@
-"""The command line: what there is to call, and how errors and exit codes reach a person."""
+"""The command line: its commands, and how errors become messages and exit codes."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,9 +11,9 @@ import click
 
 from bridge import NAME, VERSION
 from bridge.errors import BridgeError
+from bridge.logs import configure_logging, log
 from bridge.settings import DECLARATIONS, Settings, load, unknown
 from bridge.supervisor import cause
-from bridge.telemetry import configure_logging, log
 
 USAGE, FAULT = 64, 75
 
@@ -210,7 +210,7 @@ def start() -> None:
 
 
 def _settings(only: frozenset[str] | None = None) -> Any:
-    """The settings, with logging set up by them."""
+    """Loads the settings (those named by `only`, None for all) and sets up logging by them."""
     loaded: Settings = load(only=only)
     secrets = [
         getattr(loaded, name)
@@ -224,14 +224,14 @@ def _settings(only: frozenset[str] | None = None) -> Any:
 
 
 def _complete(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Runs a coroutine to its end; an error that isn't ours is logged whole and ends with 75."""
+    """Runs a coroutine function; an unexpected error is logged with its traceback, exit code 75."""
     try:
         return anyio.run(work)
     except (BridgeError, KeyboardInterrupt):
         raise
     except Exception as error:  # noqa: BLE001  (the last place to say what happened)
-        found = cause(error)
-        if isinstance(found, BridgeError):
-            raise found from None
-        log.exception("bridge.fault", exc_info=found)
+        fault = cause(error)
+        if isinstance(fault, BridgeError):
+            raise fault from None
+        log.exception("bridge.fault", exc_info=fault)
         raise click.exceptions.Exit(FAULT) from None

@@ -1,14 +1,17 @@
-"""Errors, named for the caller's next move; the message is written for the person who runs this."""
+"""Errors, named for the caller's next move; the message is for the person who runs the bridge."""
 
 
 class BridgeError(Exception):
-    """Anything the bridge raises on purpose. `exit_code` is what the command line ends with."""
+    """Base of the errors that the bridge raises on purpose.
+
+    exit_code: exit code of the command line.
+    """
 
     exit_code = 75
 
 
 class UsageError(BridgeError):
-    """The command line itself is off: say so and stop."""
+    """A mistake on the command line: report it and stop."""
 
     exit_code = 64
 
@@ -36,7 +39,10 @@ class StateDamagedError(BridgeError):
 
 
 class TemporaryError(BridgeError):
-    """May pass by itself: wait and try again; `retry_after` seconds, if the server said so."""
+    """A failure that may pass by itself: wait and try again.
+
+    retry_after: seconds to wait, if the server said so.
+    """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -44,7 +50,7 @@ class TemporaryError(BridgeError):
 
 
 class CredentialsError(TemporaryError):
-    """A server refuses who we are: pause, say so, and ask again slowly. Nothing is lost."""
+    """A server refuses the bridge's credentials: pause, report, retry slowly. Nothing is lost."""
 
     exit_code = 78
 

@@ -1,6 +1,5 @@
 """The one place that speaks HTTP: sends a request, returns the whole answer, translates errors."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -10,16 +9,22 @@ import aiohttp
 import anyio
 from yarl import URL
 
-from bridge import NAME, VERSION
+from bridge import NAME, VERSION, clock
+from bridge.clock import HOUR
 from bridge.errors import TemporaryError
 
-RECYCLE_AFTER = 6 * 3600.0
-"""Seconds a session lives: a connection that is always busy never looks DNS up again."""
+RECYCLE_AFTER = 6 * HOUR
+"""Seconds that a session lives: a connection that is always busy never resolves its host again
+(bridge/segment/FACTS.md: Access)."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer: status, headers (case-insensitive), body."""
+    """A complete answer.
+
+    headers: by name, in any case.
+    body: uncompressed.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -27,16 +32,19 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Retry-After in seconds, where it is one (the date form isn't used by either server)."""
+        """Seconds of Retry-After, None without it or as a date (which neither server sends)."""
         text = self.headers.get("Retry-After", "")
         return float(text) if text.isascii() and text.isdigit() else None
 
 
 class Http:
-    """A client session that is made anew now and then. Redirects are answers, not followed.
+    """A client session, replaced every RECYCLE_AFTER seconds. Redirects are answers, not followed.
 
-    How many requests are under way at once is up to who makes them: there are as many connections,
-    so none waits behind those that hang. `on_date` is told the Date header of every answer.
+    There are as many connections as requests, so that none waits behind one that hangs: callers
+    limit the number of concurrent requests.
+
+    timeout: seconds until a request is given up.
+    on_date: called with the Date header of each answer, "" if it has none.
     """
 
     def __init__(
@@ -74,7 +82,7 @@ class Http:
         headers: Mapping[str, str],
         body: bytes | None = None,
     ) -> Answer:
-        """One try, answered in full. Raises TemporaryError when no complete answer came."""
+        """Sends a request once; returns the whole answer. Raises TemporaryError if none came."""
         session = await self._current()
         self._open += 1
         try:
@@ -91,14 +99,14 @@ class Http:
                 f"{_host(url)} did not answer within {self._timeout:g} s"
             ) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # ValueError: an answer that isn't HTTP, or whose Content-Encoding lies.
+            # ValueError: an answer that isn't HTTP, or whose Content-Encoding is wrong.
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise TemporaryError(f"{_host(url)}: no complete answer ({reason})") from error
         finally:
             self._open -= 1
 
     async def _current(self) -> aiohttp.ClientSession:
-        if self._session is not None and time.monotonic() - self._born > RECYCLE_AFTER:
+        if self._session is not None and clock.monotonic() - self._born > RECYCLE_AFTER:
             self._retired.append(self._session)
             self._session = None
         if self._retired and self._open == 0:
@@ -106,7 +114,7 @@ class Http:
                 await session.close()
             self._retired.clear()
         if self._session is None:
-            self._born = time.monotonic()
+            self._born = clock.monotonic()
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30),

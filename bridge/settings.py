@@ -1,13 +1,15 @@
-"""The environment table: each setting once, with its default, its meaning and how it is read."""
+"""The environment table: each setting once, with its default, its meaning and its parser."""
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bridge import clock
+from bridge.clock import DAY, HOUR
 from bridge.errors import ConfigurationError
 from bridge.values import (
     Bind,
@@ -29,7 +31,14 @@ from bridge.values import (
 
 @dataclass(frozen=True)
 class Declaration:
-    """How one variable is declared: its name, default text, meaning and parser."""
+    """The declaration of one setting.
+
+    variable: name of the environment variable.
+    default: text where it isn't set; None if it is required.
+    help: meaning, for people.
+    parse: turns the text into the value, or raises ValueError saying what is allowed.
+    secret: never shown; may come from a file.
+    """
 
     variable: str
     default: str | None
@@ -46,7 +55,7 @@ def setting(
     *,
     secret: bool = False,
 ) -> Any:
-    """A dataclass field that carries its declaration; `default=None` makes it required."""
+    """A dataclass field that carries the Declaration of the parameters."""
     declaration = Declaration(variable, default, meaning, parse, secret)
     return field(metadata={"setting": declaration}, repr=not secret)
 
@@ -114,13 +123,13 @@ class Settings:
         number(1, 400),
     )
     events: frozenset[str] = setting(
-        "BRIDGE_EVENTS", "all", "which of the seven events to send", event_names
+        "BRIDGE_EVENTS", "all", "which of the events to send", event_names
     )
     poll_interval: float = setting(
         "BRIDGE_POLL_INTERVAL",
         "60",
-        "seconds between two looks at what is fresh; older messages are asked less often",
-        number(0.05, 86400, "s"),
+        "seconds between two polls of what is fresh; older messages are polled less often",
+        number(0.05, DAY, "s"),
     )
     poll_concurrency: int = setting(
         "BRIDGE_POLL_CONCURRENCY",
@@ -156,7 +165,7 @@ class Settings:
         number(0, 1_000_000),
     )
     drain_timeout: float = setting(
-        "BRIDGE_DRAIN_TIMEOUT", "10", "seconds that a stop may take", number(0.5, 3600, "s")
+        "BRIDGE_DRAIN_TIMEOUT", "10", "seconds that a stop may take", number(0.5, HOUR, "s")
     )
     status_bind: Bind | None = setting(
         "BRIDGE_STATUS_BIND",
@@ -184,10 +193,11 @@ DECLARATIONS: dict[str, Declaration] = {
 
 
 def load(environment: Mapping[str, str] = os.environ, *, only: frozenset[str] | None = None) -> Any:
-    """Reads all settings from an environment.
+    """Reads the settings of an environment.
 
     Raises ConfigurationError naming the variable, the value unless secret, and what is allowed.
-    With `only` (field names) the rest may be missing: for commands that need just a few.
+
+    only: names of the fields to read, for commands that need few; None for all.
     """
     values: dict[str, Any] = {}
     for name, declared in DECLARATIONS.items():
@@ -205,7 +215,7 @@ def load(environment: Mapping[str, str] = os.environ, *, only: frozenset[str] | 
 
 
 def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Variables that look like ours but aren't: most likely misspelt."""
+    """Variables with a prefix of the bridge's but no such name: most likely misspelt."""
     known = {declared.variable for declared in DECLARATIONS.values()}
     known |= {f"{declared.variable}_FILE" for declared in DECLARATIONS.values() if declared.secret}
     return sorted(
@@ -216,7 +226,7 @@ def unknown(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 class _Partial:
-    """Some of the settings; asking for another is a programming error."""
+    """A part of the settings; reading another one is a programming error."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.__dict__.update(values)
@@ -231,7 +241,7 @@ def _read(declared: Declaration, environment: Mapping[str, str]) -> Any:
             raise ConfigurationError(
                 declared.variable, f"is not set; it is needed: {declared.help}"
             )
-        # Set to nothing means "off" only for the address of the status server.
+        # An empty text means "off" only for the address of the status server.
         explicit = declared.variable == "BRIDGE_STATUS_BIND" and declared.variable in environment
         text = "" if explicit else declared.default
     try:
@@ -244,7 +254,7 @@ def _read(declared: Declaration, environment: Mapping[str, str]) -> Any:
 
 
 def _secret_from_file(declared: Declaration, environment: Mapping[str, str]) -> str:
-    """The secret from NAME_FILE, or from the systemd credential of the lower-case name."""
+    """The secret from NAME_FILE, or from the systemd credential of the lower-case name, or ""."""
     named = environment.get(f"{declared.variable}_FILE", "").strip()
     if named:
         source, path = f"{declared.variable}_FILE", Path(named)
@@ -273,6 +283,6 @@ def _zoned(value: Since, zone: ZoneInfo) -> Since:
     if value.instant is None:
         return value
     instant = value.instant if value.instant.tzinfo else value.instant.replace(tzinfo=zone)
-    if instant > datetime.now(UTC) + timedelta(days=1):
+    if instant > clock.utc_now() + timedelta(days=1):
         raise ConfigurationError("BRIDGE_SINCE", f"{value.text!r} lies in the future")
     return value._replace(instant=instant.astimezone(UTC))

@@ -1,26 +1,32 @@
-"""Requests to a service, running or not: small files beside its state file, taken up one by one.
+"""Requests to a service, running or not: small files beside its state file.
 
-The state file has one writer, the service; whoever else wants something done leaves a file.
+Only the service writes the state file; another process that wants something done leaves a request.
 """
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from bridge import clock
 from bridge.errors import StateError
 
 
 class Repair(msgspec.Struct, tag="repair", frozen=True):
-    """Messages, by the rows of the state file, to be read again from end to end."""
+    """A request for full polls.
+
+    messages: ids of their rows in the state file.
+    """
 
     messages: list[int]
 
 
 class Backfill(msgspec.Struct, tag="backfill", frozen=True):
-    """A list whose history since an instant is to be sent."""
+    """A request for a backfill of a list.
+
+    since: instant from which on events are sent.
+    """
 
     list_id: int
     since: str
@@ -30,14 +36,14 @@ Request = Repair | Backfill
 
 
 class Invalid(msgspec.Struct, frozen=True):
-    """A file that holds no request."""
+    """The reason why a file holds no request."""
 
     reason: str
 
 
 def leave(state: Path, request: Request) -> Path:
-    """Leaves a request beside a state file. Raises StateError where that can't be written."""
-    place = state.with_name(f"{state.name}.request-{time.time_ns()}")
+    """Leaves a request beside a state file; returns its path. Raises StateError if it can't."""
+    place = state.with_name(f"{state.name}.request-{clock.wall_time_ns()}")
     draft = place.with_name(f"{place.name}.new")
     try:
         owner = state.stat()
@@ -50,7 +56,7 @@ def leave(state: Path, request: Request) -> Path:
             os.fsync(file)
         finally:
             os.close(file)
-        # Never seen half-written.
+        # The service never sees half a request.
         draft.rename(place)
     except OSError as error:
         raise StateError(
@@ -61,7 +67,7 @@ def leave(state: Path, request: Request) -> Path:
 
 
 def waiting(state: Path) -> Iterator[tuple[Path, Request | Invalid]]:
-    """The requests that wait, oldest first."""
+    """The files of requests, oldest first, and what each holds."""
     places = state.parent.glob(f"{state.name}.request-*")
     for place in sorted(one for one in places if one.suffix not in (".new", ".refused")):
         try:
@@ -71,10 +77,10 @@ def waiting(state: Path) -> Iterator[tuple[Path, Request | Invalid]]:
 
 
 def done(place: Path) -> None:
-    """A request that was taken up."""
+    """Removes a request that was taken up."""
     place.unlink(missing_ok=True)
 
 
 def refuse(place: Path) -> Path:
-    """Puts aside what is no request; returns where it is now."""
+    """Puts aside a file that holds no request; returns where it is now."""
     return place.rename(place.with_name(f"{place.name}.refused"))

@@ -9,12 +9,13 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.errors import ConfigurationError
-from bridge.telemetry import Metrics, log
+from bridge.logs import log
+from bridge.metrics import Metrics
 from bridge.values import Bind
 
 
 class Health:
-    """What the service says of itself: whether it is up, and what keeps it waiting."""
+    """The state of the service as others see it: started, stopping, or waiting."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

@@ -1,4 +1,4 @@
-"""Keeps the pipeline running: what breaks is built anew from the checkpoints, after a pause."""
+"""Restarts the pipeline after a fault: it is built anew from the checkpoints, after a backoff."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -6,18 +6,19 @@ from typing import Final
 import anyio
 
 from bridge.errors import BridgeError, ConfigurationError, StateDamagedError, StateError
-from bridge.pacing import wait_before
-from bridge.telemetry import Metrics, log
+from bridge.logs import log
+from bridge.metrics import Metrics
+from bridge.retry import backoff
 
 CALM_AFTER: Final = 300.0
 """Seconds without a fault after which the next one counts as the first."""
 
 FATAL: Final = (ConfigurationError, StateError, StateDamagedError)
-"""What another try doesn't mend."""
+"""Errors that a restart doesn't mend."""
 
 
 def cause(error: BaseException) -> BaseException:
-    """The error of a group that matters: one that ends the program, else ours, else the first."""
+    """The decisive error of a group: a FATAL one, else a BridgeError, else the first."""
     leaves = list(_leaves(error))
     for kind in (FATAL, BridgeError, BaseException):
         for leaf in leaves:
@@ -27,11 +28,12 @@ def cause(error: BaseException) -> BaseException:
 
 
 async def supervise(
-    run: Callable[[], Awaitable[None]], settle: Callable[[], Awaitable[None]], metrics: Metrics
+    run: Callable[[], Awaitable[None]], flush: Callable[[], Awaitable[None]], metrics: Metrics
 ) -> None:
-    """Runs until it returns, or raises what a restart doesn't mend.
+    """Runs the pipeline until it returns, with a restart after each fault. Raises FATAL errors.
 
-    Actors coupled by a queue stop and start together; `settle` saves what they had finished.
+    run: builds the pipeline and runs it; actors coupled by a queue restart together.
+    flush: called after each fault, to commit what was acknowledged.
     """
     faults = 0
     while True:
@@ -43,7 +45,7 @@ async def supervise(
             if isinstance(fault, FATAL):
                 raise fault from None
             faults = 1 if anyio.current_time() - started > CALM_AFTER else faults + 1
-            seconds = wait_before(fault, faults)
+            seconds = backoff(fault, faults)
             metrics.restarts.inc()
             log.error(
                 "pipeline.restarting",
@@ -51,7 +53,7 @@ async def supervise(
                 seconds=round(seconds, 1),
                 exc_info=None if isinstance(fault, BridgeError) else fault,
             )
-            await settle()
+            await flush()
             await anyio.sleep(seconds)
         else:
             return

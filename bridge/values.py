@@ -1,4 +1,4 @@
-"""Values of settings: how each kind is written, and what it means.
+"""Values of settings, and their parsers.
 
 A parser takes the text and raises ValueError saying what is allowed.
 """
@@ -11,38 +11,50 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from bridge.vocabulary import TRACKS
+from bridge.clock import DAY, HOUR, MINUTE
+from bridge.event_types import TRACKS
 
 
 class ListSetting(NamedTuple):
-    """One configured list: its id, and the profile field (id or exact name) with the userId."""
+    """One configured list.
+
+    profile_field: id or exact name of the field with the userId, None for none.
+    """
 
     list_id: int
     profile_field: str | None
 
 
 class Bind(NamedTuple):
-    """Where the status server listens; port 0 takes any free one."""
+    """The address of the status server.
+
+    port: 0 for any free one.
+    """
 
     host: str
     port: int
 
 
 class Since(NamedTuple):
-    """How far back the first start looks: an instant, or a span before the first start."""
+    """The configured start horizon: an instant, or a span before the first start.
+
+    text: as it was written.
+    instant: None for a span.
+    ago: the span.
+    """
 
     text: str
     instant: datetime | None
     ago: timedelta
 
     def at(self, first_start: datetime) -> datetime:
-        """The start horizon, given when the first start happened (both aware)."""
+        """The start horizon, given the instant of the first start (both aware)."""
         return self.instant or first_start - self.ago
 
 
 def number(low: float, high: float, unit: str = "") -> Callable[[str], float]:
-    """A parser of a number from `low` to `high`; with unit "s" also `500ms`, `2m`, `1h`, `1d`."""
-    scale = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400} if unit == "s" else {}
+    """A parser of numbers from `low` to `high`; seconds (unit "s") also as `500ms` or `2m`."""
+    scale = {"ms": 0.001, "s": 1, "m": MINUTE, "h": HOUR, "d": DAY} if unit == "s" else {}
 
     def parse(text: str) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text)
@@ -86,7 +98,7 @@ def secret_text(text: str) -> str:
 
 
 def event_names(text: str) -> frozenset[str]:
-    """`all`, or event names separated by commas, in any case."""
+    """Event names in any case, separated by commas; `all` for all."""
     if text.lower() == "all":
         return frozenset(TRACKS)
     by_lower = {name.lower(): name for name in TRACKS}
@@ -97,23 +109,23 @@ def event_names(text: str) -> frozenset[str]:
 
 
 def list_settings(text: str) -> tuple[ListSetting, ...]:
-    """`12345=777,67890`: list ids, each optionally with the id or exact name of a profile field."""
+    """The lists of `12345=777,67890`: ids, each perhaps with a profile field's id or exact name."""
     allowed = "list ids separated by commas, each optionally =profile field, as in 12345=777,67890"
-    found: dict[int, ListSetting] = {}
+    by_id: dict[int, ListSetting] = {}
     # A comma parts two lists only where a list id follows: a profile field's name may hold commas.
     for part in re.split(r",(?=\s*\d+\s*(?:=|,|$))", text.strip().rstrip(",")):
         match = re.fullmatch(r"\s*(\d{1,10})\s*(?:=\s*(.*\S)\s*)?", part)
         if match is None:
             raise ValueError(allowed)
         list_id = int(match[1])
-        if list_id in found:
+        if list_id in by_id:
             raise ValueError(f"{allowed}; list {list_id} stands twice")
-        found[list_id] = ListSetting(list_id, match[2])
-    return tuple(found.values())
+        by_id[list_id] = ListSetting(list_id, match[2])
+    return tuple(by_id.values())
 
 
 def bind(text: str) -> Bind | None:
-    """`host:port`, `[::1]:port`; empty means no status server."""
+    """The address in `host:port` or `[::1]:port`; None (no status server) for an empty text."""
     if not text:
         return None
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([^:\s\[\]]+)):(\d{1,5})", text)
@@ -123,12 +135,12 @@ def bind(text: str) -> Bind | None:
 
 
 def since(text: str) -> Since:
-    """An ISO date-time (naive ones are read in LISTRAK_TIMEZONE), or a span such as `30d`."""
+    """The start horizon: an ISO date-time (naive: in LISTRAK_TIMEZONE), or a span such as `30d`."""
     if text == "the first start":
         return Since(text, None, timedelta(0))
     if match := re.fullmatch(r"(\d{1,5})\s*([hdw])", text):
-        hours = int(match[1]) * {"h": 1, "d": 24, "w": 168}[match[2]]
-        return Since(text, None, timedelta(hours=hours))
+        seconds = int(match[1]) * {"h": HOUR, "d": DAY, "w": 7 * DAY}[match[2]]
+        return Since(text, None, timedelta(seconds=seconds))
     try:
         return Since(text, datetime.fromisoformat(text), timedelta(0))
     except ValueError:
@@ -138,7 +150,7 @@ def since(text: str) -> Since:
 
 
 def timezone(text: str) -> ZoneInfo:
-    """A name of the IANA time zone database."""
+    """The zone of a name of the IANA time zone database."""
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, KeyError):
@@ -146,7 +158,7 @@ def timezone(text: str) -> ZoneInfo:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address stays on this machine."""
+    """Tells whether a host name or address stays on this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from bridge.cli import cli
+from bridge.event_types import TRACKS
 from bridge.settings import DECLARATIONS
-from bridge.vocabulary import TRACKS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

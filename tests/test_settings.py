@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bridge.errors import ConfigurationError
+from bridge.event_types import TRACKS
 from bridge.listrak import times
 from bridge.settings import DECLARATIONS, Settings, load, unknown
 from bridge.values import Bind, ListSetting, Since
-from bridge.vocabulary import TRACKS
 
 REQUIRED = {
     "LISTRAK_CLIENT_ID": "an-id",

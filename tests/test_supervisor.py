@@ -14,8 +14,8 @@ from bridge.errors import (
     StateError,
     TemporaryError,
 )
+from bridge.metrics import Metrics
 from bridge.supervisor import CALM_AFTER, cause, supervise
-from bridge.telemetry import Metrics
 
 pytestmark = pytest.mark.anyio
 

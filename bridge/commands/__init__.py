@@ -1,1 +1,1 @@
-"""What the commands do, one module each."""
+"""The work of the commands, one module each."""

@@ -1,15 +1,14 @@
-"""`backfill`: has older history sent, by the running service or, where none runs, by itself."""
+"""The command `backfill`: has older events sent, by the running service or by itself."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import anyio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bridge import service, spool
+from bridge import clock, service, spool
 from bridge.errors import ConfigurationError, StateError
 from bridge.listrak import times
 from bridge.listrak.times import Instant
@@ -20,11 +19,14 @@ from bridge.state.store import Store, open_store
 from bridge.values import since as parse_since
 
 GLANCE = 0.3
-"""Seconds between two looks at how far it is."""
+"""Seconds between two updates of the progress bars."""
 
 
 async def backfill(settings: Settings, *, since: str, only_list: int | None) -> None:
-    """Sends the history since then that wasn't sent, and shows how far that is.
+    """Has events sent that lie between an instant and what was covered so far; shows progress.
+
+    since: an ISO date-time, or a span such as 90d.
+    only_list: id of a list; None for all configured ones.
 
     Raises ConfigurationError for a list or an instant that can't be, StateError where the service
     was never started, TemporaryError where something could not be read for now.
@@ -44,14 +46,14 @@ async def backfill(settings: Settings, *, since: str, only_list: int | None) -> 
             await _run_alone(settings, lists, console)
     async with open_store(settings.state, read_only=True) as store:
         for list_id in lists:
-            found = await store.backfills.of(list_id)
-            if found is not None:
-                _tell(found, console)
+            backfill = await store.backfills.of(list_id)
+            if backfill is not None:
+                _tell(backfill, console)
 
 
 def _instant(text: str, settings: Settings) -> Instant:
     try:
-        moment = parse_since(text).at(datetime.now(UTC))
+        moment = parse_since(text).at(clock.utc_now())
     except (ValueError, OverflowError) as error:
         raise ConfigurationError("--since", f"{text!r} is not allowed; it takes {error}") from None
     if not 1990 < moment.year < 9999:
@@ -67,7 +69,7 @@ async def _ask(
     """Leaves a request for each list that has anything to be sent; returns those lists."""
     wanting: list[int] = []
     async with open_store(settings.state, read_only=True) as store:
-        horizon = await store.recall("since")
+        horizon = await store.meta.get("since")
         if horizon is None:
             raise StateError(
                 f"BRIDGE_STATE: with {str(settings.state)!r} no service was started yet. "
@@ -98,12 +100,12 @@ async def _finished(store: Store, lists: Sequence[int]) -> bool:
         for _, request in spool.waiting(store.path)
         if isinstance(request, spool.Backfill)
     }
-    found = [await store.backfills.of(list_id) for list_id in lists]
-    return waiting.isdisjoint(lists) and all(one is not None and one.finished for one in found)
+    backfills = [await store.backfills.of(list_id) for list_id in lists]
+    return waiting.isdisjoint(lists) and all(one is not None and one.finished for one in backfills)
 
 
 async def _watch_service(settings: Settings, lists: Sequence[int], console: Console) -> None:
-    """Shows what the running service does, until it is done or gone."""
+    """Shows the progress of the running service, until it is done or gone."""
     console.print("The running service does it; Ctrl-C ends the watching only.")
 
     def over() -> bool:
@@ -117,25 +119,25 @@ async def _watch_service(settings: Settings, lists: Sequence[int], console: Cons
 
 
 async def _run_alone(settings: Settings, lists: Sequence[int], console: Console) -> None:
-    """Does it in this process, which holds the state file meanwhile."""
+    """Runs the backfills in this process, which locks the state file meanwhile."""
     async with anyio.create_task_group() as tasks:
 
         async def watch() -> None:
             with Bars(lists, console) as bars:
                 while True:
-                    # Made anew by the service, the file may be busy for a moment.
+                    # The file may be busy for a moment, while the service below opens it.
                     with suppress(StateError):
                         async with open_store(settings.state, read_only=True) as store:
                             await bars.show(store)
                     await anyio.sleep(GLANCE)
 
         tasks.start_soon(watch)
-        await service.run(replace(settings, status_bind=None), once=True, only_history=True)
+        await service.run(replace(settings, status_bind=None), once=True, only_backfill=True)
         tasks.cancel_scope.cancel()
 
 
 class Bars:
-    """A bar a list: messages read, of all that are to be read."""
+    """A progress bar a list: messages read, of all that are to be read."""
 
     def __init__(self, lists: Sequence[int], console: Console) -> None:
         columns = ("{task.description}", "{task.fields[sent]:,} events sent")
@@ -160,21 +162,22 @@ class Bars:
         self._progress.stop()
 
     async def show(self, store: Store) -> None:
-        """How far it is."""
+        """Updates the bars."""
         for list_id, task in self._tasks.items():
-            found = await store.backfills.of(list_id)
-            if found is not None and found.listed:
-                total = found.messages + found.waiting
-                self._progress.update(task, completed=found.messages, total=total, sent=found.sent)
+            state = await store.backfills.of(list_id)
+            if state is not None and state.listed:
+                total = state.messages + state.waiting
+                done = state.messages
+                self._progress.update(task, completed=done, total=total, sent=state.sent)
 
 
-def _tell(found: Backfill, console: Console) -> None:
+def _tell(done: Backfill, console: Console) -> None:
     console.print(
-        f"List {found.list_id}: {found.sent:,} events from {found.since} to {found.before}, "
-        f"of {found.messages:,} messages."
+        f"List {done.list_id}: {done.sent:,} events from {done.since} to {done.before}, "
+        f"of {done.messages:,} messages."
     )
-    if found.left_out:
+    if done.left_out:
         console.print(
-            f"List {found.list_id}: {found.left_out:,} messages were left out: they were tracked "
+            f"List {done.list_id}: {done.left_out:,} messages were left out: they were tracked "
             "once and are no longer, so that what was sent of them can't be told."
         )

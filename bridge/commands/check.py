@@ -1,23 +1,24 @@
-"""`check`: everything that can be known before the first run, and what can't."""
+"""The command `check`: reports what can be known before the first run, and what can't."""
 
 import sqlite3
 from collections.abc import Awaitable, Callable
 
 from rich.table import Table
 
+from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.terminal import terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
 from bridge.flow.source import SourceList, resolve
 from bridge.http import Http
 from bridge.listrak import wire
-from bridge.listrak.client import CONTACTS, FIELD_GROUPS, MESSAGES, Listrak
-from bridge.service import PATIENCE_AT_START, listrak_client
+from bridge.listrak.client import Listrak
+from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
+from bridge.metrics import Metrics
 from bridge.settings import Settings
 from bridge.state.store import open_store
-from bridge.telemetry import Metrics
 
 MOST_CLOCK_OFFSET = 60.0
-"""Seconds two clocks may differ before it is worth a word; queries overlap by far more."""
+"""Seconds that two clocks may differ without a warning; queries overlap by far more."""
 
 WAL_BUG_UP_TO = (3, 51, 2)
 WAL_BUG_MENDED = {(3, 50, 7), (3, 44, 6)}
@@ -25,17 +26,17 @@ WAL_BUG_MENDED = {(3, 50, 7), (3, 44, 6)}
 
 
 async def check_all(settings: Settings) -> int:
-    """Prints what was found; returns the exit code, the gravest of all."""
+    """Prints the results of all checks; returns the exit code, the gravest of all."""
     report = _Report()
     await report.note("state file", lambda: _state(settings))
     report.add("SQLite", "ok", _sqlite())
     metrics = Metrics()
     async with listrak_client(settings, metrics) as patient:
-        listrak = patient.with_patience(PATIENCE_AT_START, give_up_on=(CredentialsError,))
+        listrak = patient.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
         sources = await report.note("Listrak credentials", lambda: _credentials(listrak))
         if sources is not None:
-            found = await report.note("lists", lambda: _lists(listrak, settings))
-            await _scopes(listrak, found or [], report)
+            lists = await report.note("lists", lambda: _lists(listrak, settings))
+            await _scopes(listrak, lists or [], report)
         report.add("clock", *_clock(listrak.clock.offset))
     await report.note("Segment", lambda: _segment(settings))
     report.add(
@@ -60,19 +61,19 @@ class _Report:
     async def note(
         self, what: str, check: Callable[[], Awaitable[tuple[str, list[SourceList] | None]]]
     ) -> list[SourceList] | None:
-        """Runs a check and notes what it says; None where it failed."""
+        """Runs a check and adds its result to the report; None where it failed."""
         try:
-            finding, found = await check()
+            finding, sources = await check()
         except BridgeError as error:
             self.failed(what, error)
             return None
         self.add(what, "ok", finding)
-        return found if found is not None else []
+        return sources if sources is not None else []
 
     def failed(self, what: str, error: BridgeError) -> None:
         self.add(what, "failed", str(error))
         code = error.exit_code
-        # What must be configured comes before what may pass by itself.
+        # An error that a person must mend outranks one that may pass by itself.
         self.exit_code = code if self.exit_code in (0, 75) else self.exit_code
 
     def show(self) -> None:
@@ -86,7 +87,7 @@ async def _state(settings: Settings) -> tuple[str, None]:
             raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
         return f"{settings.state} will be made at the first start", None
     async with open_store(settings.state, read_only=True) as store:
-        counters = await store.counters()
+        counters = await store.counters.all()
     return f"{settings.state}: {counters.get('delivered', 0)} events delivered so far", None
 
 
@@ -156,7 +157,7 @@ def _clock(offset: float | None) -> tuple[str, str]:
 
 
 async def _segment(settings: Settings) -> tuple[str, None]:
-    """Whether the address answers HTTP at all; nothing is sent."""
+    """Checks that the address answers HTTP, without sending an event."""
     async with Http(timeout=10) as http:
         answer = await http.request("GET", f"{settings.segment_api_url}/batch", headers={})
     if answer.status in (301, 302, 307, 308):

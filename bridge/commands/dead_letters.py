@@ -1,4 +1,4 @@
-"""`dead-letters`: events that can't be sent."""
+"""The command `dead-letters`: prints events that can't be sent."""
 
 from pathlib import Path
 

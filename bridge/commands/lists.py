@@ -1,19 +1,19 @@
-"""`lists`: what may be configured."""
+"""The command `lists`: prints what may be configured."""
 
 from typing import Any
 
 from rich.table import Table
 
+from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.terminal import terminal
 from bridge.errors import CredentialsError
-from bridge.service import PATIENCE_AT_START, listrak_client
-from bridge.telemetry import Metrics
+from bridge.metrics import Metrics
 
 
 async def show_lists(settings: Any) -> None:
     """Prints the account's lists and their profile fields. Raises what the Listrak client does."""
     async with listrak_client(settings, Metrics()) as client:
-        listrak = client.with_patience(PATIENCE_AT_START, give_up_on=(CredentialsError,))
+        listrak = client.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
         console = terminal()
         table = Table("list", "name", "profile fields (id and name)")
         for row in sorted(await listrak.lists(), key=lambda row: row.list_id):

@@ -1,4 +1,4 @@
-"""`preview`: what would be sent, on a copy of the state file that is thrown away."""
+"""The command `preview`: prints what would be sent, on a temporary copy of the state file."""
 
 import sqlite3
 import sys
@@ -12,13 +12,13 @@ import click
 from anyio.abc import ObjectReceiveStream
 
 from bridge import service
-from bridge.flow.page import Parcel
+from bridge.flow.delivery import Delivery
 from bridge.settings import Settings
 from bridge.state.database import translated
 
 
 async def show_preview(settings: Settings, limit: int | None) -> None:
-    """Prints the events of a catch-up as JSON lines; their number on standard error."""
+    """Prints a catch-up's events as JSON lines, at most `limit`; their number on standard error."""
     printer = _Printer(limit)
     with tempfile.TemporaryDirectory(prefix="listrak-bridge-") as folder:
         copy = Path(folder) / "bridge.db"
@@ -32,26 +32,26 @@ async def show_preview(settings: Settings, limit: int | None) -> None:
 
 
 class _Printer:
-    """Takes parcels as Segment would."""
+    """A sink that prints events, and accepts all of them."""
 
     def __init__(self, limit: int | None) -> None:
         self._left = sys.maxsize if limit is None else limit
         self.counts: Counter[str] = Counter()
 
-    async def run(self, parcels: ObjectReceiveStream[Parcel]) -> None:
-        async with parcels:
-            async for parcel in parcels:
-                shown = parcel.events[: self._left]
+    async def run(self, deliveries: ObjectReceiveStream[Delivery]) -> None:
+        async with deliveries:
+            async for delivery in deliveries:
+                shown = delivery.events[: self._left]
                 self._left -= len(shown)
                 sys.stdout.buffer.write(b"".join(event + b"\n" for event in shown))
                 sys.stdout.buffer.flush()
-                self.counts += parcel.names
-                if parcel.events:
-                    parcel.accept(len(parcel.events))
+                self.counts += delivery.names
+                if delivery.events:
+                    delivery.accept(len(delivery.events))
 
 
 def _copy(original: Path, copy: Path) -> None:
-    """A consistent copy, made beside a running service; none where there is no original."""
+    """Makes a consistent copy, even beside a running service; none where there is no original."""
     if not original.exists():
         return
     try:

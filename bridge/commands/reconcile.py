@@ -1,4 +1,4 @@
-"""`reconcile`: Listrak's own numbers beside what was seen and sent, with the likely reasons."""
+"""The command `reconcile`: compares Listrak's counters with what was seen and sent."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,29 +11,30 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bridge import spool
+from bridge.clients import listrak_client
 from bridge.commands.terminal import terminal
 from bridge.errors import ConfigurationError, MissingError, StateError
-from bridge.flow.reconciliation import REVENUE, Evidence, Line, compare
-from bridge.flow.scans.watch import watching_of
+from bridge.flow.figures import REVENUE
+from bridge.flow.planner.watermarks import read_watermarks
+from bridge.flow.reconciliation import Line, OwnNumbers, compare
 from bridge.listrak.client import Listrak
-from bridge.service import listrak_client
+from bridge.metrics import Metrics
 from bridge.settings import Settings
 from bridge.state.database import SCHEMA_VERSION
 from bridge.state.records import Message
 from bridge.state.store import Store, open_store
-from bridge.telemetry import Metrics
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A message with its lines; none where Listrak has no Summary of it."""
+    """A message with a line for each counter; none where Listrak has no Summary of it."""
 
     message: Message
     lines: list[Line]
 
     @property
     def subject(self) -> str:
-        """What a person knows the message by."""
+        """The subject of the message, "" where it isn't known."""
         known = msgspec.json.decode(self.message.properties or "{}", type=dict[str, str | float])
         return str(known.get("email_subject", ""))
 
@@ -43,8 +44,9 @@ async def reconcile(
 ) -> None:
     """Prints the differences, message by message, and the totals of each list.
 
-    `everything` prints what agrees as well. `repair` leaves a request for whole looks at the
-    messages whose differences nothing explains.
+    only_list: id of a list; None for all configured ones.
+    everything: prints what agrees as well.
+    repair: leaves a request for full polls of the messages whose differences nothing explains.
     """
     configured = [setting.list_id for setting in settings.lists]
     if only_list is not None and only_list not in configured:
@@ -57,17 +59,18 @@ async def reconcile(
             )
         async with listrak_client(settings, Metrics()) as listrak:
             reader = _Reader(store, listrak, settings)
-            found = {
+            by_list = {
                 list_id: await reader.compare_list(list_id)
                 for list_id in ([only_list] if only_list is not None else configured)
             }
     console = terminal()
-    _show(console, [one for compared in found.values() for one in compared], everything=everything)
-    for list_id, compared in found.items():
+    everyone = [one for compared in by_list.values() for one in compared]
+    _show(console, everyone, everything=everything)
+    for list_id, compared in by_list.items():
         _show_totals(console, list_id, compared)
     wanting = [
         one.message.id
-        for compared in found.values()
+        for compared in by_list.values()
         for one in compared
         if any(line.repairable for line in one.lines)
     ]
@@ -84,7 +87,7 @@ async def reconcile(
 
 
 class _Reader:
-    """Asks for Summaries, several at once; the client keeps to the budget."""
+    """Reads Summaries, several at once; the client limits the rate."""
 
     def __init__(self, store: Store, listrak: Listrak, settings: Settings) -> None:
         self._store = store
@@ -94,21 +97,21 @@ class _Reader:
         self._bar = Console(stderr=True)
 
     async def compare_list(self, list_id: int) -> list[Compared]:
-        """All tracked messages of a list."""
+        """The comparisons of all tracked messages of a list."""
         messages = await self._store.messages.tracked(list_id)
-        found: list[Compared] = []
+        compared: list[Compared] = []
         with Progress(console=self._bar, transient=True) as progress:
             task = progress.add_task(f"list {list_id}", total=len(messages))
 
             async def one(message: Message) -> None:
                 async with self._slots:
-                    found.append(Compared(message, await self._lines(message)))
+                    compared.append(Compared(message, await self._lines(message)))
                 progress.advance(task)
 
             async with anyio.create_task_group() as tasks:
                 for message in messages:
                     tasks.start_soon(one, message)
-        return sorted(found, key=lambda one: one.message.id)
+        return sorted(compared, key=lambda one: one.message.id)
 
     async def _lines(self, message: Message) -> list[Line]:
         if message.kind == "transactional":
@@ -117,17 +120,19 @@ class _Reader:
             summary = await self._listrak.summary(message.path)
         except MissingError:
             return []
-        # Asked afterwards: what was seen meanwhile must not look like a loss.
+        # Read after the Summary, or events seen in between would appear to be missing.
         store = self._store
         message = await store.messages.get(message.id)
-        watching = watching_of(message.watch)
-        evidence = Evidence(
+        watermarks = read_watermarks(message.watermarks)
+        own = OwnNumbers(
             counts=await store.event_counts.of(message.id),
-            reading=await store.looks.open_one(message.id) is not None,
+            reading=await store.polls.open_one(message.id) is not None,
             wanted=self._wanted,
-            unshown={event: watch.base for event, watch in watching.watches.items()},
+            never_shown={
+                event: watermark.never_shown for event, watermark in watermarks.by_event.items()
+            },
         )
-        return compare(message, summary, evidence)
+        return compare(message, summary, own)
 
 
 COLUMNS = ("Listrak", "seen", "sent", "dead", "difference")
@@ -167,7 +172,7 @@ def _show_totals(console: Console, list_id: int, compared: Sequence[Compared]) -
     for column in COLUMNS:
         table.add_column(column, justify="right")
     for event, figures in sums.items():
-        # An amount is an amount; everything else is a number of events.
+        # Only the revenue is an amount; all else is a number of events.
         table.add_row(event, *(_figure(figure, cents=event == REVENUE) for figure in figures))
     console.print(table)
 

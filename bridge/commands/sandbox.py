@@ -1,16 +1,17 @@
-"""`sandbox`: both emulated servers on loopback, for trying the bridge without an account."""
+"""The command `sandbox`: serves both emulators on loopback, for trials without an account."""
 
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
 import click
 from aiohttp import web
 
+from bridge import clock
 from bridge.errors import UsageError
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
@@ -30,10 +31,17 @@ USER_ID_FIELD = "Customer ID"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to emulate; the options of the command have the names of these fields.
+    """The emulation to run; the command's options have the names of these fields.
 
-    `speed`: seconds of the world's time in a second; faults and switches as text, as their `parse`
-    takes them; port 0 takes any.
+    contacts: number of contacts of each list.
+    history: time that has passed in the world before.
+    speed: seconds of the world's time in a second.
+    listrak_port: 0 for any.
+    segment_port: 0 for any.
+    received: SQLite file that keeps what Segment received.
+    switches: text, see Switches.parse.
+    listrak_faults: texts, see Faults.parse.
+    segment_faults: likewise.
     """
 
     seed: int = 1
@@ -51,7 +59,11 @@ class Plan:
 
 @dataclass
 class Sandbox:
-    """Both emulators, served, and the environment that leads a bridge to them."""
+    """Both emulators, served.
+
+    since: start horizon for a bridge.
+    environment: settings that lead a bridge to the emulators.
+    """
 
     world: World
     clock: Clock
@@ -62,7 +74,7 @@ class Sandbox:
 
     @property
     def lists(self) -> dict[int, int | None]:
-        """Each list with the profile field that holds the userId."""
+        """The lists by id, each with the profile field that holds the userId."""
         return {
             number: next(
                 (key for key, value in owner.fields.items() if value.name == USER_ID_FIELD), None
@@ -71,7 +83,7 @@ class Sandbox:
         }
 
     def verdict(self) -> Verdict:
-        """What Segment received, judged against what happened in the world."""
+        """Judges what Segment received against what happened in the world."""
         expectations = Expectations(lists=self.lists, since=self.since)
         return judge(self.world, self.segment.received(), expectations)
 
@@ -79,7 +91,7 @@ class Sandbox:
 @asynccontextmanager
 async def open_sandbox(plan: Plan) -> AsyncIterator[Sandbox]:
     """Serves a world on loopback. Raises UsageError for a switch or fault that isn't one."""
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = clock.utc_now().replace(microsecond=0)
     try:
         switches = Switches.parse(plan.switches)
         source_faults = _faults(plan.listrak_faults, plan.seed)
@@ -89,17 +101,17 @@ async def open_sandbox(plan: Plan) -> AsyncIterator[Sandbox]:
     world = populated_world(
         seed=plan.seed, start=now, contacts=plan.contacts, lists=plan.lists, history=plan.history
     )
-    clock = Clock(world.now, plan.speed)
+    world_clock = Clock(world.now, plan.speed)
     listrak = Listrak(
         world,
-        clock,
+        world_clock,
         Integration(CLIENT_ID, CLIENT_SECRET),
         switches=switches,
         faults=source_faults,
         seed=plan.seed,
     )
     with Segment(plan.received, write_key=WRITE_KEY, faults=sink_faults) as segment:
-        sandbox = Sandbox(world, clock, listrak, segment, now - plan.history)
+        sandbox = Sandbox(world, world_clock, listrak, segment, now - plan.history)
 
         async def show_verdict(_: web.Request) -> web.Response:
             verdict = sandbox.verdict()
@@ -117,7 +129,7 @@ async def open_sandbox(plan: Plan) -> AsyncIterator[Sandbox]:
 
 
 def _faults(texts: Sequence[str], seed: int) -> Faults:
-    """Raises ValueError for a text that is no fault."""
+    """The faults of some texts. Raises ValueError for a text that is no fault."""
     faults = Faults(seed=seed)
     for text in texts:
         faults.add(Faults.parse(text))
@@ -125,7 +137,7 @@ def _faults(texts: Sequence[str], seed: int) -> Faults:
 
 
 def _environment(sandbox: Sandbox, source: str, sink: str) -> dict[str, str]:
-    """What leads a bridge to the two servers, given where they are served."""
+    """The settings that lead a bridge to the two servers, given the base addresses of these."""
     return {
         "LISTRAK_CLIENT_ID": CLIENT_ID,
         "LISTRAK_CLIENT_SECRET": CLIENT_SECRET,

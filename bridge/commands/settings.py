@@ -1,4 +1,4 @@
-"""`settings`: the environment table."""
+"""The command `settings`: prints the environment table."""
 
 from rich.table import Table
 

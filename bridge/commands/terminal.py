@@ -1,13 +1,13 @@
-"""Where commands print their tables."""
+"""The console that commands print to."""
 
 import sys
 
 from rich.console import Console
 
 UNBROKEN = 1000
-"""Columns for what is read by a program or a file: no line of it is broken."""
+"""Columns of output for a program or a file: no line of it is wrapped."""
 
 
 def terminal() -> Console:
-    """A console as wide as the terminal, or, without one, as wide as it takes."""
+    """A console as wide as the terminal or, without one, as wide as the longest line needs."""
     return Console() if sys.stdout.isatty() else Console(width=UNBROKEN)

@@ -1,1 +1,1 @@
-"""The way of the data: poller, mapper, sender, and the ledger that remembers."""
+"""The data flow: poller, mapper, sender, and the ledger that remembers."""

@@ -1,4 +1,4 @@
-"""The only writer of the state file: gathers what is to be written, commits it together."""
+"""The only writer of the state file: it queues what is to be written, and commits it in groups."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -6,30 +6,32 @@ from typing import Final
 
 import anyio
 
+from bridge import clock
 from bridge.errors import TemporaryError
-from bridge.pacing import wait_before
+from bridge.logs import log
+from bridge.metrics import Metrics
+from bridge.retry import backoff
 from bridge.state.store import Store
-from bridge.telemetry import Metrics, log
 
-MOST_WAITING: Final = 64
-"""Pieces of work that wait for a commit before no further page is mapped."""
+MOST_QUEUED: Final = 64
+"""Pieces of work that are queued for a commit before no further page is mapped."""
 
 Work = Callable[[Store], Awaitable[None]]
 """A piece of a transaction: touches nothing but the store, as it may have to be done again."""
 
 GROUP_COMMIT: Final = 0.1
-"""Seconds that progress may wait for more to share its transaction: a commit costs a disk sync."""
+"""Seconds that work may wait for more of its transaction, as each commit costs a disk sync."""
 
 
 @dataclass(eq=False)
 class _Entry:
     work: Work
-    then: Callable[[], None]
+    on_committed: Callable[[], None]
     done: anyio.Event = field(default_factory=anyio.Event)
 
 
 class Ledger:
-    """Commits in groups, in order. What was handed over survives a full disk: it is tried again."""
+    """Commits work in groups, in order. Queued work survives a full disk: it is tried again."""
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self.store = store
@@ -48,28 +50,31 @@ class Ledger:
                 await self._hurry.wait()
             await self.flush()
 
-    def later(self, work: Work, then: Callable[[], None] = lambda: None) -> None:
-        """Commits `work` with the next group; `then` is called when it is on disk."""
-        self._entries.append(_Entry(work, then))
+    def enqueue(self, work: Work, on_committed: Callable[[], None] = lambda: None) -> None:
+        """Commits `work` with the next group.
+
+        `on_committed` is called once, by whichever task commits, when it is on disk.
+        """
+        self._entries.append(_Entry(work, on_committed))
         self._wake.set()
 
-    async def write(self, work: Work) -> None:
-        """Commits `work` now, with all that waits, and returns when it is on disk."""
+    async def commit(self, work: Work) -> None:
+        """Commits `work` now, with all that is queued, and returns when it is on disk."""
         entry = _Entry(work, lambda: None)
         self._entries.append(entry)
         self._hurry.set()
         self._wake.set()
         await entry.done.wait()
 
-    async def room(self) -> None:
-        """Waits while much is waiting to be committed: what is read must not pile up here."""
-        while len(self._entries) >= MOST_WAITING:
+    async def wait_for_room(self) -> None:
+        """Waits while much is queued, so that pages don't pile up here."""
+        while len(self._entries) >= MOST_QUEUED:
             await self._flushed.wait()
 
     async def flush(self) -> None:
-        """Commits all that waits. Does not give up while the state file can't be written."""
+        """Commits all that is queued. Does not give up while the state file can't be written."""
         async with self._turn:
-            # One that nobody set may be waited for.
+            # Only an event that is set is replaced: another may be awaited.
             if self._wake.is_set():
                 self._wake = anyio.Event()
             if self._hurry.is_set():
@@ -77,30 +82,30 @@ class Ledger:
             entries, self._entries = self._entries, []
             attempt = 0
             try:
-                while entries and not await self._commit(entries, attempt):
+                while entries and not await self._transact(entries, attempt):
                     attempt += 1
             except BaseException:
-                # Cancelled between two tries: what waits must not be lost to a later flush.
+                # Cancelled between two attempts: what is queued stays for a later flush.
                 self._entries = entries + self._entries
                 raise
         for entry in entries:
-            entry.then()
+            entry.on_committed()
             entry.done.set()
         self._flushed.set()
         self._flushed = anyio.Event()
 
-    async def _commit(self, entries: list[_Entry], attempt: int) -> bool:
+    async def _transact(self, entries: list[_Entry], attempt: int) -> bool:
         try:
             async with self.store.transaction():
                 for entry in entries:
                     await entry.work(self.store)
         except TemporaryError as error:
             self._metrics.blocked.labels("state").set(1)
-            seconds = wait_before(error, attempt + 1)
+            seconds = backoff(error, attempt + 1)
             log.error("state.waiting", seconds=round(seconds, 1), reason=str(error))
             await anyio.sleep(seconds)
             return False
         self._metrics.commits.inc()
-        self._metrics.last_commit.set_to_current_time()
+        self._metrics.last_commit.set(clock.wall_time())
         self._metrics.blocked.labels("state").set(0)
         return True

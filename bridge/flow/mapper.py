@@ -1,269 +1,137 @@
-"""Turns pages into parcels: compares, encodes, and writes down what can't be made again."""
+"""Turns pages into deliveries: maps each, journals what has to be, and hands it to the sender."""
 
-import gzip
-import time
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
 
 import anyio
-import msgspec
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
-from isal import igzip
 
-from bridge.flow.ledger import Ledger, Work
-from bridge.flow.look import Look
+from bridge.flow import delivery
+from bridge.flow.acks.checkpoint import ContactCheckpoint, UnsubscribeCheckpoint, checkpoint_of
+from bridge.flow.acks.journal import Journal, journaled_events
+from bridge.flow.acks.key_runs import KeyRuns
+from bridge.flow.acks.outcomes import Outcomes
+from bridge.flow.acks.page_acks import OutboxAck, PollPageAck
+from bridge.flow.delivery import Delivery
+from bridge.flow.in_flight import InFlight
+from bridge.flow.ledger import Ledger
+from bridge.flow.mapping.activity import ActivityRules
+from bridge.flow.mapping.contacts import ContactRules
+from bridge.flow.mapping.mapped_page import MappedPage
 from bridge.flow.page import (
     ActivityPage,
     ClickPage,
     ContactPage,
     Flush,
-    HeldPage,
     LastPage,
-    Mapped,
     OutboxPage,
     Page,
-    Parcel,
-    Tally,
-    name_of,
+    UnsubscribePage,
 )
-from bridge.flow.progress import Progress, progress_of
-from bridge.flow.reconciliation import seen_of
-from bridge.flow.rules.activity import ActivityRules
-from bridge.flow.rules.contacts import ContactRules
-from bridge.segment import events
-from bridge.state.keys import heads, sorted_keys
-from bridge.state.records import DeadLetter
+from bridge.metrics import Metrics
 from bridge.state.store import Store
-from bridge.telemetry import Metrics, log
 
 
 class Mapper:
-    """One page after the other, in the order they come."""
+    """Maps one page after the other, in the order they come."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        activity: ActivityRules,
-        contacts: ContactRules,
-        metrics: Metrics,
+        self, ledger: Ledger, activity: ActivityRules, contacts: ContactRules, metrics: Metrics
     ) -> None:
         self._ledger = ledger
         self._activity = activity
         self._contacts = contacts
         self._metrics = metrics
+        self._journal = Journal(ledger, metrics)
 
     async def run(
-        self, pages: ObjectReceiveStream[Page], parcels: ObjectSendStream[Parcel]
+        self, pages: ObjectReceiveStream[Page], deliveries: ObjectSendStream[Delivery]
     ) -> None:
         """Maps until there are no more pages, then closes the way to the sender."""
-        async with pages, parcels:
+        async with pages, deliveries:
             async for page in pages:
-                await self._ledger.room()
-                parcel = await self._map(page)
-                # Nothing of a page may outlive it here: the next one may be long in coming.
+                await self._ledger.wait_for_room()
+                mapped = await self._map(page)
+                # Frees the page: the next one may be long in coming.
                 del page
-                if parcel.events or parcel.flush:
-                    await parcels.send(parcel)
+                if mapped.events or mapped.ack is None:
+                    await deliveries.send(mapped)
                 else:
-                    parcel.settle(parcel)
+                    mapped.ack.done([])
                 # A stream that has room and items never waits: let others run between pages.
                 await anyio.lowlevel.checkpoint()
 
-    async def _map(self, page: Page) -> Parcel:
+    async def _map(self, page: Page) -> Delivery:
         match page:
             case ActivityPage():
-                return await self._look_page(page, self._activity.map_activity(page))
+                return await self._poll_page(page, self._activity.map_activity(page))
             case ClickPage():
-                return await self._look_page(page, self._activity.map_clicks(page))
+                return await self._poll_page(page, self._activity.map_clicks(page))
             case LastPage():
-                look, number = page.look, page.number
-                return Parcel([], Counter(), lambda _: self._close(look, number, None))
+                ack = PollPageAck(page.poll, page.number, None, self._ledger, self._metrics)
+                return Delivery([], Counter(), ack)
             case ContactPage():
                 return await self._contact_page(page)
-            case HeldPage():
-                return await self._held_page(page)
-            case Flush():
-                return Parcel([], Counter(), lambda _: None, flush=True)
+            case UnsubscribePage():
+                return await self._unsubscribe_page(page)
             case OutboxPage():
-                packed = msgspec.json.decode(gzip.decompress(page.body), type=list[msgspec.Raw])
-                again = [bytes(event) for event in packed]
-                return self._parcel(again, Counter(map(name_of, again)), page.outbox_id, page.tally)
+                events, names = journaled_events(page.body)
+                return self._from_outbox(page.outbox_id, events, names, page.in_flight)
+            case Flush():
+                return delivery.flush()
 
-    # Pages of a look: progress follows the acknowledgement
-
-    async def _look_page(self, page: ActivityPage | ClickPage, mapped: Mapped) -> Parcel:
-        look = page.look
-        runs, withheld, planned_runs, planned_withheld = (
-            {bucket: sorted_keys(heads(prints)) for bucket, prints in found.items()}
-            for share in (mapped.derived, mapped.planned)
-            for found in (share.keys, share.withheld)
-        )
-        for found in (runs, withheld, planned_runs, planned_withheld):
-            for run in found.values():
-                look.known.add(run)
-            look.found = look.found or bool(found)
-        look.found = look.found or bool(mapped.totals)
+    async def _poll_page(self, page: ActivityPage | ClickPage, mapped: MappedPage) -> Delivery:
+        """The delivery of a poll's page; its checkpoint is saved after its acknowledgement."""
+        poll = page.poll
+        runs, journaled_runs = KeyRuns.of(mapped.reproducible), KeyRuns.of(mapped.journaled)
+        runs.add_to(poll)
+        journaled_runs.add_to(poll)
+        poll.changed = poll.changed or bool(mapped.totals)
         outbox_id: int | None = None
-        planned = mapped.planned
-        if planned.seen or planned.amounts:
+        if mapped.journaled.seen or mapped.journaled.amounts:
 
             async def effects(store: Store) -> None:
-                for bucket, run in planned_runs.items():
-                    await store.looks.add_run(look.message.id, bucket, run)
-                for bucket, run in planned_withheld.items():
-                    await store.looks.add_run(look.message.id, bucket, run, withheld=True)
-                await store.looks.set_totals(look.message.id, mapped.totals)
-                await store.event_counts.add(look.message.id, planned.tally())
+                await journaled_runs.save(poll.message.id, store)
+                await store.seen_events.set_totals(poll.message.id, mapped.totals)
+                await store.event_counts.add(poll.message.id, mapped.journaled.counts())
 
-            outbox_id = await self._plan(mapped, effects)
-        events = mapped.derived.events + planned.events
-        number = page.number
-        progress = progress_of(look, page.position, mapped, runs, withheld, outbox_id)
+            outbox_id = await self._journal.write(mapped.journaled, effects)
+        checkpoint = checkpoint_of(page, mapped, runs, outbox_id)
+        ack = PollPageAck(poll, page.number, checkpoint, self._ledger, self._metrics)
+        return Delivery(mapped.reproducible.events + mapped.journaled.events, mapped.names, ack)
 
-        def settle(parcel: Parcel) -> None:
-            progress.bury(parcel.dead)
-            self._close(look, number, progress)
-
-        return Parcel(events, mapped.names, settle)
-
-    def _close(self, look: Look, number: int, progress: Progress | None) -> None:
-        """A page is settled: what is now a contiguous prefix of its look can be saved.
-
-        The last page of a look has no progress of its own: with it the look is complete.
-        """
-        for ready in look.pages.close(number, progress):
-            if ready is None:
-                self._ledger.later(partial(_complete, look), look.completed.set)
-            else:
-                self._ledger.later(ready.save, partial(self._count_progress, ready))
-        look.moved.set()
-
-    def _count_progress(self, progress: Progress) -> None:
-        self._count(progress.counts, -progress.planned, progress.names, progress.dead)
-
-    # Pages whose progress is committed before they are sent
-
-    async def _contact_page(self, page: ContactPage) -> Parcel:
-        emails = [row.email_address or "" for row in page.rows] + page.lost
-        known = await self._ledger.store.contacts.known(page.list_id, emails)
+    async def _contact_page(self, page: ContactPage) -> Delivery:
+        """The delivery of a page of contacts; its checkpoint is saved before it is sent."""
+        list_id = page.poll.source.list_id
+        known = await self._ledger.store.contacts.known(list_id, page.emails)
         mapped = self._contacts.map_contacts(page, known)
-        more = {
-            "fetched": mapped.known + mapped.filtered + len(mapped.unsubscribes),
-            "known": mapped.known,
-            "filtered": mapped.filtered,
-        }
-
-        async def work(store: Store) -> None:
-            await store.contacts.set(page.list_id, mapped.contacts.values())
-            await store.unsubscribes.forget_causes(page.list_id, mapped.resubscribed)
-            await store.unsubscribes.hold(page.list_id, mapped.unsubscribes, time.time())
-            if page.sweep and page.subscribed:
-                met = sorted_keys(heads([events.digest(email.encode()) for email in emails]))
-                await store.contacts.add_met(page.list_id, met)
-            await store.contacts.move_look(page.list_id, page.position)
-            await store.count(more)
-
-        planned = mapped.planned
-        if mapped.contacts or planned.events or mapped.unsubscribes or planned.dead:
-            outbox_id = await self._plan(mapped, work)
-            self._count(more, len(mapped.unsubscribes))
-        else:
-            # Nothing to send: its progress can share a later transaction.
-            outbox_id = None
-            self._ledger.later(work, partial(self._count, more, 0))
-        return self._parcel(planned.events, mapped.names, outbox_id, page.tally)
-
-    async def _held_page(self, page: HeldPage) -> Parcel:
-        mapped = self._contacts.map_held(page)
-        more = {"filtered": mapped.filtered}
-
-        async def work(store: Store) -> None:
-            await store.unsubscribes.release(page.list_id, page.rows)
-            await store.count(more)
-
-        # They were counted as fetched when they were noted.
-        outbox_id = await self._plan(mapped, work, fetched=0)
-        self._count(more, -len(page.rows))
-        return self._parcel(mapped.planned.events, mapped.names, outbox_id, page.tally)
-
-    def _parcel(
-        self, planned: list[bytes], names: Counter[str], outbox_id: int | None, tally: Tally
-    ) -> Parcel:
-        """A parcel of written-down events: once they are settled, they leave the outbox."""
-
-        size = len(planned)
-
-        def settle(parcel: Parcel) -> None:
-            dead = parcel.dead
-            settled = {"delivered": size - len(dead), "dead_lettered": len(dead)}
-            names.subtract(letter.event for letter in dead)
-
-            async def work(store: Store) -> None:
-                if outbox_id is not None:
-                    await store.outbox.remove(outbox_id)
-                await store.dead_letters.bury(dead, time.time())
-                await store.count(settled)
-
-            def then() -> None:
-                self._count(settled, -size, names, dead)
-                tally.leave()
-
-            self._ledger.later(work, then)
-
-        return Parcel(planned, names, settle)
-
-    async def _plan(
-        self, mapped: Mapped, effects: Work, *, fetched: int | None = None
-    ) -> int | None:
-        """Writes down a page's planned events together with all that follows from them."""
+        checkpoint = ContactCheckpoint(page, mapped)
         outbox_id: int | None = None
-        planned = mapped.planned
-        new = len(planned.events) + len(planned.dead)
-        counts = {
-            "fetched": new if fetched is None else fetched,
-            "dead_lettered": len(planned.dead),
-        }
+        if mapped.journaled.events or mapped.journaled.dead or checkpoint.changes_anything:
+            outbox_id = await self._journal.write(mapped.journaled, checkpoint.save)
+            checkpoint.outcomes.publish(self._metrics)
+        else:
+            # Nothing to send: the checkpoint may wait for a later transaction.
+            self._ledger.enqueue(
+                checkpoint.save, lambda: checkpoint.outcomes.publish(self._metrics)
+            )
+        return self._from_outbox(
+            outbox_id, mapped.journaled.events, mapped.names, page.poll.in_flight
+        )
 
-        async def work(store: Store) -> None:
-            nonlocal outbox_id
-            if planned.events:
-                body = igzip.compress(b"[" + b",".join(planned.events) + b"]", 1)
-                outbox_id = await store.outbox.put(len(planned.events), body)
-            await store.dead_letters.bury(planned.dead, time.time())
-            await store.count(counts)
-            await effects(store)
+    async def _unsubscribe_page(self, page: UnsubscribePage) -> Delivery:
+        """The delivery of a page of unsubscribes; its checkpoint is saved before it is sent."""
+        mapped = self._contacts.map_unsubscribes(page)
+        checkpoint = UnsubscribeCheckpoint(page, mapped)
+        outbox_id = await self._journal.write(
+            mapped.journaled, checkpoint.save, already_fetched=True
+        )
+        checkpoint.outcomes.publish(self._metrics)
+        return self._from_outbox(outbox_id, mapped.journaled.events, mapped.names, page.in_flight)
 
-        await self._ledger.write(work)
-        self._count(counts, len(planned.events), dead=planned.dead)
-        return outbox_id
-
-    def _count(
-        self,
-        counts: dict[str, int],
-        in_flight: int,
-        names: Counter[str] | None = None,
-        dead: Sequence[DeadLetter] = (),
-    ) -> None:
-        """The same numbers in the metrics, once they are in the state file."""
-        for outcome, number in counts.items():
-            self._metrics.events.labels(outcome).inc(number)
-        self._metrics.in_flight.inc(in_flight)
-        self._metrics.dead_letters.inc(counts.get("dead_lettered", 0))
-        for letter in dead:
-            log.error("event.dead", event_name=letter.event, reason=letter.reason)
-        for name, number in (names or {}).items():
-            self._metrics.delivered.labels(name).inc(number)
-
-
-async def _complete(look: Look, store: Store) -> None:
-    message = look.message.id
-    if look.past is not None:
-        await store.backfills.complete(look.past)
-        return
-    if look.survey.plan.whole:
-        await store.looks.complete(message, look.floor, found=look.found)
-    else:
-        await store.looks.glimpse(message, look.started_at, look.floor, found=look.found)
-    outcome = look.survey.settle(seen_of(await store.event_counts.of(message)))
-    await store.messages.watch(message, outcome.watching.text(), look.survey.summary)
+    def _from_outbox(
+        self, outbox_id: int | None, events: list[bytes], names: Counter[str], in_flight: InFlight
+    ) -> Delivery:
+        """The delivery of journaled events, which leave the outbox once they are acknowledged."""
+        outcomes = Outcomes({"delivered": len(events), "dead_lettered": 0}, -len(events), names)
+        ack = OutboxAck(outbox_id, outcomes, in_flight, self._ledger, self._metrics)
+        return Delivery(events, names, ack)

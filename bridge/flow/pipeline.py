@@ -1,165 +1,116 @@
 """The actors and the bounded queues between them: poller, mapper, sender."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
 from bridge.flow.catch_up import CatchUp
+from bridge.flow.context import PollLimits, ReaderContext, Scope
+from bridge.flow.delivery import Delivery
 from bridge.flow.ledger import Ledger
 from bridge.flow.mapper import Mapper
-from bridge.flow.page import Page, Parcel
+from bridge.flow.mapping.activity import ActivityRules
+from bridge.flow.mapping.contacts import ContactRules
+from bridge.flow.page import Page
 from bridge.flow.poller import Poller
-from bridge.flow.readers import Readers
-from bridge.flow.readers.contacts import ContactReader
-from bridge.flow.readers.discovery import Discovery
-from bridge.flow.readers.held import HeldReader
-from bridge.flow.readers.history import HistoryReader
-from bridge.flow.readers.messages import MessageReader
-from bridge.flow.readers.rows import RowReader
-from bridge.flow.reconciliation import Comparison
-from bridge.flow.rules.activity import ActivityRules
-from bridge.flow.rules.contacts import ContactRules
-from bridge.flow.slots import most
-from bridge.flow.source import SourceList
+from bridge.flow.readers import Readers, readers_of
+from bridge.flow.scheduling.slots import slot_count
+from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak.client import Listrak
-from bridge.listrak.times import Instant, Zone
-from bridge.pacing import unless
-from bridge.telemetry import Metrics
+from bridge.metrics import Metrics
+from bridge.stopping import unless_stopped
 
-PARCELS_AHEAD: Final = 0
-"""Parcels between mapper and sender, besides the one that the mapper holds while it waits.
+DELIVERIES_AHEAD: Final = 0
+"""Deliveries between mapper and sender, besides the one that the mapper has while it waits.
 
-One is many batches, and more than twice as large as the page it was made of.
+A delivery is many batches, and more than twice as large as the page it was made of.
 """
+
+Read = Callable[[Readers, ReaderContext], Awaitable[None]]
 
 
 class Sink(Protocol):
-    """The end of the data's way: takes parcels until there are no more."""
+    """The end of the data flow. `run` is called once a run; it accepts deliveries to their end."""
 
-    async def run(self, parcels: ObjectReceiveStream[Parcel]) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pacing:
-    """How fast and how much: see the environment table."""
-
-    poll_interval: float
-    poll_concurrency: int
-    queue_pages: int
-    track: float
+    async def run(self, deliveries: ObjectReceiveStream[Delivery]) -> None: ...
 
 
 class Pipeline:
     """Everything between the two servers, built anew for every run.
 
-    `sender` makes a sender; the rest is shared with the service around it.
+    make_sink: makes what sends; the rest is shared with the service around it.
     """
 
     def __init__(
         self,
-        *,
         listrak: Listrak,
         ledger: Ledger,
         metrics: Metrics,
-        sender: Callable[[], Sink],
-        sources: Sequence[SourceList],
-        zone: Zone,
-        horizon: Instant,
-        wanted: frozenset[str],
-        pacing: Pacing,
+        make_sink: Callable[[], Sink],
+        *,
+        scope: Scope,
+        limits: PollLimits,
     ) -> None:
         self._listrak = listrak
         self._ledger = ledger
         self._metrics = metrics
-        self._make_sender = sender
-        self._sources = sources
-        self._zone = zone
-        self._horizon = horizon
-        self._wanted = wanted
-        self._pacing = pacing
+        self._make_sink = make_sink
+        self._scope = scope
+        self._limits = limits
 
     async def run(self, stop: anyio.Event) -> None:
-        """Polls until `stop`, then lets what was read arrive."""
-        await self._run(lambda readers: self._poller(readers).run(), stop)
+        """Polls until `stop`, then drains."""
+
+        async def poll(readers: Readers, context: ReaderContext) -> None:
+            await Poller(readers, context, self._metrics, self._limits).run()
+
+        await self._run(poll, stop)
 
     async def catch_up(self, stop: anyio.Event) -> None:
-        """Once through everything that exists now, or until `stop`."""
-        await self._run(lambda readers: self._catch_up(readers).everything(), stop)
+        """Reads everything that exists now, once, or until `stop`."""
+
+        async def read(readers: Readers, context: ReaderContext) -> None:
+            await CatchUp(readers, context, self._limits).everything()
+
+        await self._run(read, stop)
 
     async def backfill(self, stop: anyio.Event) -> None:
-        """Nothing but the backfills that were asked for, to their end, or until `stop`."""
-        await self._run(lambda readers: self._catch_up(readers).history(), stop)
+        """Reads nothing but the requested backfills, to their end, or until `stop`."""
 
-    async def _run(self, read: Callable[[Readers], Awaitable[None]], stop: anyio.Event) -> None:
-        pacing = self._pacing
+        async def read(readers: Readers, context: ReaderContext) -> None:
+            await CatchUp(readers, context, self._limits).backfills()
+
+        await self._run(read, stop)
+
+    async def _run(self, read: Read, stop: anyio.Event) -> None:
+        limits, scope = self._limits, self._scope
         page_in, page_out = anyio.create_memory_object_stream[Page](
-            # Each reader holds a page as well; the mapper has one, made into a parcel, while the
-            # sender has another's, and a parcel is the larger of both.
-            max(1, pacing.queue_pages - most(pacing.poll_concurrency, len(self._sources)) - 3)
+            # Each reader has a page as well; mapper and sender have a delivery each, which is
+            # larger.
+            max(1, limits.queue_pages - slot_count(limits.concurrency, len(scope.sources)) - 3)
         )
-        parcel_in, parcel_out = anyio.create_memory_object_stream[Parcel](PARCELS_AHEAD)
+        delivery_in, delivery_out = anyio.create_memory_object_stream[Delivery](DELIVERIES_AHEAD)
         self._metrics.queue.labels("pages").set_function(lambda: _waiting(page_in))
-        self._metrics.queue.labels("parcels").set_function(lambda: _waiting(parcel_in))
+        self._metrics.queue.labels("parcels").set_function(lambda: _waiting(delivery_in))
         mapper = Mapper(
             self._ledger,
-            ActivityRules(self._zone, self._wanted),
-            ContactRules(self._zone, self._wanted),
+            ActivityRules(scope.zone, scope.events),
+            ContactRules(scope.zone, scope.events),
             self._metrics,
         )
+        context = ReaderContext(self._listrak, self._ledger, page_in, scope)
+        readers = readers_of(context, SummaryMetrics(self._metrics))
         async with anyio.create_task_group() as actors:
-            actors.start_soon(self._make_sender().run, parcel_out)
-            actors.start_soon(mapper.run, page_out, parcel_in)
+            actors.start_soon(self._make_sink().run, delivery_out)
+            actors.start_soon(mapper.run, page_out, delivery_in)
             async with page_in:
-                await unless(stop, lambda: read(self._readers(page_in)))
-
-    def _readers(self, pages: ObjectSendStream[Page]) -> Readers:
-        span: Any = {"horizon": self._horizon, "track": self._pacing.track}
-        source = (self._listrak, self._ledger, self._zone)
-        discovery = Discovery(*source, **span)
-        rows = RowReader(*source, pages, wanted=self._wanted)
-        return Readers(
-            discovery,
-            MessageReader(
-                self._listrak,
-                self._ledger,
-                rows,
-                wanted=self._wanted,
-                comparison=Comparison(self._metrics),
-                **span,
-            ),
-            ContactReader(*source, pages, horizon=self._horizon),
-            HeldReader(self._ledger, pages),
-            HistoryReader(self._listrak, self._ledger, discovery, rows, **span),
-        )
-
-    def _poller(self, readers: Readers) -> Poller:
-        return Poller(
-            readers,
-            self._ledger,
-            self._metrics,
-            self._sources,
-            self._listrak.clock,
-            poll_interval=self._pacing.poll_interval,
-            concurrency=self._pacing.poll_concurrency,
-            track=self._pacing.track,
-        )
-
-    def _catch_up(self, readers: Readers) -> CatchUp:
-        return CatchUp(
-            readers,
-            self._ledger,
-            self._sources,
-            self._listrak.clock,
-            concurrency=self._pacing.poll_concurrency,
-            track=self._pacing.track,
-        )
+                await unless_stopped(stop, lambda: read(readers, context))
 
 
 def _waiting(queue: MemoryObjectSendStream[Any]) -> int:
-    """How many items wait in a queue, or with their senders for a place in it."""
-    seen = queue.statistics()
-    return seen.current_buffer_used + seen.tasks_waiting_send
+    """The number of items in a queue, or with senders that wait for a place in it."""
+    statistics = queue.statistics()
+    return statistics.current_buffer_used + statistics.tasks_waiting_send

@@ -1,4 +1,4 @@
-"""Takes up what was asked for from outside, while the service ran or before."""
+"""Takes up what was requested from outside, while the service ran or before."""
 
 from functools import partial
 from pathlib import Path
@@ -6,14 +6,18 @@ from typing import NamedTuple
 
 from bridge import spool
 from bridge.flow.ledger import Ledger
-from bridge.flow.readers.history import HistoryReader
+from bridge.flow.readers.backfill import BackfillReader
+from bridge.logs import log
 from bridge.state.records import Message
 from bridge.state.store import Store
-from bridge.telemetry import log
 
 
-class Asked(NamedTuple):
-    """Messages to be read whole, and lists whose history is to be sent."""
+class RequestedWork(NamedTuple):
+    """The work that was requested.
+
+    messages: to be polled in full.
+    lists: ids of lists with a backfill to do.
+    """
 
     messages: list[Message]
     lists: list[int]
@@ -22,32 +26,32 @@ class Asked(NamedTuple):
 class Requests:
     """The requests beside the state file."""
 
-    def __init__(self, ledger: Ledger, history: HistoryReader) -> None:
+    def __init__(self, ledger: Ledger, backfill: BackfillReader) -> None:
         self._ledger = ledger
-        self._history = history
+        self._backfill = backfill
 
-    async def take(self) -> Asked:
-        """Notes in the state file what was asked for; what is no request is put aside."""
-        repair, lists = False, list[int]()
+    async def take(self) -> RequestedWork:
+        """Notes in the state file what was requested; what is no request is put aside."""
+        rescan, lists = False, list[int]()
         for place, request in spool.waiting(self._ledger.store.path):
             match request:
                 case spool.Invalid(reason):
                     log.error("request.refused", file=str(spool.refuse(place)), reason=reason)
                 case spool.Repair(messages):
-                    await self._ledger.write(partial(_ask, messages))
+                    await self._ledger.commit(partial(_request_rescan, messages))
                     self._done(place, messages=len(messages))
-                    repair = True
+                    rescan = True
                 case spool.Backfill(list_id, since):
-                    begun = await self._history.begin(list_id, since)
+                    begun = await self._backfill.begin(list_id, since)
                     self._done(place, list=list_id, since=since, begun=begun)
                     lists.append(list_id)
-        asked = await self._ledger.store.messages.tracked() if repair else []
-        return Asked([message for message in asked if message.asked], lists)
+        tracked = await self._ledger.store.messages.tracked() if rescan else []
+        return RequestedWork([message for message in tracked if message.rescan_requested], lists)
 
     def _done(self, place: Path, **details: object) -> None:
         spool.done(place)
         log.info("request.taken", **details)
 
 
-async def _ask(messages: list[int], store: Store) -> None:
-    await store.messages.ask(messages)
+async def _request_rescan(messages: list[int], store: Store) -> None:
+    await store.messages.request_rescan(messages)

@@ -11,11 +11,19 @@ from bridge.values import ListSetting
 
 @dataclass(frozen=True)
 class SourceList:
-    """A configured list: its name, and the profile field that holds the userId."""
+    """A configured list.
+
+    field_id: of the profile field that holds the userId, None for none.
+    """
 
     list_id: int
     name: str
     field_id: int | None
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The properties that all events of the list carry."""
+        return {"list_id": str(self.list_id), "list_name": self.name}
 
 
 async def resolve(listrak: Listrak, wanted: Sequence[ListSetting]) -> list[SourceList]:
@@ -44,11 +52,11 @@ def match_field(setting: ListSetting, fields: Sequence[wire.ProfileField]) -> in
     """The id of a list's profile field, given its id or exact name. Raises ConfigurationError."""
     wanted = setting.profile_field or ""
     by_id = [row for row in fields if str(row.segmentation_field_id) == wanted]
-    found = by_id or [row for row in fields if row.segmentation_field_name == wanted]
-    if len(found) == 1:
-        return found[0].segmentation_field_id
-    if found:
-        ids = ", ".join(str(row.segmentation_field_id) for row in found)
+    matches = by_id or [row for row in fields if row.segmentation_field_name == wanted]
+    if len(matches) == 1:
+        return matches[0].segmentation_field_id
+    if matches:
+        ids = ", ".join(str(row.segmentation_field_id) for row in matches)
         raise ConfigurationError(
             "LISTRAK_LISTS",
             f"list {setting.list_id} has several profile fields {wanted!r}; "

@@ -3,14 +3,14 @@
 Source: Listrak's Swagger document and real answers (FACTS.md: Access).
 """
 
-import time
-
 import anyio
 
+from bridge import clock
 from bridge.errors import CredentialsError, TemporaryError
 from bridge.http import Answer, Http
 from bridge.listrak import wire
-from bridge.pacing import wait_before
+from bridge.listrak.refusals import explain
+from bridge.retry import backoff
 
 _MARGIN = 60.0
 """Seconds before its expiry at which a token is renewed."""
@@ -31,16 +31,16 @@ class Auth:
         self._ask_again_at = 0.0
 
     async def token(self) -> str:
-        """A token that should be good. Raises CredentialsError, or TemporaryError."""
+        """The current token, renewed if need be. Raises CredentialsError, or TemporaryError."""
         async with self._lock:
-            if not self._token or time.monotonic() >= self._renew_at:
-                if self._refusal is not None and time.monotonic() < self._ask_again_at:
+            if not self._token or clock.monotonic() >= self._renew_at:
+                if self._refusal is not None and clock.monotonic() < self._ask_again_at:
                     raise self._refusal
                 await self._renew()
             return self._token
 
     def refused(self, token: str) -> None:
-        """The API did not accept `token`: forget it, unless it was renewed meanwhile."""
+        """Forgets a token that the API did not accept, unless it was renewed meanwhile."""
         if token == self._token:
             self._token = ""
 
@@ -54,16 +54,16 @@ class Auth:
         if answer.status != 200:
             error = _refusal(answer)
             if isinstance(error, CredentialsError):
-                # Many readers share this token: all of them wait, so that Listrak is asked slowly.
+                # Many readers use this token: all of them wait, so that Listrak is asked slowly.
                 self._refusals += 1
                 self._refusal = error
-                self._ask_again_at = time.monotonic() + wait_before(error, self._refusals)
+                self._ask_again_at = clock.monotonic() + backoff(error, self._refusals)
             raise error
         self._refusals, self._refusal = 0, None
         body = wire.decode(answer.body, wire.TokenBody)
         self._token = body.access_token
         # A lifetime shorter than the margin is used for its first half.
-        self._renew_at = time.monotonic() + max(body.expires_in - _MARGIN, body.expires_in / 2)
+        self._renew_at = clock.monotonic() + max(body.expires_in - _MARGIN, body.expires_in / 2)
 
 
 def _refusal(answer: Answer) -> Exception:
@@ -73,7 +73,7 @@ def _refusal(answer: Answer) -> Exception:
             "LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET",
             "Listrak says Invalid Credentials: the client id or the client secret is wrong",
         )
-    error = wire.explain(answer.status, answer.body, "the token request")
+    error = explain(answer.status, answer.body, "the token request")
     if isinstance(error, TemporaryError):
         if not isinstance(error, CredentialsError):
             error.retry_after = answer.retry_after

@@ -41,9 +41,9 @@ def from_seconds(stamp: float) -> Instant:
 
 
 def canonical(text: str | None) -> str:
-    """A date as the API gave it, without what may vary (zeros at the end of a fraction).
+    """A date as Listrak wrote it, without trailing zeros of its fraction; "" for none.
 
-    For identities: naive as it came, so that no reading of a repeated hour can change it.
+    For identities: it stays naive, as a repeated hour has two readings.
     """
     if text and text[-1] in "123456789" and text[0] != "0":
         return text
@@ -53,7 +53,11 @@ def canonical(text: str | None) -> str:
 
 
 class _Remembered(dict[str, Read]):
-    """What was made of a text, as long as there are not too many. `make` raises KeyError."""
+    """A cache of readings by text, emptied when it is full.
+
+    make: reads a text; raises KeyError for one that it can't read.
+    most: number of entries.
+    """
 
     def __init__(self, make: Callable[[str], Read], most: int = 10_000) -> None:
         super().__init__()
@@ -69,9 +73,9 @@ class _Remembered(dict[str, Read]):
 
 
 class Zone:
-    """Reads naive times of one zone. Remembers what parts of times read as: most reads are cheap.
+    """A reader of naive times of one zone. It caches parts of times, so that most are cheap.
 
-    A time is an hour (`2026-03-08T01`), a clock (`:30:00`) and a fraction (`.25`).
+    The parts are an hour (`2026-03-08T01`), a clock (`:30:00`) and a fraction (`.25`).
     """
 
     def __init__(self, zone: tzinfo) -> None:
@@ -82,7 +86,7 @@ class Zone:
         self._fractions = _Remembered(_fraction)
 
     def instants(self, texts: Sequence[str | None]) -> list[Instant]:
-        """Many times at once; "" for what takes more care as well, which is up to `instant`."""
+        """The instants of many times; "" also for a time that only `instant` can read."""
         hours, clocks, fractions = self._hours, self._clocks, self._fractions
         try:
             return [
@@ -103,9 +107,9 @@ class Zone:
     def instant(self, text: str | None, not_before: Instant = "") -> Instant:
         """The instant of a time as Listrak writes it; "" for null, "" and 0001-01-01.
 
-        Of the two readings of the hour that repeats in autumn, the earliest that is not before
-        `not_before`. An offset or Z in the text is honoured. Raises ValueError for what is no
-        ISO 8601 date-time.
+        An hour repeats in autumn: its earliest reading that is not before `not_before` counts. An
+        offset or Z in the text is honoured (FACTS.md: Times). Raises ValueError for what is no ISO
+        8601 date-time.
         """
         if not text or text.startswith(_NONES):
             return ""
@@ -114,11 +118,11 @@ class Zone:
             tail = self._clocks[text[13:19]] + self._fractions[text[19:]]
         except KeyError:
             return self._unusual(text, not_before)
-        found = earlier + tail
-        return later + tail if earlier != later and found < not_before else found
+        first = earlier + tail
+        return later + tail if earlier != later and first < not_before else first
 
     def lenient(self, text: str | None) -> Instant:
-        """As `instant`, but what is no date is no time: where a date only helps."""
+        """The instant of a time, "" also for what is no date: for uses where a date only helps."""
         try:
             return self.instant(text)
         except ValueError:
@@ -129,7 +133,7 @@ class Zone:
         return f"{moment(text).astimezone(self._zone):%Y-%m-%dT%H:%M:%S}"
 
     def naive_from(self, text: Instant) -> str:
-        """As `naive`, for the beginning of a span: not after anything that follows the instant.
+        """A naive time for the beginning of a span: not after that of any later instant.
 
         In the hour before the clocks go back, later instants have earlier naive times.
         """
@@ -140,14 +144,14 @@ class Zone:
         return f"{start.replace(tzinfo=None) - back:%Y-%m-%dT%H:%M:%S}"
 
     def _plain_hour(self, text: str) -> str:
-        """An hour in UTC. KeyError where it has two readings, or none that is simple."""
+        """An hour in UTC. Raises KeyError where it has two readings, or no simple one."""
         first, second = self._readings[text]
         if first != second or text.startswith("0001-01-01"):
             raise KeyError(text)
         return first
 
     def _both_readings(self, text: str) -> tuple[str, str]:
-        """Both readings of an hour, as UTC hours. KeyError where it isn't whole hours off UTC."""
+        """Both readings of an hour, in UTC. Raises KeyError where it isn't whole hours off UTC."""
         match = _HOUR_TEXT.fullmatch(text)
         if match is None:
             raise KeyError(text)
@@ -156,7 +160,7 @@ class Zone:
                 tzinfo=self._zone
             )
             both = [start.replace(fold=fold) for fold in (0, 1)]
-            # The hour that spring leaves out has two "readings" as well; the first is to be taken.
+            # The hour that spring leaves out has two readings as well; the first counts.
             exists = both[0].astimezone(UTC).astimezone(self._zone).hour == start.hour
             for reading in both:
                 offset = reading.utcoffset() or timedelta(0)
@@ -181,14 +185,14 @@ class Zone:
 
 
 def _clock(text: str) -> str:
-    """Minute and second, as they are. Raises KeyError."""
+    """Minute and second, unchanged. Raises KeyError for any other text."""
     if _CLOCK_TEXT.fullmatch(text) is None:
         raise KeyError(text)
     return text
 
 
 def _fraction(text: str) -> str:
-    """A second's fraction to the millisecond, with the end of an instant. Raises KeyError."""
+    """A second's fraction to the millisecond, and Z. Raises KeyError for any other text."""
     match = _FRACTION_TEXT.fullmatch(text)
     if match is None:
         raise KeyError(text)

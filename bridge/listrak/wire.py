@@ -1,8 +1,8 @@
-"""Listrak's Email REST API v1 without I/O: what is asked, and what the answers mean.
+"""Listrak's Email REST API v1 without I/O: its requests, and the meaning of its answers.
 
-Source of every shape: Listrak's Swagger 2.0 document. Only fields in use are declared; new ones
-may appear at any time and are skipped, but for those that may carry an IP address or a user agent
-(`origins`). What is known besides, and how well, is in FACTS.md of this folder.
+Source of every shape: Listrak's Swagger 2.0 document. Only fields in use are declared; new ones may
+appear at any time and are skipped, but for those that may carry an IP address or a user agent
+(`origins`). FACTS.md of this folder says what else is known, and how well.
 """
 
 from itertools import product
@@ -11,18 +11,14 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import msgspec
 
-from bridge.errors import (
-    CredentialsError,
-    CursorError,
-    MissingError,
-    RefusedError,
-    TemporaryError,
-)
+from bridge.errors import TemporaryError
 
 START = "Start"
+"""The cursor of a first page (FACTS.md: Paging)."""
 MOST_ROWS = 5000
+"""Rows of a page at most."""
 DEFAULT_ROWS = 1000
-"""Of a page: as many as may be asked for, and without asking (FACTS.md: Paging)."""
+"""Rows of a page unless others are requested."""
 
 Data = TypeVar("Data")
 Row = TypeVar("Row")
@@ -40,7 +36,11 @@ class MailingList(Struct):
 
 
 class Campaign(Struct):
-    """A campaign; id 0 or a missing name means none (FACTS.md: Lists)."""
+    """A campaign (FACTS.md: Lists).
+
+    campaign_id: 0 for none.
+    campaign_name: None for none.
+    """
 
     campaign_id: int = 0
     campaign_name: str | None = None
@@ -69,9 +69,9 @@ class ProfileValue(Struct):
 
 
 class Contact(Struct):
-    """A contact of a list (FACTS.md: Contacts).
+    """A contact of a list (FACTS.md: Contacts). Dates are naive times.
 
-    `subscription_state` is Subscribed or Unsubscribed.
+    subscription_state: Subscribed or Unsubscribed.
     """
 
     email_address: str | None = None
@@ -86,7 +86,7 @@ class Contact(Struct):
 class Message(Struct):
     """A broadcast or conversation message, thin or in full.
 
-    `send_date` can be null (FACTS.md: Messages).
+    send_date: naive time, or None (FACTS.md: Messages).
     """
 
     message_id: int
@@ -97,7 +97,10 @@ class Message(Struct):
 
 
 class MessageStatus(Struct):
-    """When a message was sent, for messages without a sendDate."""
+    """The status of a message, for one without a sendDate.
+
+    start_date: naive time at which sending began.
+    """
 
     start_date: str | None = None
 
@@ -134,9 +137,11 @@ class TransactionalMessage(Struct):
 
 
 class Activity(Struct, gc=False):
-    """What is known of one contact and one message: a state, not an event (FACTS.md: Activity).
+    """The state of one send to a contact, not an event (FACTS.md: Activity).
 
-    `order_total` and `click_count` are cumulative; `activity_date` is the first activity.
+    activity_date: naive time of the first activity.
+    click_count: cumulative.
+    order_total: cumulative amount.
     """
 
     email_address: str | None = None
@@ -150,20 +155,8 @@ class Activity(Struct, gc=False):
     order_total: float | None = None
 
 
-def shows(row: Activity, only: str) -> bool:
-    """Whether a row is one that an activityType should have let through.
-
-    Its values are guesses (FACTS.md: Filters).
-    """
-    if only == "click":
-        return bool(row.click_count)
-    if only == "conversion":
-        return row.order_total is not None
-    return bool(getattr(row, only))
-
-
 class DocumentedActivity(Activity, forbid_unknown_fields=True):
-    """An activity row that has nothing but what the documentation has."""
+    """An activity row that has no fields but the documented ones."""
 
     bounce_reason: Any = None
     click: Any = None
@@ -174,7 +167,10 @@ class DocumentedActivity(Activity, forbid_unknown_fields=True):
 
 
 class Link(Struct):
-    """A link of a message. `click_count` is the number of its clicks."""
+    """A link of a message.
+
+    click_count: number of its clicks.
+    """
 
     link_id: int
     link_url: str | None = None
@@ -189,13 +185,13 @@ class Clicker(Struct, gc=False):
 
 
 class DocumentedClicker(Clicker, forbid_unknown_fields=True):
-    """A click that has nothing but what the documentation has."""
+    """A click that has no fields but the documented ones."""
 
 
 class Summary(Struct):
-    """A message's counters: one cheap call that tells whether anything moved.
+    """A message's counters: one cheap call that tells whether anything changed.
 
-    There is none of complaints (FACTS.md: Summary).
+    Complaints have no counter (FACTS.md: Summary).
     """
 
     sent_count: int | None = None
@@ -211,34 +207,31 @@ class Summary(Struct):
 
 
 class Envelope(Struct, Generic[Data]):
-    """Every answer.
+    """The envelope of every answer.
 
-    `next_page_cursor` is null on the last page, whatever `data` holds (FACTS.md: Paging).
+    next_page_cursor: None on the last page, whatever `data` holds (FACTS.md: Paging).
     """
 
     data: Data
     next_page_cursor: str | None = None
 
 
-class ErrorBody(Struct):
-    """An error answer; an older 401 lacks `error`, the token endpoint has nothing but it.
-
-    Source: Listrak's Swagger document, and real answers (FACTS.md: Errors, Access).
-    """
-
-    error: str | None = None
-    message: str | None = None
-
-
 class TokenBody(msgspec.Struct):
-    """The token endpoint's answer. `expires_in` in seconds (FACTS.md: Access)."""
+    """The token endpoint's answer (FACTS.md: Access).
+
+    expires_in: seconds.
+    """
 
     access_token: str
     expires_in: float = 3599
 
 
 class PageOf(NamedTuple, Generic[Row]):
-    """One page of a collection: rows, and the cursor of the next page (None on the last)."""
+    """One page of a collection.
+
+    next_cursor: of the next page, None on the last.
+    origins: one a row, None where no row tells.
+    """
 
     rows: list[Row]
     next_cursor: str | None
@@ -246,7 +239,7 @@ class PageOf(NamedTuple, Generic[Row]):
 
 
 class Origin(NamedTuple):
-    """Where an activity came from, as far as its row tells; today's rows don't."""
+    """The client of an open or a click, if a row tells: today's don't (FACTS.md: Activity)."""
 
     ip: str | None
     user_agent: str | None
@@ -256,21 +249,21 @@ _PREFIXES = ["", "client", "open", "opener", "click", "clicker", "contact", "rem
 _PREFIXES += ["user", "visitor", "browser", "public", "sender"]
 _IP_NAMES = {"".join(parts) for parts in product(_PREFIXES, ("ip", "ipaddress", "ipaddr"))}
 _AGENT_NAMES = {"".join(parts) for parts in product(_PREFIXES, ("useragent", "useragentstring"))}
-# What a body with any of these names must hold: a page without costs next to nothing.
+# Parts of these names, one of which is in any body with such a field: most pages need no search.
 _HINTS = (b'ip"', b"paddr", b"p_addr", b"p-addr", b"gent")
 
 
 def origins(body: bytes) -> list[Origin] | None:
     """Each row's IP address and user agent; None where no row of the page carries any.
 
-    Today's rows carry neither (FACTS.md: Activity), so any plausible spelling is taken.
+    Today's rows carry neither (FACTS.md: Activity), so any plausible spelling is accepted.
     """
     lower = body.lower()
     if not any(hint in lower for hint in _HINTS):
         return None
     rows = decode(body, Envelope[list[dict[str, Any]]]).data
-    found = [Origin(_text_of(row, _IP_NAMES), _text_of(row, _AGENT_NAMES)) for row in rows]
-    return found if any(origin != (None, None) for origin in found) else None
+    by_row = [Origin(_text_of(row, _IP_NAMES), _text_of(row, _AGENT_NAMES)) for row in rows]
+    return by_row if any(origin != (None, None) for origin in by_row) else None
 
 
 def _text_of(row: dict[str, Any], names: set[str]) -> str | None:
@@ -282,21 +275,21 @@ def _text_of(row: dict[str, Any], names: set[str]) -> str | None:
 
 
 def next_cursor(text: str | None) -> str | None:
-    """The cursor to hand back: an opaque token, or the `cursor` parameter of a URI.
+    """The cursor to send for the next page: an opaque token, or the `cursor` parameter of a URI.
 
     Real answers have the token, the Swagger document says URI (FACTS.md: Paging).
     """
     if text is None or text == "":
         return None
     if "://" in text or text.startswith(("/", "?")):
-        found = parse_qs(urlsplit(text).query).get("cursor")
-        if found:
-            return found[0]
+        cursors = parse_qs(urlsplit(text).query).get("cursor")
+        if cursors:
+            return cursors[0]
     return text
 
 
 def url(base: str, path: str, query: dict[str, Any] | None = None) -> str:
-    """A request's address; values are encoded, None is left out."""
+    """The address of a request; values are encoded, None is left out."""
     given = {name: value for name, value in (query or {}).items() if value is not None}
     return f"{base}/{path}" + (f"?{urlencode(given, quote_via=quote)}" if given else "")
 
@@ -323,34 +316,3 @@ def decode(body: bytes, shape: type[Data]) -> Data:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TemporaryError(f"Listrak's answer isn't what its API describes: {error}") from None
-
-
-# Listrak doesn't say why (FACTS.md: Access).
-DENIED = (
-    "Listrak denies access. Likely causes: the integration is paused, this machine's IP address is "
-    "not on its allow-list, a scope is missing (Contact, List, Message, Report, Segmentation), or "
-    "the client id or secret is wrong. The integration's Log tab in Listrak names the true one"
-)
-
-
-def explain(status: int, body: bytes, path: str, *, paging: bool = False) -> Exception:
-    """The error that a refusal means for the caller (FACTS.md: Access, Errors).
-
-    `paging`: the request carried a cursor, which may be what is refused.
-    """
-    try:
-        said = msgspec.json.decode(body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        said = ErrorBody()
-    what = f"Listrak answered {status} to {path}: {said.message or said.error or 'no reason given'}"
-    if status in (401, 403):
-        return CredentialsError("LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET", DENIED)
-    if status in (408, 429) or status >= 500:
-        return TemporaryError(what)
-    if paging and status in (400, 404, 410, 422):
-        return CursorError(what, status)
-    if status in (404, 410):
-        return MissingError(what, status)
-    if 300 <= status < 400:
-        return TemporaryError(f"{what} (a redirect; is LISTRAK_API_URL right?)")
-    return RefusedError(what, status)

@@ -1,4 +1,5 @@
-"""An emulated Listrak, an emulated Segment, and the world and the judge between them.
+"""An emulated Listrak, an emulated Segment, the world behind them, and a judge.
 
-Nothing here imports the rest of the package: what both sides misread, no test would notice.
+Nothing here imports the rest of the package: a misreading common to both sides would pass every
+test.
 """

@@ -1,4 +1,4 @@
-"""What a Listrak account holds: lists, contacts, messages, and what became of each send."""
+"""The contents of a Listrak account: lists, contacts, messages, and the state of each send."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ Kind = Literal["message", "conversation", "transactional"]
 
 @dataclass(slots=True, eq=False)
 class Field:
-    """A profile field; `group` is the id of its group."""
+    """A profile field.
+
+    group: id of its group.
+    """
 
     field_id: int
     name: str
@@ -21,7 +24,10 @@ class Field:
 
 
 class Profile(NamedTuple):
-    """What a contact may bring along: values by the id of their profile field, an external id."""
+    """The profile of a new contact.
+
+    values: by the id of their profile field.
+    """
 
     values: Mapping[int, str] | None = None
     external_id: str | None = None
@@ -29,7 +35,11 @@ class Profile(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Contact:
-    """One address on one list, as it is now. `values` is replaced, never changed in place."""
+    """One address on one list, as it is now.
+
+    position: its place in the list's register.
+    values: by the id of their profile field; replaced, never changed in place.
+    """
 
     position: int
     list_id: int
@@ -47,7 +57,7 @@ class Contact:
 
 
 class Origin(NamedTuple):
-    """Where an open or a click came from; None is unknown."""
+    """The client of an open or a click; None is unknown."""
 
     ip: str | None = None
     user_agent: str | None = None
@@ -55,7 +65,7 @@ class Origin(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Click:
-    """One click, with the client it came from."""
+    """One click, with its client."""
 
     email: str
     at: datetime
@@ -74,10 +84,12 @@ class Link:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One send to one contact and what became of it. `order_cents` adds up, None before any.
+    """One send to one contact, and its state.
 
-    `first_activity` is what Listrak shows: the first open, click, bounce or unsubscribe.
-    Complaints and orders come in by other ways and move only `latest_activity`.
+    position: its place among the message's rows.
+    first_activity: shown by Listrak: the first open, click, bounce or unsubscribe.
+    latest_activity: the latest of these, and of complaints and orders.
+    order_cents: sum of all orders, None before any.
     """
 
     position: int
@@ -100,7 +112,7 @@ class Row:
 
 @dataclass(slots=True)
 class Totals:
-    """The counters of a message, as its Summary tells them."""
+    """The counters of a message, as its Summary has them."""
 
     opened: int = 0
     read: int = 0
@@ -113,11 +125,15 @@ class Totals:
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """An email of any kind. `campaign_id` 0 is none.
+    """An email of any kind.
 
-    listed: stands in the list's messages (else only in its split test); dated: its send date is
-    shown; rows_dated: its rows show theirs; test: a test message; previous: of an earlier version
-    of its conversation.
+    campaign_id: 0 for none.
+    listed: it is in the list's messages, else only in its split test.
+    dated: its send date is shown.
+    rows_dated: its rows show their send dates.
+    test: it is a test message.
+    previous: it is of an earlier version of its conversation.
+    latest: the latest row of each address.
     """
 
     message_id: int
@@ -152,7 +168,10 @@ class Conversation:
 
 @dataclass(slots=True, eq=False)
 class SplitTest:
-    """Group messages, and the remainder: pairs of group name (None: remainder) and message."""
+    """A split test.
+
+    messages: pairs of group name (None for the remainder) and message.
+    """
 
     split_test_id: int
     name: str
@@ -162,7 +181,10 @@ class SplitTest:
 
 @dataclass(slots=True, eq=False)
 class MailingList:
-    """A list and all that hangs on it. `register` also keeps deleted contacts, in their place."""
+    """A list with everything in it.
+
+    register: all contacts in order, deleted ones included.
+    """
 
     list_id: int
     name: str
@@ -184,15 +206,20 @@ class MailingList:
 
 
 class State(NamedTuple):
-    """A contact at an instant; subscribed None: not on the list (any more)."""
+    """The state of a contact at an instant.
+
+    subscribed: None if it isn't on the list.
+    values: by the id of their profile field.
+    """
 
     subscribed: bool | None
     values: Mapping[int, str]
 
 
 class Fact(NamedTuple):
-    """What truly happened, and when. The fields after `email` are set where they apply.
+    """An event of the world. The fields after `email` are set where they apply.
 
+    at: the true instant.
     what: send, open, bounce, abuse, order, click, unsubscribe, contact.
     """
 
@@ -211,7 +238,10 @@ class Fact(NamedTuple):
 
 
 class Account:
-    """The lists, and how its owner sets them up. `now` is the instant at which things happen."""
+    """The lists, and operations to set them up.
+
+    now: instant at which things happen.
+    """
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -219,6 +249,7 @@ class Account:
         self._ids: dict[str, int] = {}
 
     def add_list(self, name: str, *, list_id: int | None = None) -> MailingList:
+        """Adds a list, created now; with an id of its own if none is given."""
         added = MailingList(list_id or self._next("list", 12345, 1111), name, self.now)
         self.lists[added.list_id] = added
         return added
@@ -226,7 +257,7 @@ class Account:
     def add_field(
         self, list_id: int, name: str, *, group: str = "Profile", data_type: str = "Text"
     ) -> Field:
-        """A profile field, in the group of that name (made where missing)."""
+        """Adds a profile field to the group of that name, made where missing."""
         owner = self.lists[list_id]
         known = {title: group_id for group_id, title in owner.groups.items()}
         group_id = known.get(group) or self._next("group", 501)
@@ -236,18 +267,19 @@ class Account:
         return added
 
     def add_campaign(self, list_id: int, name: str) -> int:
-        """Gives the campaign's id."""
+        """Adds a campaign; returns its id."""
         campaign_id = self._next("campaign", 31)
         self.lists[list_id].campaigns[campaign_id] = name
         return campaign_id
 
     def add_conversation(self, list_id: int, name: str, *, campaign_id: int = 0) -> Conversation:
+        """Adds a conversation without messages."""
         added = Conversation(self._next("conversation", 901), name, campaign_id)
         self.lists[list_id].conversations[added.conversation_id] = added
         return added
 
     def add_split_test(self, list_id: int, name: str) -> SplitTest:
-        """An empty split test; put (group name or None, message) pairs into its messages."""
+        """Adds an empty split test; put (group name or None, message) pairs into its messages."""
         added = SplitTest(self._next("split", 61), name, self.now)
         self.lists[list_id].split_tests[added.split_test_id] = added
         return added
@@ -262,7 +294,7 @@ class Account:
         conversation: Conversation | None = None,
         **details: Any,
     ) -> Message:
-        """A message not sent yet (scheduled); `details` are further fields of Message.
+        """Adds a message not sent yet (scheduled); `details` are further fields of Message.
 
         A conversation message without a conversation gets one of its own.
         """

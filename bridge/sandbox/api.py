@@ -1,4 +1,4 @@
-"""The read routes of the emulated Listrak API: what each shows of the world."""
+"""The read routes of the emulated Listrak API."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ ACTIVITIES: dict[str, Callable[[Row], bool]] = {
 
 
 class NotFoundError(LookupError):
-    """There is no such resource."""
+    """The resource does not exist."""
 
 
 class Api:
-    """Answers by route template of the Swagger document, from the world as it stands.
+    """Answers by route template of the Swagger document, from the world as it is.
 
-    `routes[template](request)` gives the envelope, or raises NotFoundError, InvalidParameterError,
-    OversizeError.
+    routes: by template, a function that makes a request's envelope. It raises NotFoundError,
+        InvalidParameterError, OversizeError.
     """
 
     def __init__(self, world: World, switches: Switches, pages: Pages, wall: WallClock) -> None:
@@ -194,14 +194,14 @@ class Api:
     def _message(self, request: ReadRequest) -> Json:
         return _resource(self._shapes.detail(self._find(request)))
 
-    # What became of a message
+    # Results of a message
 
     def _activity(self, request: ReadRequest) -> Json:
         message, switches = self._find(request), self._switches
         date_type = "Send"
         talk = message.kind == "conversation"
         if not talk or switches.conversation_dates == "type":
-            # Of conversation messages the parameter isn't documented.
+            # The parameter isn't documented for conversation messages.
             date_type = request.query.get("dateType", date_type)
         if date_type not in ("Send", "Activity"):
             raise InvalidParameterError("dateType")
@@ -264,7 +264,7 @@ class Api:
     def _status(self, request: ReadRequest) -> Json:
         return _resource(self._shapes.status(self._find(request)))
 
-    # Finding things
+    # Resources of a path
 
     def _list(self, request: ReadRequest) -> MailingList:
         owner = self._world.lists.get(request.id("listId"))
@@ -279,7 +279,7 @@ class Api:
         return talk
 
     def _find(self, request: ReadRequest) -> Message:
-        """The message of whatever kind that the path names."""
+        """The message that the path names, of any kind."""
         if "conversationMessageId" in request.ids:
             wanted = request.id("conversationMessageId")
             messages = {one.message_id: one for one in self._conversation(request).messages}

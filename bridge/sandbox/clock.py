@@ -1,4 +1,4 @@
-"""The clock of the emulated world, and how Listrak writes down its time."""
+"""The clock of the emulated world, and Listrak's way of writing its time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ def utc_now() -> datetime:
 
 
 class Clock:
-    """A virtual clock: `start`, plus `speed` times the seconds that a monotonic clock counts.
+    """A virtual clock.
 
-    `start` is an aware datetime. ValueError for a naive one.
+    start: its first instant, aware; ValueError for a naive one.
+    speed: its seconds in a real second.
+    monotonic: counts real seconds.
     """
 
     def __init__(
@@ -49,25 +51,26 @@ class Clock:
         return self._base + timedelta(seconds=self._speed * (self._monotonic() - self._since))
 
     def real_seconds(self) -> float:
-        """What the monotonic clock counts, whether this one runs or not."""
+        """Seconds of the monotonic clock, which freezing doesn't stop."""
         return self._monotonic()
 
     @property
     def frozen(self) -> bool:
+        """Tells whether the clock stands still."""
         return self._since is None
 
     def freeze(self) -> None:
-        """Stop; twice is once."""
+        """Stops the clock, if it runs."""
         self._base = self.now
         self._since = None
 
     def resume(self) -> None:
-        """Go on from where it stopped; a running clock just runs on."""
+        """Starts a stopped clock from where it is."""
         if self._since is None:
             self._since = self._monotonic()
 
     def advance(self, by: timedelta) -> datetime:
-        """Jump ahead, running or not; gives the new instant. ValueError for a jump back."""
+        """Moves the clock, running or not; returns its instant. ValueError for a step back."""
         if by < timedelta(0):
             raise ValueError("time does not run backwards")
         self._base += by
@@ -75,9 +78,9 @@ class Clock:
 
 
 class WallClock:
-    """Time as Listrak writes it: naive, of one zone, the fraction trimmed.
+    """Time as Listrak writes it: naive, of one zone, without trailing zeros.
 
-    The repeated hour in autumn reads the same twice, as on any wall.
+    The hour that repeats in autumn reads the same twice.
     """
 
     def __init__(self, zone: str) -> None:
@@ -88,7 +91,7 @@ class WallClock:
         return instant.astimezone(self._zone).replace(tzinfo=None)
 
     def write(self, instant: datetime | None, none: str | None = None) -> str | None:
-        """As `2015-08-31T16:02:41.65`; `none` for no instant."""
+        """The text of an instant, such as `2015-08-31T16:02:41.65`; `none` for no instant."""
         if instant is None:
             return none
         text = self.at(instant).isoformat()
@@ -108,7 +111,7 @@ class WallClock:
         return read if read.tzinfo is None else self.at(read)
 
     def instants(self, instant: datetime) -> set[datetime]:
-        """The instants in UTC that read the same as this one: one, or two in the repeated hour."""
+        """The instants in UTC with the same local time: one, or two in the repeated hour."""
         local = instant.astimezone(self._zone)
         twin = local.replace(fold=1 - local.fold)
         if twin.utcoffset() == local.utcoffset():

@@ -1,4 +1,4 @@
-"""One request to Segment's HTTP Tracking API: how it is read, and what becomes of its events."""
+"""One request to Segment's HTTP Tracking API: its parsing, and the fate of its events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ DROPPED = "dropped:"
 
 @dataclass(frozen=True)
 class Delivery:
-    """A request's events, decoded and as JSON, and what came beside them."""
+    """The contents of a request.
+
+    events: decoded.
+    texts: the same as JSON.
+    """
 
     events: Sequence[Any] = ()
     texts: Sequence[bytes] = ()
@@ -41,7 +45,7 @@ class Envelope(msgspec.Struct, rename="camel"):
 
 
 def parse(route: str, body: bytes) -> Delivery:
-    """Read the body of `POST /v1/{route}`. ValueError when it isn't what the route takes."""
+    """Parses the body of `POST /v1/{route}`. ValueError when it isn't what the route accepts."""
     try:
         if route in BATCH_ROUTES:
             envelope = msgspec.json.decode(body, type=Envelope)
@@ -58,7 +62,7 @@ def parse(route: str, body: bytes) -> Delivery:
 
 
 def verdict_on(event: object, size: int) -> str:
-    """Say what Segment makes of an event of `size` bytes: accepted, or dropped: and a reason."""
+    """The fate of an event of `size` bytes: accepted, or dropped: and a reason."""
     reason = _objection(event, size)
     return DROPPED + reason if reason else ACCEPTED
 
@@ -88,6 +92,6 @@ def _objection(event: object, size: int) -> str | None:
 
 
 def text_of(event: object, key: str) -> str | None:
-    """Return the string at `key` of an event; None when there is none, or an empty one."""
+    """The string at `key` of an event; None when there is none, or an empty one."""
     value = event.get(key) if isinstance(event, dict) else None
     return value if isinstance(value, str) and value else None

@@ -1,4 +1,4 @@
-"""What the world's log proves: each event that must, may or must not have been sent."""
+"""The events that must, may or must not have been sent, as the world's log proves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .clock import WallClock
 from .expectations import Expectations
 from .world import World
 
-# What happens this long before a message ceases to be read may be read or not.
+# Activity less than this before the end of a message's tracking may be read or not.
 GRACE = timedelta(days=1)
 
 ROW_EVENTS = {
@@ -27,7 +27,7 @@ CLICKED, CONVERTED = "Email Link Clicked", "Email Converted"
 
 
 class Duty(IntEnum):
-    """Whether an event is to be sent."""
+    """The obligation to send an event."""
 
     FORBIDDEN = 0
     OPTIONAL = 1
@@ -36,9 +36,12 @@ class Duty(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One event to be: its duty, and its timestamp, one of `points` or else within `span`.
+    """A place for one event.
 
-    `source` is what carried the client's address; `addressed` if it did so by that event.
+    points: instants that its timestamp may be.
+    span: otherwise, the first and last instant that it may be.
+    source: the row or click that carries the client's address.
+    addressed: that address came with this event.
     """
 
     duty: Duty
@@ -49,10 +52,12 @@ class Slot:
     filled: bool = False
 
     def accepts(self, at: datetime) -> bool:
+        """Tells whether an event with that timestamp may fill the slot."""
         return at in self.points or (self.span is not None and self.span[0] <= at <= self.span[1])
 
     @property
     def latest(self) -> datetime:
+        """The latest timestamp that is accepted."""
         return self.span[1] if self.span is not None else max(self.points)
 
     def __str__(self) -> str:
@@ -62,7 +67,10 @@ class Slot:
 
 
 class Key(NamedTuple):
-    """What the events of a kind have in common; link_id None where none is told."""
+    """The common properties of events that slots don't tell apart.
+
+    link_id: None where no link is named.
+    """
 
     event: str
     message: Message
@@ -72,7 +80,10 @@ class Key(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """An order, and whether its amount is to be reported."""
+    """An order.
+
+    duty: that of reporting its amount.
+    """
 
     duty: Duty
     at: datetime
@@ -82,9 +93,12 @@ class Order:
 
 @dataclass(slots=True, eq=False)
 class Departure:
-    """An unsubscribe: when as shown, how, and the message that caused it, if one did.
+    """An unsubscribe.
 
-    `told`: whether the message must be named; `row`: what the contact got of it.
+    points: instants that its timestamp may be.
+    cause: the message that caused it, if one did.
+    told: the message must be named.
+    row: that message's row of the contact.
     """
 
     duty: Duty
@@ -98,7 +112,7 @@ class Departure:
 
 @dataclass(slots=True, eq=False)
 class Life:
-    """A contact of a list through all times: its states in order, and its departures."""
+    """The life of a contact of a list: its states in order, and its departures."""
 
     states: list[tuple[datetime, State]] = field(default_factory=list)
     departures: list[Departure] = field(default_factory=list)
@@ -106,13 +120,16 @@ class Life:
 
     @property
     def now(self) -> State:
+        """The present state."""
         return self.states[-1][1]
 
 
 class Evidence:
-    """Reads the log once: `slots` by key, `orders` by message and email, `lives` by list and email.
+    """The evidence of a world's log, for the configured lists.
 
-    All of it for the configured lists only.
+    slots: by key.
+    orders: by message and email.
+    lives: by list and email.
     """
 
     def __init__(self, world: World, expectations: Expectations) -> None:
@@ -138,7 +155,7 @@ class Evidence:
             self._follow(life)
 
     def _read(self, fact: Fact, seen: set[tuple[int | None, int, str, datetime]]) -> None:
-        """A fact of a message."""
+        """Reads a fact of a message."""
         message, row = fact.message, fact.row
         assert message is not None
         assert row is not None
@@ -148,7 +165,7 @@ class Evidence:
             self.orders[message, fact.email].append(order)
             return
         if fact.what == "click" and fact.link is not None:
-            # Only the click itself counts here: its row is not in the report.
+            # Only the click itself counts here, as its row is not in the report.
             link_id = fact.link.link_id
             shown = (link_id, message.message_id, fact.email, self.wall.at(fact.at))
             if shown in seen:
@@ -177,7 +194,7 @@ class Evidence:
             self.slots[key].append(slot)
 
     def _follow(self, life: Life) -> None:
-        """Put a contact's states and departures into order."""
+        """Sorts a contact's states and departures."""
         life.facts.sort(key=lambda fact: fact.at)
         life.states = [(f.at, f.state) for f in life.facts if f.state is not None]
         departures = [fact for fact in life.facts if fact.what == "unsubscribe"]
@@ -185,7 +202,7 @@ class Evidence:
             duty = self._plain_duty({fact.at})
             last = fact is departures[-1]
             if duty is Duty.REQUIRED and not (last and life.now.subscribed is False):
-                duty = Duty.OPTIONAL  # Undone since: who didn't look in time can't know.
+                duty = Duty.OPTIONAL  # undone since: a late reader can't know
             cause = fact.message if id(fact.message) in self.messages else None
             told = fact.row is not None and (
                 self._tracked(Duty.REQUIRED, fact.at, fact.row) is Duty.REQUIRED
@@ -194,18 +211,18 @@ class Evidence:
             life.departures.append(Departure(duty, points, fact.method, cause, told, fact.row))
 
     def before(self, at: datetime) -> bool:
-        """Whether an instant is before the horizon in every reading."""
+        """Tells whether an instant is before the horizon in every reading."""
         return self._plain_duty({at}) is Duty.FORBIDDEN
 
     def span(self, at: datetime, row: Row) -> tuple[datetime, datetime]:
-        """Best known timestamps: not before the row shows activity, not later than it was true."""
+        """The best known timestamps: from the row's first activity to the true instant."""
         shown = row.first_activity
         first = shown if shown is not None and shown <= at else row.sent_at
         last = max(at, shown or at)
         return min(self._points(first)), max(self._points(last)) + self._slack
 
     def _duty(self, at: datetime, row: Row) -> Duty:
-        """Of what happened at `at`, where the API shows the row's first activity only."""
+        """The duty of what happened at `at`, where the API shows the row's first activity only."""
         duty = self._plain_duty({at, row.first_activity or row.sent_at})
         if duty is Duty.OPTIONAL and self._first_look is not None and at > self._first_look:
             duty = Duty.REQUIRED
@@ -218,7 +235,7 @@ class Evidence:
         return Duty.REQUIRED if after == {True} else Duty.FORBIDDEN
 
     def _tracked(self, duty: Duty, at: datetime, row: Row) -> Duty:
-        """The duty, softened where the row need not be read (any longer)."""
+        """The duty, made optional where the row need not be read (any longer)."""
         begun = row.sent_at >= self._since - self._track + GRACE
         if duty is Duty.REQUIRED and not (begun and at <= row.sent_at + self._track - GRACE):
             return Duty.OPTIONAL
@@ -229,7 +246,7 @@ class Evidence:
 
 
 def properties(owner: MailingList, message: Message) -> dict[str, str]:
-    """The properties of every event of a message, those without a value left out."""
+    """The properties of every event of a message, without empty ones."""
     campaign_id = message.campaign_id
     if not campaign_id and message.conversation is not None:
         campaign_id = message.conversation.campaign_id
@@ -245,6 +262,6 @@ def properties(owner: MailingList, message: Message) -> dict[str, str]:
 
 
 def _findable(owner: MailingList) -> Iterable[Message]:
-    """The messages that the API leads to; test messages are not asked for."""
+    """The messages that the API leads to, without test messages."""
     tested = {id(m) for test in owner.split_tests.values() for _, m in test.messages}
     return [m for m in owner.emails() if not m.test and (m.listed or id(m) in tested)]

@@ -1,4 +1,4 @@
-"""What a judge is told of the bridge: how it was set up, and how exact it can have been."""
+"""The judge's knowledge of a bridge: its settings, and the precision to expect of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, kw_only=True)
 class Expectations:
-    """What the bridge was to send, of which lists, from when on.
+    """The events that a bridge was to send: of which lists, and since when.
 
     lists: the configured ones, each with the profile field of the userId, or None.
     since: the start horizon.
@@ -17,10 +17,10 @@ class Expectations:
     first_look: when the account was first read completely, if known: what happened later on rows
         that were active before `since` is then required too.
     strict_cause: an Unsubscribed must name the message that caused it.
-    extra_fields: as the emulator's switch.
+    extra_fields: value of the emulator's switch.
     slack: how far a timestamp that is only "best known" may lie past the true instant, in the
         world's time.
-    timezone: the one that the API writes its naive times in.
+    timezone: zone of the API's naive times.
     """
 
     lists: Mapping[int, int | None]

@@ -18,16 +18,19 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler as Handler
 from aiohttp.typedefs import Middleware
 
-# Set while the request of an expired token is served, for the emulator to see.
+# True while the request of an expired token is served, for the emulator to see.
 token_expired: ContextVar[bool] = ContextVar("token_expired", default=False)
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """What goes wrong with some requests.
+    """A fault that hits some requests.
 
-    `path`: only requests whose path contains it; `times`: only so many, then the fault is over
-    (None: for ever); `probability`: of each request, 0 to 1. `hits` counts how often it struck.
+    path: text that the path of a request must contain to be hit.
+    times: hits until the fault is over, None for no end.
+    probability: of a hit, 0 to 1.
+    hits: requests hit so far.
+    lifted: set when the fault is removed.
     """
 
     name: ClassVar[str]
@@ -38,11 +41,11 @@ class Fault:
     lifted: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
-        """Answer in place of the handler, or with its help."""
+        """Answers in place of the handler, or with its help."""
         raise NotImplementedError
 
     def strikes(self, request: web.Request, rng: random.Random) -> bool:
-        """Whether this request is hit; counts it if so."""
+        """Tells whether this request is hit, and counts it then."""
         if self.path not in request.path or (self.times is not None and self.hits >= self.times):
             return False
         if self.probability < 1 and rng.random() >= self.probability:
@@ -51,7 +54,7 @@ class Fault:
         return True
 
     def __str__(self) -> str:
-        """The text that `parse` reads back."""
+        """The text of the fault, as `parse` reads it."""
         told = {
             f.name: str(value).lower() if isinstance(value, bool) else value
             for f in dataclasses.fields(self)
@@ -63,7 +66,7 @@ class Fault:
 
 @dataclass
 class Latency(Fault):
-    """The answer comes `seconds` later."""
+    """A delay of the answer by `seconds`."""
 
     name = "latency"
     seconds: float = 1.0
@@ -76,7 +79,11 @@ class Latency(Fault):
 
 @dataclass
 class Status(Fault):
-    """Any HTTP status instead of the answer, the request unserved."""
+    """Any HTTP status instead of the answer, the request unserved.
+
+    retry_after: value of the Retry-After header, None for no header.
+    body: JSON text, None for an error's.
+    """
 
     name = "status"
     code: int = 503
@@ -96,7 +103,7 @@ class Status(Fault):
 
 @dataclass
 class Reset(Fault):
-    """The connection is reset before anything was done."""
+    """A reset of the connection before anything is done."""
 
     name = "reset"
 
@@ -106,7 +113,7 @@ class Reset(Fault):
 
 @dataclass
 class Lost(Fault):
-    """The request is served, and the connection reset before the answer."""
+    """A reset of the connection after the request is served, before the answer."""
 
     name = "lost"
 
@@ -117,7 +124,7 @@ class Lost(Fault):
 
 @dataclass
 class Torn(Fault):
-    """The request is served; half of the answer arrives, then the connection is reset."""
+    """A reset of the connection after half of the answer."""
 
     name = "torn"
 
@@ -137,7 +144,7 @@ class Torn(Fault):
 
 @dataclass
 class Silent(Fault):
-    """No answer while the connection lives, or until the fault is lifted."""
+    """No answer until the connection ends, or the fault is lifted."""
 
     name = "silent"
 
@@ -150,7 +157,7 @@ class Silent(Fault):
 
 @dataclass
 class Garbage(Fault):
-    """A 200 that is no JSON, as of a proxy in between."""
+    """A 200 that is no JSON, such as a proxy's."""
 
     name = "garbage"
 
@@ -161,7 +168,10 @@ class Garbage(Fault):
 
 @dataclass
 class Empty(Fault):
-    """A page of Listrak's without its rows: the last one, or with `more` one of several."""
+    """A page of Listrak's without its rows.
+
+    more: the cursor of the next page stays, else it is the last page.
+    """
 
     name = "empty"
     more: bool = False
@@ -181,7 +191,7 @@ class Empty(Fault):
 
 @dataclass
 class ExpireToken(Fault):
-    """The access token of the request is valid no longer; strikes only where there is one."""
+    """An expiry of the request's access token; hits only requests that have one."""
 
     name = "expire_token"
 
@@ -203,7 +213,7 @@ KINDS: dict[str, type[Fault]] = {
 
 
 def cut(request: web.Request) -> web.StreamResponse:
-    """Reset the connection; what is returned goes nowhere."""
+    """Resets the connection; the result goes nowhere."""
     transport = request.transport
     if transport is not None:
         # Linger of zero makes the kernel send RST instead of FIN.
@@ -215,7 +225,7 @@ def cut(request: web.Request) -> web.StreamResponse:
 
 
 class Faults:
-    """The faults in force on one server; the first that strikes decides, latency adds up.
+    """The faults in force on one server; the first hit decides, latency adds up.
 
     Requests below `/_sandbox/` are spared.
     """
@@ -230,24 +240,24 @@ class Faults:
         return iter(self._faults)
 
     def add(self, fault: Fault | str) -> Fault:
-        """Put a fault, or the text of one, into force. ValueError as in `parse`."""
+        """Puts a fault, or the text of one, into force. ValueError as in `parse`."""
         added = self.parse(fault) if isinstance(fault, str) else fault
         self._faults.append(added)
         return added
 
     def clear(self) -> None:
-        """Lift all faults; requests held by them go on at once."""
+        """Lifts all faults; requests that they delay go on at once."""
         for fault in self._faults:
             fault.lifted.set()
         self._faults.clear()
 
     async def shutdown(self, _app: web.Application) -> None:
-        """For `app.on_shutdown`: lets go of the requests held back."""
+        """Lifts all faults, for `app.on_shutdown`."""
         self.clear()
 
     @staticmethod
     def parse(text: str) -> Fault:
-        """Read `name[:value][,option=value...]`, as `status:503,times=3,path=Activity`.
+        """Parses `name[:value][,option=value...]`, as `status:503,times=3,path=Activity`.
 
         The bare value is the first option of the fault. ValueError names what is not known.
         """
@@ -271,7 +281,7 @@ class Faults:
 
     @property
     def middleware(self) -> Middleware:
-        """For `web.Application(middlewares=[faults.middleware])`."""
+        """The middleware for `web.Application(middlewares=[faults.middleware])`."""
 
         @web.middleware
         async def strike(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -291,7 +301,7 @@ class Faults:
 
 
 def _read(kind: str, value: str) -> object:
-    """Turn an option's text into its declared type. ValueError when it isn't one."""
+    """The value of an option's text, of its declared type. ValueError when it isn't one."""
     if kind.startswith("int"):
         return int(value)
     if kind.startswith("float"):

@@ -1,4 +1,4 @@
-"""The judge of identifies: what Segment was told of each contact of each list."""
+"""The judge of identifies: compares them with the states of the contacts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Known = tuple[bool | None, str | None]  # subscribed (None: no longer), userId
 
 
 class Identities:
-    """Takes identifies in their order of arrival, and puts what is wrong into a verdict."""
+    """A judge of identifies, in their order of arrival; it adds faults to a verdict."""
 
     def __init__(
         self, evidence: Evidence, lists: Mapping[int, int | None], verdict: Verdict
@@ -29,7 +29,7 @@ class Identities:
         self._told: defaultdict[tuple[int, str], list[Known]] = defaultdict(list)
 
     def add(self, event: Event) -> None:
-        """Take in the next one; what is wrong with it by itself is told."""
+        """Adds the next identify, and reports what is wrong with it by itself."""
         email, traits = event.get("anonymousId"), event.get("traits")
         traits = traits if isinstance(traits, Mapping) else {}
         trait = next((name for name in traits if str(name).startswith(TRAIT)), None)
@@ -48,13 +48,13 @@ class Identities:
             self._told[list_id, email].append((traits[trait], event.get("userId")))
 
     def match(self) -> None:
-        """Compare all of them with the lives of the contacts."""
+        """Compares all identifies with the lives of the contacts."""
         for person in self._evidence.lives.keys() | self._told.keys():
             life = self._evidence.lives.get(person, Life())
             self._match(person, life, self._told.get(person, []))
 
     def _match(self, person: tuple[int, str], life: Life, told: list[Known]) -> None:
-        """Every state told was held, no two in a row are the same, the last one is the present."""
+        """Checks that each state sent was true, none came twice in a row, the last is present."""
         list_id, email = person
         subject = f"identify of {email} on list {list_id}"
         held = [(at, state.subscribed, self._user(list_id, state)) for at, state in life.states]
@@ -91,7 +91,7 @@ class Identities:
             self._verdict.missing.append(f"{subject}: is {present}, told {last}")
 
     def _ever_subscribed(self, held: list[tuple[datetime, bool | None, str | None]]) -> bool:
-        """Whether the contact was subscribed at the horizon or later."""
+        """Tells whether the contact was subscribed at the horizon or later."""
         ends = [at for at, _, _ in held[1:]]
         return bool(held[-1][1]) or any(
             state and not self._evidence.before(end)
@@ -99,6 +99,6 @@ class Identities:
         )
 
     def _user(self, list_id: int, state: State) -> str | None:
-        """The value of the configured field; empty is none."""
+        """The value of the configured field; None for an empty one."""
         field_id = self._lists[list_id]
         return None if field_id is None else state.values.get(field_id) or None

@@ -1,4 +1,4 @@
-"""The file of everything that the emulated Segment was sent."""
+"""The file of everything that the emulated Segment received."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ TAKEN_ONCE = "SELECT body FROM events WHERE verdict = 'accepted' ORDER BY seq"
 
 
 def read_events(path: Path, unique: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield the events that Segment took, decoded, in order of arrival; `unique`: no repeats.
+    """Yields the events that Segment accepted, decoded, in order of arrival; `unique`: no repeats.
 
-    What arrives meanwhile is left out. Any process may read while the emulator writes.
+    Events that arrive meanwhile are left out. Any process may read while the emulator writes.
     FileNotFoundError when there is no such file.
     """
     if not path.is_file():
@@ -71,9 +71,9 @@ def read_events(path: Path, unique: bool = False) -> Iterator[dict[str, Any]]:
 class Exchange(NamedTuple):
     """A request and its answer, without the events.
 
-    at: when it was received, aware.
+    at: instant of its arrival, aware.
     body_bytes: size of the body, uncompressed.
-    gzip: whether it came compressed.
+    gzip: it came compressed.
     answer: HTTP status.
     """
 
@@ -84,7 +84,7 @@ class Exchange(NamedTuple):
 
 
 class Inbox:
-    """The file at `path`, made when missing, continued when not. Not thread-safe."""
+    """The file at `path`, made when missing, else continued. Not thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path)
@@ -95,11 +95,11 @@ class Inbox:
         self._db.executescript(SCHEMA)
 
     def close(self) -> None:
-        """Close the file; a second time is fine."""
+        """Closes the file, if it is open."""
         self._db.close()
 
     def store(self, exchange: Exchange, delivery: Delivery, verdicts: Sequence[str]) -> None:
-        """Keep a request and its events, in one transaction."""
+        """Stores a request and its events, in one transaction."""
         at, body_bytes, gzip, answer = exchange
         received_at = at.astimezone(UTC).isoformat(timespec="milliseconds")
         sent_at = delivery.sent_at if isinstance(delivery.sent_at, str) else None
@@ -117,16 +117,16 @@ class Inbox:
             )
 
     def first(self, message_id: str) -> Any:
-        """Return the event that was accepted under this messageId, or None."""
+        """The event that was accepted under this messageId, or None."""
         row = self._db.execute(FIRST, (message_id,)).fetchone()
         return None if row is None else msgspec.json.decode(row[0])
 
     def totals(self) -> Iterator[tuple[str, str | None, int]]:
-        """Yield verdict, name (of a track) or type, and the number of such events."""
+        """Yields verdict, name (of a track) or type, and the number of such events."""
         yield from self._db.execute(TOTALS)
 
     def latest(self, name: str | None, limit: int) -> list[dict[str, Any]]:
-        """Return the latest events, of this name or type when given, the oldest first."""
+        """The latest events, of this name or type when given, the oldest first."""
         rows = self._db.execute(LATEST, {"name": name, "limit": limit}).fetchall()
         return [
             {"seq": seq, "received_at": at, "verdict": verdict, "body": msgspec.json.decode(body)}
@@ -135,7 +135,7 @@ class Inbox:
 
 
 def _columns(event: object) -> tuple[str | None, ...]:
-    """Return message_id, type, event, anonymous_id and user_id."""
+    """The message_id, type, event, anonymous_id and user_id of an event."""
     kind = text_of(event, "type")
     name = text_of(event, "event") if kind == "track" else None
     ids = (text_of(event, "anonymousId"), text_of(event, "userId"))

@@ -1,4 +1,4 @@
-"""What a strict reader holds against events that Segment takes without a word."""
+"""A strict reader of events: it complains about what Segment accepts without a word."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ EVENT_NAMES = frozenset(
 STRING_IDS = ("email_id", "link_id", "list_id")
 LIST_TRAIT = "listrak_list_"
 
-# The one common form; what `fromisoformat` reads besides (weeks, no colons) not all readers know.
+# The one common form: not all readers know what else `fromisoformat` reads (weeks, no colons).
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", flags=re.ASCII
 )
 
 
 class StrictReader:
-    """Counts complaints.
+    """A counter of complaints.
 
-    `complaints`: how often each was made; `examples`: of each the first few, as text.
+    complaints: number of each.
+    examples: the first few events of each, as text.
     """
 
     def __init__(self) -> None:
@@ -47,24 +48,24 @@ class StrictReader:
         self.examples: dict[str, list[str]] = {}
 
     def read_body(self, size: int, content_type: str) -> None:
-        """Look at a request, `size` bytes uncompressed."""
+        """Checks a request of `size` bytes, uncompressed."""
         if size > MAX_BODY_BYTES:
             self._complain("body_bytes", f"{size} bytes")
         if content_type != "application/json":
             self._complain("content_type", content_type)
 
     def read_batch(self, events: int) -> None:
-        """Look at the number of events of a request."""
+        """Checks the number of events of a request."""
         if events > MAX_EVENTS:
             self._complain("batch_events", f"{events} events")
 
     def read_event(self, event: object, size: int) -> None:
-        """Look at an event, `size` bytes as sent."""
+        """Checks an event of `size` bytes, as sent."""
         for complaint in complaints_about(event, size):
             self._complain(complaint, event)
 
     def read_repeat(self, first: object, repeat: object) -> None:
-        """Look at an event whose messageId was seen before."""
+        """Checks an event whose messageId came before."""
         if first != repeat:
             self._complain("changed_repeat", f"{first} came again as {repeat}")
 
@@ -76,7 +77,7 @@ class StrictReader:
 
 
 def complaints_about(event: object, size: int) -> Iterator[str]:
-    """Yield the names of what is wrong with an event of `size` bytes, each at most once."""
+    """Yields the names of what is wrong with an event of `size` bytes, each at most once."""
     if size > MAX_EVENT_BYTES:
         yield "event_bytes"
     if not isinstance(event, dict):
@@ -121,14 +122,14 @@ def _about_traits(traits: Mapping[str, Any]) -> Iterator[str]:
     lists = (value for key, value in traits.items() if key.startswith(LIST_TRAIT))
     if any(value is not True and value is not None for value in lists):
         yield "list_trait"
-    # A null list trait has a meaning: it takes the trait off the profile.
+    # A null list trait has a meaning: it removes the trait from the profile.
     others = (value for key, value in traits.items() if not key.startswith(LIST_TRAIT))
     if any(map(_is_empty, others)):
         yield "empty_trait"
 
 
 def is_instant(value: object) -> bool:
-    """Whether this is a date and time of ISO 8601 with a zone, and exists in the calendar."""
+    """Tells whether this is an ISO 8601 date and time with a zone, and exists in the calendar."""
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         return False
     try:

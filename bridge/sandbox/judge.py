@@ -17,7 +17,7 @@ UNSUBSCRIBED = "Unsubscribed"
 
 
 def judge(world: World, received: Iterable[Event], expectations: Expectations) -> Verdict:
-    """Judge the decoded Segment events, in their order of arrival, against the world as it stands.
+    """Judges the decoded Segment events, in their order of arrival, against the world as it is.
 
     KeyError for a list that the world hasn't.
     """
@@ -67,7 +67,7 @@ class _Court:
     # One event by itself
 
     def _distinct(self, received: Iterable[Event]) -> Iterable[Event]:
-        """Drop repeats as Segment does, by messageId alone."""
+        """Drops repeats as Segment does, by messageId alone."""
         seen: dict[str, Event] = {}
         for event in received:
             message_id = event.get("messageId")
@@ -84,7 +84,7 @@ class _Court:
                     self._verdict.blame(event, text)
 
     def _is_proper_track(self, event: Event) -> bool:
-        """Whether the envelope is in order; what isn't is told."""
+        """Tells whether the envelope is in order, and reports faults of it."""
         context = event.get("context")
         context = context if isinstance(context, Mapping) else {}
         email = event.get("anonymousId")
@@ -136,7 +136,7 @@ class _Court:
             self._verdict.refuse(event, "is no event of the contract")
 
     def _message(self, event: Event, told: Mapping[str, object]) -> Message | None:
-        """The message that the properties tell of."""
+        """The message that the properties name."""
         list_id, email_id = told.get("list_id"), told.get("email_id")
         candidates = self._by_id.get((str(list_id), str(email_id)), [])
         for message in candidates:
@@ -162,7 +162,7 @@ class _Court:
     def _check_client(
         self, event: Event, sources: Iterable[Row | Click | None], *, addressed: bool = False
     ) -> None:
-        """context.ip and both spellings of the user agent are what one of the sources carried."""
+        """Checks that ip and both spellings of the user agent are those of one of the sources."""
         context = event["context"]
         found = tuple(context.get(name) for name in ("ip", "userAgent", "user_agent"))
         allowed: set[tuple[str | None, ...]] = set()
@@ -176,7 +176,7 @@ class _Court:
     # All events of a kind
 
     def _match(self, key: Key, events: list[Event]) -> None:
-        """Each event takes one slot that accepts its timestamp; the slots say what is missing."""
+        """Fills a slot that accepts its timestamp with each event; reports slots left empty."""
         slots = sorted(self._evidence.slots.get(key, []), key=lambda s: (s.latest, -s.duty))
         self._verdict.expected[key.event] += sum(s.duty is Duty.REQUIRED for s in slots)
         left: list[Event] = []
@@ -202,12 +202,12 @@ class _Court:
 
     def _fill(self, slot: Slot, event: Event, slots: list[Slot]) -> None:
         slot.filled = True
-        # Where a timestamp is not exact, the slots of a key can't be told apart.
+        # Slots of a key whose timestamps are not exact can't be told apart.
         sources = [slot.source] if slot.span is None else [each.source for each in slots]
         self._check_client(event, sources, addressed=slot.addressed)
 
     def _add_up(self, message: Message, email: str, events: list[Event]) -> None:
-        """The order totals of a message and a contact, to the cent."""
+        """Checks the order totals of a message and a contact, to the cent."""
         orders = [
             order
             for order in self._evidence.orders.get((message, email), [])

@@ -32,9 +32,8 @@ DENIED = (401, "ERROR_UNAUTHORIZED", "Authorization was denied for this request.
 
 @dataclass(frozen=True)
 class Integration:
-    """What lets a client in, and how much it is given at once.
+    """The credentials and limits of a client.
 
-    client_id, client_secret: what a token is asked for with.
     token_lifetime: seconds of real time that a token is valid.
     max_page: rows of a page at most.
     """
@@ -46,12 +45,15 @@ class Integration:
 
 
 class Listrak:
-    """Serves `world` at the instant that `clock` shows, as the real thing does as far as known.
+    """An emulator that serves `world` at the instant of `clock`, like the real API as far as known.
 
-    `app` answers at TOKEN_PATH and below API_PATH; below `/_sandbox/` it shows the world, holds
-    the clock and takes faults. `requests` counts requests by route of the Swagger document (and
-    TOKEN_PATH), `max_concurrency` is the most that were under way at once. `timezone` is the one
-    the API writes its naive times in. The Date header tells the world's time.
+    The Date header tells the world's time.
+
+    app: answers at TOKEN_PATH and below API_PATH; below `/_sandbox/` it shows the world, stops the
+        clock and takes faults.
+    requests: number of requests by route of the Swagger document (and TOKEN_PATH).
+    max_concurrency: most requests under way at once.
+    timezone: zone of the API's naive times.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Listrak:
         self.app = self._build()
 
     def expire_tokens(self) -> None:
-        """No token given out so far is valid any longer."""
+        """Invalidates all tokens given out so far."""
         self._tokens.clear()
 
     def _build(self) -> web.Application:
@@ -100,7 +102,7 @@ class Listrak:
 
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count."""
+        """Counts requests."""
         resource = request.match_info.route.resource
         if resource is not None and not request.path.startswith("/_sandbox/"):
             self.requests[resource.canonical.removeprefix("/email")] += 1
@@ -112,13 +114,13 @@ class Listrak:
             self._under_way -= 1
 
     async def _date(self, _request: web.Request, answer: web.StreamResponse) -> None:
-        """Put the world's time on every answer, also on one that a fault spoils."""
+        """Puts the world's time on every answer, also on one that a fault spoils."""
         now = self.clock.now.astimezone(UTC)
         answer.headers["Date"] = format_datetime(now, usegmt=True)
 
     @web.middleware
     async def _translate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn what is wrong with a request into the envelope that Listrak sends."""
+        """Turns the errors of a request into the envelope that Listrak sends."""
         try:
             return await handler(request)
         except InvalidParameterError as error:
@@ -133,7 +135,7 @@ class Listrak:
             log.exception("the emulator failed at %s", request.path)
             return _error(500, "ERROR_UNHANDLED_EXCEPTION", "An unhandled exception occurred.")
 
-    # What Listrak answers
+    # Answers of Listrak
 
     async def _token(self, request: web.Request) -> web.Response:
         if self.switches.paused:
@@ -167,7 +169,7 @@ class Listrak:
         known = scheme.lower() == "bearer" and self.clock.real_seconds() < expiry
         return known and not self.switches.paused
 
-    # What the sandbox adds
+    # Additions of the sandbox
 
     async def _show_world(self, _request: web.Request) -> web.Response:
         self.world.advance(self.clock.now)

@@ -1,4 +1,4 @@
-"""The pages of a scan: what is on one, and the cursor that leads to the next."""
+"""The pages of a scan, and their cursors."""
 
 from __future__ import annotations
 
@@ -21,15 +21,21 @@ DEFAULT_COUNT = 1000
 
 
 class InvalidParameterError(Exception):
-    """A parameter's value is refused; carries the parameter's name."""
+    """A refusal of a parameter's value; carries the parameter's name."""
 
 
 class OversizeError(Exception):
-    """More rows were asked for than a page may hold."""
+    """A request for more rows than a page may have."""
 
 
 class Place(NamedTuple):
-    """Where a scan stands: it saw `seen` of the rows, `length` of which were there at its start."""
+    """A scan's progress.
+
+    seen: rows read so far.
+    length: rows that were there at its start.
+    salt: seed of the order of these.
+    issued: when the cursor was made, in seconds since 1970.
+    """
 
     seen: int
     length: int
@@ -38,11 +44,11 @@ class Place(NamedTuple):
 
 
 class Pages:
-    """Cuts scans into pages, without remembering any.
+    """A cutter of scans into pages, without a memory of them.
 
-    The rows that were there when a scan began come in an order shuffled by that scan's salt, the
-    ones added since after them; each as it is by the time of its page. A cursor carries its place,
-    signed, and is good for the same path and filters only.
+    Rows that exist when a scan begins come in an order shuffled by its salt, later ones after them,
+    each as it is by the time of its page. A cursor carries its place, signed, and is good for the
+    same path and filters only.
     """
 
     def __init__(self, switches: Switches, *, max_page: int = 5000, seed: int = 0) -> None:
@@ -59,10 +65,10 @@ class Pages:
         show: Callable[[T], dict[str, Any] | None],
         now: datetime,
     ) -> dict[str, Any]:
-        """The envelope of one page of `rows`, each as `show` renders it (None: filtered out).
+        """The envelope of one page. Raises InvalidParameterError, OversizeError.
 
-        `rows` may only grow at its end between the pages of a scan. Raises InvalidParameterError,
-        OversizeError.
+        rows: may only grow at its end between the pages of a scan.
+        show: renders a row, None for one that is filtered out.
         """
         count = self._count(query)
         scan = path + "?" + urlencode(sorted((k, v) for k, v in query.items() if k not in _PAGING))
@@ -128,7 +134,7 @@ class Pages:
 
 _PAGING = frozenset(("cursor", "count"))
 _PLACE = struct.Struct(">QQId")
-_SIGNATURE = 8  # With nonce and place 40 bytes: one "=" at the end of the base64.
+_SIGNATURE = 8  # with nonce and place 40 bytes: one "=" at the end of the base64
 
 
 def _mask(data: bytes, nonce: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The people of the world: who is mailed, opens, clicks, buys, complains, comes and leaves."""
+"""The people of the world, who open, click, buy, complain, come and leave, and their mail."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def populated_world(
     lists: int = 2,
     history: timedelta = timedelta(days=3),
 ) -> World:
-    """A world that has been lived in for `history` up to `start` (aware), and goes on living."""
+    """A world with `history` before `start` (aware), which goes on living."""
     world = World(start=start - history)
     collecting = gc.isenabled()
-    gc.disable()  # Nothing here becomes garbage, and looking for it doubles the time.
+    gc.disable()  # nothing here becomes garbage, and searching for it doubles the time
     try:
         Population(world, seed=seed, contacts=contacts, lists=lists).settle()
         world.advance(start)
@@ -57,10 +57,11 @@ def populated_world(
 
 
 class Population:
-    """Settles a world with lists and contacts, and plans what they do from then on.
+    """The population of a world, and its plans. The same seed makes the same people do the same.
 
-    `lists` lists with `contacts` each; `activity` scales how often things happen by themselves.
-    The same seed makes the same people do the same.
+    contacts: number on each list.
+    lists: number of lists.
+    activity: factor of how often things happen by themselves.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Population:
         self._sent = 0
 
     def settle(self) -> None:
-        """Make the lists and their people, and begin."""
+        """Makes the lists and their people, and begins."""
         for name in LIST_NAMES[: self._lists]:
             owner = self._world.add_list(name)
             self._world.add_field(owner.list_id, "Customer ID", group="Customer")
@@ -126,7 +127,7 @@ class Population:
     # Contacts
 
     def _join(self, owner: MailingList, *, newcomer: bool) -> None:
-        """One more contact; who isn't a newcomer subscribed within two years before the world."""
+        """Adds a contact; one that is no newcomer subscribed within two years before the world."""
         rng, world = self._rng, self._world
         email = self._address(owner)
         if email in owner.contacts:
@@ -168,7 +169,7 @@ class Population:
         return odd[n // 8 % len(odd)] if n % 8 == 0 else f"user{n}@example.net"
 
     def _churn(self, owner: MailingList) -> None:
-        """A few contacts come, go, come back, change."""
+        """Lets a few contacts come, go, come back, change."""
         rng, world, list_id = self._rng, self._world, owner.list_id
         for _ in range(1 + len(owner.register) // 400):
             contact = self._someone(owner)
@@ -193,7 +194,7 @@ class Population:
     # Mail
 
     def _broadcast(self, owner: MailingList) -> None:
-        """Schedule a message or a split test for a part of the list, and the next broadcast."""
+        """Schedules a message or a split test for a part of the list, and the next broadcast."""
         rng, world, list_id = self._rng, self._world, owner.list_id
         self._sent += 1
         share = rng.uniform(0.3, 1)
@@ -227,7 +228,7 @@ class Population:
         )
 
     def _mail(self, message: Message, audience: list[str]) -> None:
-        """Most messages are out within minutes; send-time optimisation takes a day."""
+        """Sends most messages within minutes; with send-time optimisation within a day."""
         rng, world = self._rng, self._world
         if not audience:
             return
@@ -238,9 +239,9 @@ class Population:
             world.plan(wait, self._deliver, message, email)
 
     def _drip(self, owner: MailingList, message: Message) -> None:
-        """Send a conversation's or a transactional message to whose turn it is, again and again."""
+        """Sends a conversation's or a transactional message to some contacts, again and again."""
         rng, world = self._rng, self._world
-        # From a few only, so that the same message comes to the same contact again.
+        # Few contacts, so that the same message comes to the same contact again.
         pool = owner.register[: max(5, len(owner.register) // 10)]
         for _ in range(1 + len(owner.register) // 200):
             contact = rng.choice(pool) if pool else None
@@ -250,7 +251,7 @@ class Population:
         world.plan(self._pace * rng.uniform(1, 3) * HOUR, self._drip, owner, message)
 
     def _deliver(self, message: Message, email: str) -> None:
-        """Send it and settle the fate of that send."""
+        """Sends a message to a contact and plans its fate."""
         rng, world = self._rng, self._world
         last = message.latest.get(email)
         if last is not None and last.sent_at >= world.now:

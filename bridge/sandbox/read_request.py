@@ -1,4 +1,4 @@
-"""A read request to the emulated Listrak: the ids in its path, and the filters in its query."""
+"""A read request to the emulated Listrak."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ DateTest = Callable[[datetime | None], bool]
 
 
 class ReadRequest(NamedTuple):
-    """Its path, the ids in it by their names in the route, its query.
+    """A read request. An improper value of it is an InvalidParameterError.
 
-    What is no proper value is an InvalidParameterError.
+    ids: those of the path, by their names in the route.
     """
 
     path: str
@@ -30,7 +30,7 @@ class ReadRequest(NamedTuple):
         return int(text)
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """A boolean of the query."""
+        """The value of a boolean parameter."""
         text = self.query.get(name, str(default)).lower()
         if text not in ("true", "false"):
             raise InvalidParameterError(name)
@@ -65,5 +65,5 @@ class ReadRequest(NamedTuple):
 
 
 def always(_: datetime | None) -> bool:
-    """The test that every date passes, and none as well."""
+    """The test that every date passes, and None as well."""
     return True

@@ -1,6 +1,6 @@
-"""An emulated Segment: its HTTP Tracking API in front of an inbox that can be asked.
+"""An emulated Segment: its HTTP Tracking API in front of an inbox.
 
-As with the real one, a 200 does not mean that an event was taken: see `delivery.verdict_on`.
+A 200 does not mean that an event was accepted, as with the real one: see `delivery.verdict_on`.
 """
 
 from __future__ import annotations
@@ -39,21 +39,30 @@ from .server import fault_routes
 
 __all__ = ["Segment", "read_events"]
 
-CUT = 0  # in place of a status: the connection ended before the answer did
+CUT = 0  # stands for a status: the connection ended before the answer did
 NOTHING = Delivery()
-MOST_SHOWN = 100_000  # events, by one look
+MOST_SHOWN = 100_000  # events of one request
 
 
 class Segment:
-    """One source of an emulated Segment, its file at `path`; a file found there is continued.
+    """One source of an emulated Segment. Use as a context manager, or `close`.
 
-    `events_per_second`: more than that is answered 429, after one second's worth of credit.
-    `refuse`: a batch with an event for which this is true is answered 400 as a whole.
-    `now`: the time, aware. Use as a context manager, or `close`.
+    path: the file; an existing one is continued.
+    events_per_second: more than that is answered 429, after one second's worth of credit.
+    refuse: tells whether an event makes its whole batch be answered 400.
+    now: the time, aware.
 
-    Counted since the file began: `accepted` and `duplicates` (events), `dropped` (events by
-    reason). Counted by this object: `requests` (by status; 0 where the connection was cut),
-    `in_flight` and `max_concurrency` (requests at once).
+    Counted since the file began:
+
+    accepted: events.
+    duplicates: events.
+    dropped: events by reason.
+
+    Counted by this object:
+
+    requests: by status; 0 where the connection was cut.
+    in_flight: requests at this moment.
+    max_concurrency: requests at once.
     """
 
     def __init__(
@@ -93,12 +102,12 @@ class Segment:
         self.close()
 
     def close(self) -> None:
-        """Close the file, which stays. The application can't be served any longer."""
+        """Closes the file, which stays. The application can't be served any longer."""
         self._inbox.close()
 
     @property
     def app(self) -> web.Application:
-        """For `server.serve`, a new one on every look: this server can go away and come back."""
+        """A new application for `server.serve`, so that this server can go away and come back."""
         app = web.Application(
             middlewares=[self._watch, self.faults.middleware],
             client_max_size=16 * 1024 * 1024,  # beyond Segment's limit, for the strict reader
@@ -118,7 +127,7 @@ class Segment:
 
     @property
     def complaints(self) -> Counter[str]:
-        """How often the strict reader complained, by complaint."""
+        """Numbers of the strict reader's complaints, by complaint."""
         return self._reader.complaints
 
     @property
@@ -127,11 +136,11 @@ class Segment:
         return self._reader.examples
 
     def counts(self) -> Mapping[str, int]:
-        """Number the accepted events, repeats left out, by name, or by type when no track."""
+        """Numbers of accepted events, repeats left out, by name, or by type when no track."""
         return dict(self._names)
 
     def received(self, unique: bool = False) -> Iterator[dict[str, Any]]:
-        """Yield the events that were taken, as `read_events` does."""
+        """Yields the events that were accepted, as `read_events` does."""
         return read_events(self.path, unique)
 
     async def wait_for(
@@ -139,10 +148,10 @@ class Segment:
         goal: int | Callable[[Segment], bool],
         timeout: float,  # noqa: ASYNC109 - no caller wants to wait without one
     ) -> None:
-        """Wait until so many events are accepted, repeats not counted, or until `goal(self)`.
+        """Waits until so many events are accepted, repeats not counted, or `goal(self)` is true.
 
-        It is asked when a request arrives and when its answer is ready. TimeoutError after
-        `timeout` seconds.
+        goal: called when a request arrives and when its answer is ready.
+        timeout: seconds until TimeoutError.
         """
         async with asyncio.timeout(timeout):
             while not (self.accepted >= goal if isinstance(goal, int) else goal(self)):
@@ -183,7 +192,7 @@ class Segment:
         return self._receive(request, body)
 
     def _receive(self, request: web.Request, body: bytes) -> web.Response:
-        """Decide what becomes of a request; no await in here, so one at a time."""
+        """Decides about a request, without an await: one at a time."""
         self._reader.read_body(len(body), request.content_type)
         if len(body) > MAX_BODY_BYTES:
             return self._turn_down(request, body, 413, "The body is too large.")
@@ -217,7 +226,7 @@ class Segment:
         return web.json_response(error, status=status, headers=headers)
 
     def _pace(self, events: int) -> int:
-        """Return the whole seconds to wait before this many are taken, 0 when they are."""
+        """Whole seconds to wait before this many events are accepted, 0 when they are."""
         if not self.events_per_second:
             return 0
         now = self._now().timestamp()
@@ -228,7 +237,7 @@ class Segment:
         return 0
 
     def _judge(self, request: web.Request, delivery: Delivery) -> list[str]:
-        """Return the verdict on each event, with the strict reader looking on."""
+        """The verdict on each event; has the strict reader check it."""
         if _write_key(request, delivery) != self.write_key:
             return [DROPPED + "wrong_write_key"] * len(delivery.events)
         if len(delivery.events) > MAX_EVENTS:
@@ -276,7 +285,7 @@ class Segment:
             self.dropped[verdict.removeprefix(DROPPED)] += events
 
     async def _show_events(self, request: web.Request) -> web.Response:
-        """`GET /_sandbox/events?event=&limit=`: the latest `limit` (100), the oldest first."""
+        """Answers `GET /_sandbox/events?event=&limit=`: the latest `limit` (100), oldest first."""
         limit = request.query.get("limit", "100")
         if not limit.isdecimal():
             raise web.HTTPBadRequest(text="limit must be a whole number")
@@ -284,7 +293,7 @@ class Segment:
         return web.json_response({"events": self._inbox.latest(name, min(int(limit), MOST_SHOWN))})
 
     async def _show_counts(self, _request: web.Request) -> web.Response:
-        """`GET /_sandbox/counts`: everything that is counted."""
+        """Answers `GET /_sandbox/counts`: everything that is counted."""
         return web.json_response(
             {
                 "accepted": self.accepted,
@@ -300,7 +309,7 @@ class Segment:
 
 
 def _write_key(request: web.Request, delivery: Delivery) -> object:
-    """Return the key of the Basic header, else the body's; None when the header is no good."""
+    """The key of the Basic header, else the body's; None when the header is no good."""
     header = request.headers.get("Authorization", "")
     if not header.lower().startswith("basic "):
         return delivery.write_key

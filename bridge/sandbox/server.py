@@ -16,14 +16,14 @@ FAULTS_PATH = "/_sandbox/faults"
 async def serve(
     app: web.Application, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
-    """Serve `app` and yield its base URL, as `http://127.0.0.1:40123`, no slash at the end.
+    """Serves `app` and yields its base URL, such as `http://127.0.0.1:40123`, without a slash.
 
-    Port 0 takes any free one. Bodies reach the handlers as sent, compressed ones compressed. At
-    the end requests under way have a second to finish. An application is served once; OSError
-    when the port is taken.
+    Port 0 stands for any free one; OSError when the port is in use. Bodies reach the handlers as
+    sent, compressed ones compressed. Requests under way at the end have a second to finish. An
+    application is served once.
     """
-    # aiohttp waits that timeout twice. A body that it failed to decompress it would log as an
-    # error of this server.
+    # aiohttp waits for that timeout twice. It would log a body that it can't decompress as an error
+    # of this server.
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, auto_decompress=False)
     await runner.setup()
     try:
@@ -36,11 +36,11 @@ async def serve(
 
 
 def fault_routes(faults: Faults) -> list[web.RouteDef]:
-    """Let HTTP see and change `faults`, below `/_sandbox/faults`.
+    """The routes below `/_sandbox/faults` that show and change `faults`.
 
-    GET answers `{"faults": [text, ...]}`; POST adds the faults of its body, one text a line
-    (400 and nothing added when one is not understood); DELETE lifts all. All answer what is
-    then in force.
+    GET answers `{"faults": [text, ...]}`; POST adds the faults of its body, one text a line (400
+    and nothing added when one is not understood); DELETE lifts all. All answer what is then in
+    force.
     """
 
     async def show(_request: web.Request) -> web.Response:

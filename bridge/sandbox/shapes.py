@@ -1,4 +1,4 @@
-"""The JSON of the emulated Listrak API: how each thing of the account is shown."""
+"""The JSON of the emulated Listrak API."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ BODY = "<p>A paragraph of the newsletter, as long as such paragraphs are.</p>\n"
 
 
 class Shapes:
-    """Shows things as they are now, with the field names of the Swagger document's models."""
+    """The JSON of things as they are now, with the field names of the Swagger document's models."""
 
     def __init__(self, wall: WallClock, switches: Switches) -> None:
         self._wall = wall
         self._switches = switches
 
     def mailing_list(self, owner: MailingList) -> Json:
+        """A list."""
         return {
             "listId": owner.list_id,
             "listName": owner.name,
@@ -62,6 +63,7 @@ class Shapes:
         }
 
     def groups(self, owner: MailingList) -> list[Json]:
+        """The groups of a list's profile fields."""
         return [
             {
                 "segmentationFieldGroupId": group_id,
@@ -72,6 +74,7 @@ class Shapes:
         ]
 
     def fields(self, owner: MailingList, group_id: int) -> list[Json]:
+        """The profile fields of a group."""
         fields = [field for field in owner.fields.values() if field.group == group_id]
         return [
             {
@@ -86,7 +89,8 @@ class Shapes:
         ]
 
     def contact(self, owner: MailingList, contact: Contact, fields: list[int]) -> Json:
-        # What is none has no value in one contact and the year one in the next.
+        # A missing date is null in one contact and the year one in the next.
+        """A contact with the values of some profile fields."""
         none = NEVER if contact.position % 2 else None
         universal = hashlib.sha256(contact.email.lower().encode()).hexdigest()
         return {
@@ -112,6 +116,7 @@ class Shapes:
         }
 
     def message(self, message: Message, none: str | None = None) -> Json:
+        """A message, thin; `none` for a missing date."""
         return {
             "messageId": message.message_id,
             "sendDate": self._wall.write(message.sent_at if message.dated else None, none),
@@ -122,7 +127,7 @@ class Shapes:
         }
 
     def detail(self, message: Message) -> Json:
-        """The message with its bodies."""
+        """A message with its bodies."""
         shown = self.message(message, none=NEVER) | {
             "enableUniversalEmailKeySetting": False,
             "bodyHtml": BODY,
@@ -143,6 +148,7 @@ class Shapes:
         return shown
 
     def conversation(self, talk: Conversation) -> Json:
+        """A conversation."""
         return {
             "conversationId": talk.conversation_id,
             "conversationName": talk.name,
@@ -152,6 +158,7 @@ class Shapes:
         }
 
     def transactional(self, message: Message) -> Json:
+        """A transactional message."""
         return {
             "transactionalMessageId": message.message_id,
             "transactionalMessageName": message.name,
@@ -161,6 +168,7 @@ class Shapes:
         }
 
     def split_test(self, test: SplitTest) -> Json:
+        """A split test."""
         return {
             "splitTestId": test.split_test_id,
             "splitTestName": test.name,
@@ -173,6 +181,7 @@ class Shapes:
         }
 
     def split_messages(self, test: SplitTest) -> list[Json]:
+        """The messages of a split test."""
         return [
             {
                 "messageId": message.message_id,
@@ -185,6 +194,7 @@ class Shapes:
         ]
 
     def activity(self, message: Message, row: Row) -> Json:
+        """An activity row."""
         write = self._wall.write
         shown: Json = {
             "abuse": row.abuse,
@@ -207,6 +217,7 @@ class Shapes:
         return self._extend(shown, row)
 
     def link(self, link: Link, clicks: int) -> Json:
+        """A link with the number of its clicks."""
         return {
             "linkId": link.link_id,
             "linkDescription": "",
@@ -215,11 +226,12 @@ class Shapes:
         }
 
     def click(self, click: Click) -> Json:
+        """A click."""
         shown: Json = {"emailAddress": click.email, "clickDate": self._wall.write(click.at)}
         return self._extend(shown, click)
 
     def summary(self, sent: int, totals: Totals) -> Json:
-        """openCount counts opened sends, clickCount all clicks, conversionCount orders."""
+        """A Summary; openCount is of sends, clickCount of all clicks, conversionCount of orders."""
         off = self._off
         return {
             "averageOrderValue": round(totals.cents / 100 / max(totals.orders, 1), 2),
@@ -241,6 +253,7 @@ class Shapes:
         return number + {"exact": 0, "more": by, "less": -by}[self._switches.summary]
 
     def status(self, message: Message) -> Json:
+        """The status of a message."""
         last = max((row.sent_at for row in message.rows), default=message.sent_at)
         return {
             "sendCount": len(message.rows),
@@ -251,7 +264,7 @@ class Shapes:
         }
 
     def _extend(self, shown: Json, source: Row | Click) -> Json:
-        """Fields that today's documentation doesn't know."""
+        """Adds fields that the documentation doesn't have, if switched on."""
         if self._switches.extra_fields:
             shown["ipAddress"] = source.ip
             shown["userAgent"] = source.user_agent
@@ -260,7 +273,7 @@ class Shapes:
 
 
 def _campaign(number: int, campaign_id: int) -> int | None:
-    """The campaign's id; none is 0 here and null there."""
+    """The campaign's id; for none 0 or null, by the number."""
     return campaign_id or (0 if number % 2 else None)
 
 

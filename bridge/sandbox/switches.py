@@ -1,4 +1,4 @@
-"""The switches of the emulated Listrak: one for each thing that is not known of the real one."""
+"""The switches of the emulated Listrak: one for each unknown of the real one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Literal
 
 @dataclass(kw_only=True)
 class Switches:
-    """May be changed while the emulator runs.
+    """The behaviour of the emulator; may be changed while it runs.
 
-    activity_type: what `activityType` does: filters, is ignored, is refused (400).
-    date_type: what `dateType=Activity` goes by: the row's first activity, or its latest.
-    conversation_dates: what dates do for conversation messages: "send": they go by the send date;
-        "type": dateType works there as well; they are "ignored", or "refused" (400).
+    activity_type: `activityType` filters, is ignored, or is refused (400).
+    date_type: `dateType=Activity` goes by the row's first activity, or its latest.
+    conversation_dates: dates for conversation messages go by the send date ("send"), by dateType
+        ("type"), are "ignored", or "refused" (400).
     counters_lag: seconds of the world's time by which Summary and clickCount are behind the rows.
-    rows_late: what happens shows in rows and clicks only up to so many seconds later, out of order.
+    rows_late: seconds up to which rows and clicks show late, out of order.
     summary: the Summary is exact, or counts a little more or less than the rows show.
     cursor_style: `nextPageCursor` is a token, or the full URI of the next page.
-    cursor_lifetime: seconds of the world's time until a cursor is refused; None for ever.
-    empty_pages: the share of pages that are empty with more behind them, 0 to below 1.
-    page_rows: pages hold at most so many rows, whatever `count` asks for; None for `count`.
-    undated: whether messages without a send date pass a date filter or are dropped by it.
-    extra_fields: rows have fields that the documentation doesn't know, client addresses too.
+    cursor_lifetime: seconds of the world's time until a cursor is refused; None for no end.
+    empty_pages: ratio of pages that are empty with more behind them, 0 to below 1.
+    page_rows: rows of a page at most, whatever `count` says; None for `count`.
+    undated: messages without a send date pass a date filter, or are dropped by it.
+    extra_fields: rows have undocumented fields, client addresses too.
     paused: the integration is paused: 401 to everything.
     """
 
@@ -54,7 +54,7 @@ class Switches:
 
     @classmethod
     def parse(cls, text: str) -> Switches:
-        """Read `date_type=latest,empty_pages=0.2,extra_fields=true`; ValueError for any other."""
+        """Parses `date_type=latest,empty_pages=0.2,extra_fields=true`; ValueError for any other."""
         names = [f.name for f in dataclasses.fields(cls)]
         given: dict[str, object] = {}
         for part in filter(None, text.split(",")):

@@ -1,4 +1,4 @@
-"""The verdict on what Segment received, and how to read one of its events."""
+"""The verdict on what Segment received, and readers of its events."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from typing import Any
 
 Event = Mapping[str, Any]
 
-# What a sender puts on an event anew with each attempt, or Segment on arrival.
+# Fields that a sender makes anew for each attempt, or Segment on arrival.
 VOLATILE = frozenset(("sentAt", "receivedAt", "originalTimestamp", "writeKey"))
 
 
 @dataclass
 class Verdict:
-    """Counts by event name (identify among them), and a sentence for every fault.
+    """Numbers by event name (identify among them), and a sentence for every fault.
 
-    expected: had to arrive; delivered: arrived, each messageId once; duplicates: repeats of these,
-    which Segment drops.
+    expected: events that had to arrive.
+    delivered: events that arrived, each messageId once.
+    duplicates: repeats of these, which Segment drops.
+    missing: sentences about events that had to arrive and didn't.
+    extra: sentences about events that should not have come.
+    wrong: sentences about events with wrong contents.
     """
 
     expected: Counter[str] = field(default_factory=Counter)
@@ -31,6 +35,7 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
+        """Tells whether there is no fault."""
         return not (self.missing or self.extra or self.wrong)
 
     def __str__(self) -> str:
@@ -45,21 +50,21 @@ class Verdict:
         return "\n".join(lines)
 
     def blame(self, event: Event, what: str) -> None:
-        """An event is wrong."""
+        """Reports that an event is wrong."""
         self.wrong.append(f"{name_of(event)} of {event.get('anonymousId')} {what}")
 
     def refuse(self, event: Event, what: str) -> None:
-        """An event should not have come."""
+        """Reports that an event should not have come."""
         self.extra.append(f"{name_of(event)} of {event.get('anonymousId')}: {what}")
 
 
 def name_of(event: Event) -> str:
-    """The name an event is counted by: of a track its own, else its type."""
+    """The name that an event is counted by: of a track its own, else its type."""
     return str(event.get("event") if event.get("type") == "track" else event.get("type"))
 
 
 def lasting(event: Event) -> dict[str, Any]:
-    """What of an event stays the same however often it is sent."""
+    """The fields of an event that stay the same however often it is sent."""
     return {key: value for key, value in event.items() if key not in VOLATILE}
 
 

@@ -1,4 +1,4 @@
-"""What the emulated Listrak shows of a message where it shows things late."""
+"""Late views of messages: the emulated Listrak's rows and counters, some time behind the world."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from .world import World
 
 @dataclass(slots=True)
 class View:
-    """A message as far as it shows: rows in the order they appeared, counters, clicks by link."""
+    """A message as far as it shows.
+
+    rows: in the order they appeared.
+    sent: number of sends.
+    clicks: by link id.
+    """
 
     rows: list[Row] = field(default_factory=list)
     sent: int = 0
@@ -23,10 +28,11 @@ class View:
 
 
 class Replay:
-    """Lives through the world's log once more, each fact so many seconds later.
+    """A replay of the world's log, with a delay.
 
-    `spread`: of each row all facts come by the same delay between 0 and `seconds`, so that they are
-    out of order between rows, and in order within one.
+    seconds: delay of each fact.
+    spread: each row has a delay of its own between 0 and `seconds`, so that facts are out of order
+        between rows, and in order within one.
     """
 
     def __init__(self, world: World, seconds: float, *, spread: bool) -> None:
@@ -104,7 +110,7 @@ class Replay:
 
 
 class Views:
-    """Rows and counters, each as late as the switches say; not late at all, the world's own."""
+    """Rows and counters, delayed as the switches say; without delay, the world's own."""
 
     def __init__(self, world: World, switches: Switches) -> None:
         self._world = world
@@ -112,20 +118,20 @@ class Views:
         self._replays: dict[tuple[float, bool], Replay] = {}
 
     def rows(self, message: Message) -> list[Row]:
-        """Activity rows."""
+        """The activity rows of a message."""
         if not self._switches.rows_late:
             return message.rows
         return self._late(self._switches.rows_late, message, spread=True).rows
 
     def clicks(self, message: Message, link_id: int) -> list[Click]:
-        """Clicks on a link."""
+        """The clicks on a link."""
         if not self._switches.rows_late:
             return next(link.clicks for link in message.links if link.link_id == link_id)
         view = self._late(self._switches.rows_late, message, spread=True)
         return view.clicks.setdefault(link_id, [])
 
     def counted(self, message: Message) -> View:
-        """What the counters go by."""
+        """The view that the counters go by."""
         if self._switches.counters_lag:
             return self._late(self._switches.counters_lag, message, spread=False)
         clicks = {link.link_id: link.clicks for link in message.links}

@@ -1,4 +1,4 @@
-"""The world behind the emulated Listrak: what people and their mail servers do, and when."""
+"""The world behind the emulated Listrak: the actions of people and their mail servers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ UNKNOWN_ORIGIN, EMPTY_PROFILE = Origin(), Profile()
 
 
 class World(Account):
-    """A world that lives in its own time; pure, without I/O, a wall clock or chance.
+    """A world with its own time; pure, without I/O, a wall clock or chance.
 
     It begins at `start` (aware), empty, and only does what it is told; a Population makes it live.
 
-    Deeds happen at `now`. They raise KeyError for a list or contact that isn't there, ValueError
+    Actions happen at `now`. They raise KeyError for a list or contact that isn't there, ValueError
     for what can't happen (as an order of nothing). Instants have the resolution of the API, 10 ms.
-    `log` has every fact in the order lived (contacts older than the world come first).
+
+    log: every fact in order (contacts older than the world come first).
     """
 
     def __init__(self, *, start: datetime) -> None:
@@ -44,7 +45,7 @@ class World(Account):
         self._planned = 0
 
     def advance(self, until: datetime) -> None:
-        """Live up to `until`; nothing happens if that is past. Step sizes make no difference."""
+        """Lives up to `until`; does nothing if that is past. The size of steps doesn't matter."""
         until = _tick(until)
         while self._agenda and self._agenda[0][0] <= until:
             at, _, action, args = heapq.heappop(self._agenda)
@@ -53,21 +54,21 @@ class World(Account):
         self.now = max(self.now, until)
 
     def rest(self) -> None:
-        """From now on nothing happens by itself."""
+        """Cancels everything that was planned."""
         self._agenda.clear()
 
     def plan(self, seconds: float, action: Callable[..., object], *args: object) -> None:
-        """Have `action(*args)` called so many seconds from now; one in five on a whole second."""
+        """Plans a call of `action(*args)` in so many seconds; one in five on a whole second."""
         self._planned += 1
         at = _tick(self.now + timedelta(seconds=seconds))
         if self._planned % 5 == 0:
             at = max(self.now, at.replace(microsecond=0))
         heapq.heappush(self._agenda, (at, self._planned, action, args))
 
-    # What is sent
+    # Sends
 
     def send(self, message: Message, emails: Iterable[str]) -> None:
-        """Send to each address. ValueError if it got that message already (or at this instant)."""
+        """Sends to each address. ValueError if it got that message already (or at this instant)."""
         message.sent_at = message.sent_at or self.now
         contacts = self.lists[message.list_id].contacts
         for email in emails:
@@ -84,7 +85,7 @@ class World(Account):
             self.log.append(Fact(at, "send", message.list_id, email, message, row))
 
     def send_broadcast(self, list_id: int, emails: Iterable[str], **details: Any) -> Message:
-        """A new message, as in `add_message`, sent to all of them now."""
+        """Sends a new message, as in `add_message`, to all of them now."""
         message = self.add_message(list_id, "message", **details)
         self.send(message, emails)
         return message
@@ -92,7 +93,7 @@ class World(Account):
     def send_conversation(
         self, list_id: int, emails: Iterable[str], *, message: Message | None = None, **details: Any
     ) -> Message:
-        """Likewise of a conversation; with `message`, that one once more."""
+        """Sends a new message of a conversation, or `message` once more."""
         message = message or self.add_message(list_id, "conversation", **details)
         self.send(message, emails)
         return message
@@ -100,12 +101,12 @@ class World(Account):
     def send_transactional(
         self, list_id: int, emails: Iterable[str], *, message: Message | None = None, **details: Any
     ) -> Message:
-        """Likewise transactional."""
+        """Sends a new transactional message, or `message` once more."""
         message = message or self.add_message(list_id, "transactional", **details)
         self.send(message, emails)
         return message
 
-    # What becomes of a send: always the latest one to that address, unless `row` is given
+    # Activity: of the latest send to the address, unless `row` is given
 
     def open(
         self,
@@ -116,7 +117,7 @@ class World(Account):
         read: bool = False,
         origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
-        """Opened, the first time or again."""
+        """Opens a message, the first time or again."""
         row = row or message.latest[email]
         self._touch(row)
         if row.ip is None:
@@ -138,7 +139,7 @@ class World(Account):
         row: Row | None = None,
         origin: Origin = UNKNOWN_ORIGIN,
     ) -> None:
-        """One click, on the first link by default; it opens the message where images didn't."""
+        """Clicks on a link, by default the first; also opens the message if it wasn't."""
         row = row or message.latest[email]
         self.open(message, email, row=row, origin=origin)
         row.clicks += 1
@@ -150,7 +151,7 @@ class World(Account):
         self._note("click", message, row, link=link, click=click)
 
     def order(self, message: Message, email: str, cents: int, *, row: Row | None = None) -> None:
-        """An order credited to the message, in cents; totals add up."""
+        """Adds an order credited to the message, in cents."""
         if cents <= 0:
             raise ValueError("an order has a positive total")
         row = row or message.latest[email]
@@ -168,7 +169,7 @@ class World(Account):
         *,
         row: Row | None = None,
     ) -> None:
-        """Bounced; a hard one unsubscribes too."""
+        """Bounces a send; a hard bounce unsubscribes too."""
         row = row or message.latest[email]
         if row.bounced:
             raise ValueError("this send has bounced already")
@@ -180,7 +181,7 @@ class World(Account):
             self.unsubscribe(message.list_id, email, "Bounce")
 
     def complain(self, message: Message, email: str, *, row: Row | None = None) -> None:
-        """Marked as spam, which unsubscribes too (without the row saying so)."""
+        """Marks a send as spam, which unsubscribes too (without the row saying so)."""
         row = row or message.latest[email]
         if row.abuse:
             raise ValueError("this send is marked as spam already")
@@ -191,7 +192,7 @@ class World(Account):
             self.unsubscribe(message.list_id, email, "Abuse Complaint")
 
     def opt_out(self, message: Message, email: str, *, row: Row | None = None) -> None:
-        """Unsubscribed by the message's own link. ValueError if it wasn't subscribed."""
+        """Unsubscribes a contact by the message's own link. ValueError if it wasn't subscribed."""
         contact = self._leave(message.list_id, email, "Subscriber", self.now)
         row = row or message.latest[email]
         self._touch(row)
@@ -201,7 +202,7 @@ class World(Account):
         self._note("unsubscribe", message, row, method="Subscriber")
         self._note_state(contact, self.now)
 
-    # What becomes of contacts
+    # Contacts
 
     def subscribe(
         self,
@@ -212,7 +213,7 @@ class World(Account):
         profile: Profile = EMPTY_PROFILE,
         at: datetime | None = None,
     ) -> Contact:
-        """A new contact; `at` puts it into the past. ValueError if the list has the address."""
+        """Adds a contact; `at` puts it into the past. ValueError if the list has the address."""
         owner = self.lists[list_id]
         if email in owner.contacts:
             raise ValueError("this address is on the list already")
@@ -240,14 +241,14 @@ class World(Account):
         *,
         at: datetime | None = None,
     ) -> None:
-        """No longer subscribed; `at` puts it into the past. ValueError if it wasn't."""
+        """Unsubscribes a contact; `at` puts it into the past. ValueError if it isn't subscribed."""
         when = _tick(at or self.now)
         contact = self._leave(list_id, email, method, when)
         self.log.append(Fact(when, "unsubscribe", list_id, email, method=method))
         self._note_state(contact, when)
 
     def resubscribe(self, list_id: int, email: str) -> None:
-        """Subscribed once more. ValueError if it is already."""
+        """Subscribes a contact once more. ValueError if it is subscribed."""
         contact = self.lists[list_id].contacts[email]
         if contact.subscribed:
             raise ValueError("this contact is subscribed already")
@@ -257,14 +258,14 @@ class World(Account):
         self._note_state(contact, self.now)
 
     def set_profile(self, list_id: int, email: str, field_id: int, value: str | None) -> None:
-        """Give a profile field a value; None takes it away."""
+        """Gives a profile field a value; None removes it."""
         contact = self.lists[list_id].contacts[email]
         values = {**contact.values, field_id: value}
         contact.values = {key: kept for key, kept in values.items() if kept is not None}
         self._note_state(contact, self.now)
 
     def delete_contact(self, list_id: int, email: str) -> None:
-        """Taken off the list; what was sent stays."""
+        """Deletes a contact from the list; what was sent stays."""
         contact = self.lists[list_id].contacts.pop(email)
         contact.deleted = True
         state = State(None, contact.values)

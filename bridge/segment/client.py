@@ -2,13 +2,13 @@
 
 from bridge.errors import TemporaryError
 from bridge.http import Answer, Http
+from bridge.metrics import Metrics
 from bridge.segment import wire
 from bridge.segment.wire import Verdict
-from bridge.telemetry import Metrics
 
 
 class Segment:
-    """The sink. One post, one answer; what to do with it is the sender's business."""
+    """A client of Segment. One post, one answer; the sender decides what to do with it."""
 
     def __init__(self, http: Http, metrics: Metrics, *, base: str, write_key: str) -> None:
         self._http = http
@@ -17,7 +17,7 @@ class Segment:
         self._headers = wire.headers(write_key)
 
     async def post(self, body: bytes) -> tuple[Verdict, Answer]:
-        """Posts a gzipped batch. Raises TemporaryError where it is to be posted again."""
+        """Posts a gzipped batch. Raises TemporaryError if it is to be posted again."""
         with self._metrics.posts.track_inprogress():
             try:
                 answer = await self._http.request(
@@ -28,7 +28,7 @@ class Segment:
                 raise
         self._metrics.batches.labels(str(answer.status)).inc()
         self._metrics.wire_bytes.inc(len(body))
-        found = wire.verdict(answer)
-        if found is Verdict.RETRY:
+        verdict = wire.verdict(answer)
+        if verdict is Verdict.RETRY:
             raise TemporaryError(f"Segment answered {answer.status}", answer.retry_after)
-        return found, answer
+        return verdict, answer

@@ -1,11 +1,11 @@
-"""Segment events, each encoded once: fragments rendered a message, filled in an event.
+"""Segment events as JSON text; what the events of a message have in common is encoded once.
 
 Shapes: README.md, "What is sent"; Segment's spec for `track` and `identify`, and what it does with
 events (FACTS.md: Events).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import xxhash
@@ -14,10 +14,10 @@ from bridge import NAME, VERSION
 from bridge.listrak.wire import Origin
 
 LARGEST_EVENT = 32_000
-"""Bytes of UTF-8; Segment documents 32 KB (FACTS.md: Limits)."""
+"""Bytes of UTF-8 of an event at most; Segment documents 32 KB (FACTS.md: Limits)."""
 
 Fingerprint = bytes
-"""The 128-bit hash of what happened: its messageId and its key follow from it."""
+"""The 128-bit hash of an event's identity; its messageId and its key are made of it."""
 
 _KEY_BYTES = 8
 _LIBRARY = msgspec.json.encode({"name": NAME, "version": VERSION}).decode()
@@ -29,12 +29,12 @@ def literal(value: Any) -> str:
 
 
 def identity(*parts: object) -> str:
-    """What happened, as text to hash. Only the last part may hold anything, others no U+001F."""
+    """The identity of an event, as text to hash. Only the last part may hold U+001F."""
     return "\x1f".join(map(str, parts))
 
 
 def escaped(texts: Sequence[str]) -> list[str]:
-    """Texts as JSON has them between the quotes; many at once, as a call for each costs more."""
+    """Texts escaped for JSON, without quotes; many at once, as a call for each costs more."""
     if not texts:
         return []
     encoded = msgspec.json.encode(texts).decode()
@@ -55,11 +55,32 @@ def key(fingerprint: Fingerprint) -> int:
 
 
 def message_id(fingerprint: Fingerprint) -> str:
-    """The messageId, 40 characters: the same for ever for what happened.
+    """The messageId of a fingerprint, 40 characters: the same however often the event is made.
 
-    Segment takes 99 (FACTS.md: Limits), and knows repeats by nothing else (FACTS.md: Dedup).
+    Segment accepts 99 (FACTS.md: Limits), and knows repeats by nothing else (FACTS.md: Dedup).
     """
     return f"listrak-{fingerprint.hex()}"
+
+
+class Envelope(msgspec.Struct, rename="camel"):
+    """The fields that every encoded event has.
+
+    event: name of a track, None for an identify.
+    """
+
+    type: str
+    message_id: str
+    event: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The event's name; `identify` for an identify."""
+        return self.event or self.type
+
+
+def envelope(event: bytes) -> Envelope:
+    """The envelope of an encoded event."""
+    return msgspec.json.decode(event, type=Envelope)
 
 
 def properties_of(values: Mapping[str, str | float | None]) -> str:
@@ -68,30 +89,37 @@ def properties_of(values: Mapping[str, str | float | None]) -> str:
 
 
 def merged(properties: str, more: Mapping[str, str | float | None]) -> str:
-    """Properties as JSON text with more of them, which win."""
+    """Properties as JSON text with `more` of them, which replace others of their name."""
     known: dict[str, str | float] = msgspec.json.decode(properties)
     return properties_of({**known, **more})
 
 
-def track(
-    event: str,
-    fingerprint: Fingerprint,
-    email: str,
-    timestamp: str,
-    properties: str,
-    origin: Origin | None = None,
-) -> bytes:
-    """A track event. `email` and `properties` are JSON text, `timestamp` is an instant or "".
+class Track(NamedTuple):
+    """A track event. It has no userId: the email address tells whom it is about.
 
-    Never with a userId: the email address is who it is about.
+    email: JSON text.
+    timestamp: an instant; "" for none.
+    properties: JSON text.
+    origin: None if it isn't known.
     """
-    when = f'"timestamp":"{timestamp}",' if timestamp else ""
-    context = _origin(origin) if origin else ""
-    return (
-        f'{{"type":"track","messageId":"{message_id(fingerprint)}","anonymousId":{email},'
-        f'"event":"{event}",{when}"properties":{properties},'
-        f'"context":{{"library":{_LIBRARY},"traits":{{"email":{email}}}{context}}}}}'
-    ).encode()
+
+    name: str
+    fingerprint: Fingerprint
+    email: str
+    timestamp: str
+    properties: str
+    origin: Origin | None = None
+
+    def encode(self) -> bytes:
+        """The event as it is sent."""
+        when = f'"timestamp":"{self.timestamp}",' if self.timestamp else ""
+        context = _origin(self.origin) if self.origin else ""
+        email = self.email
+        return (
+            f'{{"type":"track","messageId":"{message_id(self.fingerprint)}","anonymousId":{email},'
+            f'"event":"{self.name}",{when}"properties":{self.properties},'
+            f'"context":{{"library":{_LIBRARY},"traits":{{"email":{email}}}{context}}}}}'
+        ).encode()
 
 
 def tracks(
@@ -101,7 +129,12 @@ def tracks(
     timestamps: Sequence[str],
     properties: str,
 ) -> list[bytes]:
-    """As `track`, for many events that share name and properties; `emails` are plain texts."""
+    """Many encoded track events of one name, with the same properties.
+
+    emails: plain texts.
+    timestamps: instants.
+    properties: JSON text.
+    """
     start = '{"type":"track","messageId":"listrak-'
     who = '","anonymousId":"'
     when = f'","event":"{event}","timestamp":"'
@@ -118,9 +151,10 @@ def tracks(
 def identify(
     fingerprint: Fingerprint, email: str, list_id: int, *, subscribed: bool, user_id: str | None
 ) -> bytes:
-    """An identify. `email` is JSON text; a trait of null removes it from the profile.
+    """An encoded identify. A trait of null removes it from the profile (FACTS.md: Events).
 
-    Source: Segment's documentation (FACTS.md: Events).
+    email: JSON text.
+    user_id: None for none.
     """
     user = f'"userId":{literal(user_id)},' if user_id else ""
     return (
@@ -131,7 +165,7 @@ def identify(
 
 
 def problem(email: str | None, event: bytes) -> str | None:
-    """Why Segment would not take the event, perhaps without a word; None if it would.
+    """The reason why Segment would drop an event, None for none.
 
     An answer of 200 doesn't tell (FACTS.md: Events).
     """

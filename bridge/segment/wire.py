@@ -1,26 +1,25 @@
-"""Segment's HTTP Tracking API without I/O: how a batch is built and what an answer means."""
+"""Segment's HTTP Tracking API without I/O: its requests, and the meaning of its answers."""
 
 from base64 import b64encode
 from enum import Enum
 
-from isal import igzip
-
+from bridge.compression import compressed
 from bridge.http import Answer
 
 HEAD, TAIL = b'{"batch":[', b"]}"
 
 
 class Verdict(Enum):
-    """What an answer to a batch means for the caller (FACTS.md: Answers)."""
+    """The meaning of an answer to a batch, for the caller (FACTS.md: Answers)."""
 
     ACCEPTED = "accepted"
     RETRY = "retry"  # passes by itself: send it again
     SPLIT = "split"  # something in it is refused: find out what
-    DENIED = "denied"  # who or where we are is refused: pause and say so
+    DENIED = "denied"  # the write key or the sender's address is refused: pause and say so
 
 
 def verdict(answer: Answer) -> Verdict:
-    """What an answer means. No answer makes the bridge drop anything.
+    """The meaning of an answer. No answer makes the bridge drop anything.
 
     Source: Segment's documentation, and what its SDKs send again (FACTS.md: Answers).
     """
@@ -39,10 +38,10 @@ def body(events: list[bytes]) -> bytes:
 
     `sentAt` is left out: a timestamp needs no correction (FACTS.md: Timestamps).
     """
-    # Joined once: half a megabyte is not copied again for a frame of twelve bytes.
+    # Joined once: copying half a megabyte again for a frame of twelve bytes would cost time.
     framed = [HEAD + events[0], *events[1:]]
     framed[-1] += TAIL
-    return igzip.compress(b",".join(framed), 1)
+    return compressed(b",".join(framed))
 
 
 def size(events: int, event_bytes: int) -> int:
@@ -51,7 +50,7 @@ def size(events: int, event_bytes: int) -> int:
 
 
 def headers(write_key: str) -> dict[str, str]:
-    """Basic auth with the write key as the user name and no password (FACTS.md: Access)."""
+    """Headers with the write key as user name, without a password (FACTS.md: Access)."""
     return {
         "Authorization": "Basic " + b64encode(f"{write_key}:".encode()).decode(),
         "Content-Type": "application/json",

@@ -9,8 +9,8 @@ import pytest
 
 from bridge.errors import StateError, TemporaryError
 from bridge.flow.ledger import GROUP_COMMIT, Ledger
+from bridge.metrics import Metrics
 from bridge.state.store import Store
-from bridge.telemetry import Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -71,17 +71,17 @@ async def ledger_of(disk: Disk, metrics: Metrics | None = None) -> AsyncIterator
 
 
 async def test_group_commit() -> None:
-    """What comes within a short time shares a transaction, in the order it came."""
+    """What comes within a short time event_sets a transaction, in the order it came."""
     disk = Disk()
     done: list[str] = []
     async with ledger_of(disk) as ledger:
         began = anyio.current_time()
         for name in "abc":
-            ledger.later(disk.put(name), lambda name=name: done.append(name))  # type: ignore[misc]
+            ledger.enqueue(disk.put(name), lambda name=name: done.append(name))  # type: ignore[misc]
         assert (disk.commits, done) == ([], [])
         await anyio.sleep(GROUP_COMMIT * 1.5)
         assert (disk.commits, done) == ([["a", "b", "c"]], ["a", "b", "c"])
-        ledger.later(disk.put("d"))
+        ledger.enqueue(disk.put("d"))
         await anyio.sleep(GROUP_COMMIT * 1.5)
         assert disk.commits == [["a", "b", "c"], ["d"]]
         assert anyio.current_time() - began < 1
@@ -92,9 +92,9 @@ async def test_write_waits() -> None:
     disk = Disk()
     done: list[str] = []
     async with ledger_of(disk) as ledger:
-        ledger.later(disk.put("a"), lambda: done.append("a"))
+        ledger.enqueue(disk.put("a"), lambda: done.append("a"))
         began = anyio.current_time()
-        await ledger.write(disk.put("b"))
+        await ledger.commit(disk.put("b"))
         assert anyio.current_time() - began < GROUP_COMMIT / 2
         assert (disk.commits, done) == ([["a", "b"]], ["a"])
 
@@ -106,11 +106,11 @@ async def test_a_flush_from_elsewhere_takes_nobody_s_turn() -> None:
         await anyio.wait_all_tasks_blocked()
         await ledger.flush()
         with anyio.fail_after(1):
-            await ledger.write(disk.put("a"))
-        ledger.later(disk.put("b"))
+            await ledger.commit(disk.put("a"))
+        ledger.enqueue(disk.put("b"))
         await ledger.flush()
         with anyio.fail_after(1):
-            await ledger.write(disk.put("c"))
+            await ledger.commit(disk.put("c"))
     assert disk.commits == [["a"], ["b"], ["c"]]
 
 
@@ -120,7 +120,7 @@ async def test_a_flush_that_was_given_up_is_made_up_for() -> None:
     async with ledger_of(disk) as ledger:
         await anyio.wait_all_tasks_blocked()
         with anyio.move_on_after(0.01):
-            ledger.later(disk.put("a"))
+            ledger.enqueue(disk.put("a"))
             await ledger.flush()
         await anyio.sleep(GROUP_COMMIT * 1.5)
     assert disk.commits == [["a"]]
@@ -131,10 +131,10 @@ async def test_writers_share() -> None:
     disk = Disk()
     disk.slow = 1.0
     async with ledger_of(disk) as ledger, anyio.create_task_group() as writers:
-        writers.start_soon(ledger.write, disk.put("first"))
+        writers.start_soon(ledger.commit, disk.put("first"))
         await anyio.sleep(0.5)
         for name in "abc":
-            writers.start_soon(ledger.write, disk.put(name))
+            writers.start_soon(ledger.commit, disk.put(name))
     assert disk.commits == [["first"], ["a", "b", "c"]]
 
 
@@ -147,12 +147,12 @@ async def test_a_full_disk() -> None:
         return metrics.registry.get_sample_value("bridge_blocked", {"by": "state"})
 
     async with ledger_of(disk, metrics) as ledger:
-        ledger.later(disk.put("a"), lambda: done.append("a"))
+        ledger.enqueue(disk.put("a"), lambda: done.append("a"))
         async with anyio.create_task_group() as writers:
-            writers.start_soon(ledger.write, disk.put("b"))
+            writers.start_soon(ledger.commit, disk.put("b"))
             await anyio.sleep(1)
             assert (disk.commits, done, blocked()) == ([], [], 1)
-            ledger.later(disk.put("c"), lambda: done.append("c"))
+            ledger.enqueue(disk.put("c"), lambda: done.append("c"))
         await anyio.sleep(1)
     assert disk.commits == [["a", "b"], ["c"]]
     assert done == ["a", "c"]
@@ -166,9 +166,9 @@ async def test_cancelled_while_the_disk_is_full() -> None:
     disk = Disk(full=10**6)
     done: list[str] = []
     async with ledger_of(disk) as ledger:
-        ledger.later(disk.put("a"), lambda: done.append("a"))
+        ledger.enqueue(disk.put("a"), lambda: done.append("a"))
         await anyio.sleep(1)
-        ledger.later(disk.put("b"), lambda: done.append("b"))
+        ledger.enqueue(disk.put("b"), lambda: done.append("b"))
     assert disk.commits == []
     disk.full = 0
     await ledger.flush()
@@ -185,10 +185,10 @@ async def test_cancelled_in_a_transaction() -> None:
     ledger = Ledger(cast(Store, disk), Metrics())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ledger.run)
-        ledger.later(disk.put("a"), lambda: done.append("a"))
+        ledger.enqueue(disk.put("a"), lambda: done.append("a"))
         await anyio.sleep(0.5)
         assert disk.attempts == 1
-        ledger.later(disk.put("b"), lambda: done.append("b"))
+        ledger.enqueue(disk.put("b"), lambda: done.append("b"))
         tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await ledger.flush()
@@ -203,7 +203,7 @@ async def test_flushes_take_turns() -> None:
     done: list[str] = []
     async with ledger_of(disk) as ledger, anyio.create_task_group() as others:
         for name in "abcdefgh":
-            ledger.later(disk.put(name), lambda name=name: done.append(name))  # type: ignore[misc]
+            ledger.enqueue(disk.put(name), lambda name=name: done.append(name))  # type: ignore[misc]
             others.start_soon(ledger.flush)
             await anyio.sleep(0.07)
     await ledger.flush()
@@ -215,7 +215,7 @@ async def test_what_does_not_pass() -> None:
     """An error that a retry doesn't mend comes out; what waited is kept."""
     disk = Disk(broken=StateError("gone"))
     ledger = Ledger(cast(Store, disk), Metrics())
-    ledger.later(disk.put("a"))
+    ledger.enqueue(disk.put("a"))
     with pytest.raises(StateError, match="gone"):
         await ledger.flush()
     disk.broken = None

@@ -4,35 +4,33 @@ from typing import Any
 
 import msgspec
 import pytest
-from flow_parts import message_of
+from planner_parts import message_of
 from prometheus_client import generate_latest
 
+from bridge.event_types import CLICKED, CONVERTED, OPENED, SENT, TRACKS, UNSUBSCRIBED
+from bridge.flow.figures import REVENUE, Figures, counted_of
 from bridge.flow.reconciliation import (
-    ASKED,
     LESS,
+    NEVER_SHOWN,
     NOT_READ,
     ORDERS,
     READING,
-    REVENUE,
+    REQUESTED,
     UNEXPLAINED,
     UNREAD_CLICKS,
-    UNSHOWN,
     UNTRACKED,
-    Comparison,
-    Evidence,
-    Figures,
+    OwnNumbers,
     compare,
-    counted_of,
 )
+from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak.wire import Summary
+from bridge.metrics import Metrics
 from bridge.state.records import EventCount, Kind, Message
-from bridge.telemetry import Metrics
-from bridge.vocabulary import CLICKED, CONVERTED, OPENED, SENT, TRACKS, UNSUBSCRIBED
 
 LOOKED_AT = 1_778_500_000.0
 
 
-def evidence_of(revenue: float = 0.0, **changes: Any) -> Evidence:
+def own_numbers(revenue: float = 0.0, **changes: Any) -> OwnNumbers:
     values: dict[str, Any] = {
         "counts": {
             SENT: EventCount(100, 10, 1),
@@ -42,19 +40,19 @@ def evidence_of(revenue: float = 0.0, **changes: Any) -> Evidence:
         "reading": False,
         "wanted": frozenset(TRACKS),
     }
-    return Evidence(**values | changes)
+    return OwnNumbers(**values | changes)
 
 
-def looked_at(summary: Summary, kind: Kind = "broadcast", **changes: Any) -> Message:
-    """A message whose counters were the same when it was looked at."""
+def polled(summary: Summary, kind: Kind = "broadcast", **changes: Any) -> Message:
+    """A message whose counters were the same when it was polled."""
     text = msgspec.json.encode(summary).decode()
-    return message_of(kind, **{"looked_at": LOOKED_AT, "summary": text, **changes})
+    return message_of(kind, **{"polled_at": LOOKED_AT, "summary": text, **changes})
 
 
 def test_what_agrees_has_no_reason() -> None:
     """Seen is what Listrak counts; sent is what is left of it for Segment."""
     summary = Summary(sent_count=100, open_count=40, conversion_count=0, revenue=0.0)
-    lines = {line.event: line for line in compare(looked_at(summary), summary, evidence_of())}
+    lines = {line.event: line for line in compare(polled(summary), summary, own_numbers())}
     assert set(lines) == {SENT, OPENED, CONVERTED, REVENUE}, "what Listrak leaves out is left out"
     assert all(line.difference == 0 and line.reason == "" for line in lines.values())
     assert not any(line.repairable for line in lines.values())
@@ -62,21 +60,27 @@ def test_what_agrees_has_no_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "summary", "message", "evidence", "reason"),
+    ("event", "summary", "message", "own", "reason"),
     [
-        (SENT, Summary(sent_count=103), {"looked_at": None}, {}, NOT_READ),
+        (SENT, Summary(sent_count=103), {"polled_at": None}, {}, NOT_READ),
         (SENT, Summary(sent_count=103), {}, {"reading": True}, READING),
-        (SENT, Summary(sent_count=103), {"asked": 1}, {}, ASKED),
+        (SENT, Summary(sent_count=103), {"rescan_requested": 1}, {}, REQUESTED),
         (SENT, Summary(sent_count=97), {}, {}, LESS),
         (SENT, Summary(sent_count=103), {}, {}, UNEXPLAINED),
         (SENT, Summary(sent_count=103), {"kind": "conversation"}, {}, UNTRACKED),
         (CLICKED, Summary(click_count=3), {}, {"wanted": frozenset({SENT})}, UNREAD_CLICKS),
         (CLICKED, Summary(click_count=3), {}, {}, UNEXPLAINED),
         (CONVERTED, Summary(conversion_count=3), {}, {}, ORDERS),
-        (SENT, Summary(sent_count=103), {}, {"unshown": {SENT: 3.0}}, UNSHOWN),
-        (SENT, Summary(sent_count=103), {}, {"unshown": {SENT: 2.0}}, UNEXPLAINED),
-        (REVENUE, Summary(revenue=30.5), {}, {"revenue": 20.25, "unshown": {SENT: 3}}, UNEXPLAINED),
-        (REVENUE, Summary(revenue=30.5), {}, {"unshown": {CONVERTED: 30.5}}, UNSHOWN),
+        (SENT, Summary(sent_count=103), {}, {"never_shown": {SENT: 3.0}}, NEVER_SHOWN),
+        (SENT, Summary(sent_count=103), {}, {"never_shown": {SENT: 2.0}}, UNEXPLAINED),
+        (
+            REVENUE,
+            Summary(revenue=30.5),
+            {},
+            {"revenue": 20.25, "never_shown": {SENT: 3}},
+            UNEXPLAINED,
+        ),
+        (REVENUE, Summary(revenue=30.5), {}, {"never_shown": {CONVERTED: 30.5}}, NEVER_SHOWN),
         (REVENUE, Summary(revenue=30.5), {}, {"revenue": 30.501}, ""),
     ],
 )
@@ -84,20 +88,20 @@ def test_likely_reasons(
     event: str,
     summary: Summary,
     message: dict[str, Any],
-    evidence: dict[str, Any],
+    own: dict[str, Any],
     reason: str,
 ) -> None:
-    """The nearest explanation is given; only what has none is worth another look."""
-    lines = compare(looked_at(summary, **message), summary, evidence_of(**evidence))
+    """The nearest explanation is given; only what has none is worth another poll."""
+    lines = compare(polled(summary, **message), summary, own_numbers(**own))
     (line,) = [line for line in lines if line.event == event]
     assert line.reason == reason
     assert line.repairable == (reason in (UNEXPLAINED, UNTRACKED))
 
 
 def test_what_moved_since_is_found_by_the_next_look() -> None:
-    """A counter that moved after the look proves nothing against it."""
-    message = looked_at(Summary(sent_count=100))
-    (line,) = compare(message, Summary(sent_count=103), evidence_of())
+    """A counter that moved after the poll proves nothing against it."""
+    message = polled(Summary(sent_count=100))
+    (line,) = compare(message, Summary(sent_count=103), own_numbers())
     assert "since it was read last (2026-05-11T11:46Z)" in line.reason
     assert line.difference == 3
     assert not line.repairable
@@ -107,7 +111,7 @@ def test_who_unsubscribed_is_told_elsewhere() -> None:
     """A message's rows only say through which email contacts left."""
     summary = Summary(unsubscribe_count=2)
     counts = {UNSUBSCRIBED: EventCount(2)}
-    (line,) = compare(looked_at(summary), summary, evidence_of(counts=counts))
+    (line,) = compare(polled(summary), summary, own_numbers(counts=counts))
     assert (line.figures, line.reason) == (Figures(2, 2, None, 0), "")
 
 
@@ -119,9 +123,9 @@ def test_no_orders_are_no_revenue() -> None:
 
 
 def test_metrics_have_the_sums_of_tracked_messages() -> None:
-    """Each message counts as it was asked last; one no longer tracked doesn't count."""
+    """Each message counts as it was polled last; one no longer tracked doesn't count."""
     metrics = Metrics()
-    comparison = Comparison(metrics)
+    comparison = SummaryMetrics(metrics)
     one, two = message_of(), message_of(id=2, message_id=8)
     comparison.note(one, Summary(sent_count=5, open_count=1), {SENT: EventCount(4)})
     comparison.note(two, Summary(sent_count=10), {SENT: EventCount(10)})
@@ -148,5 +152,5 @@ def test_metrics_have_the_sums_of_tracked_messages() -> None:
     assert 'bridge_listrak_counted{event="Email Sent",list="5"} 7.0' in figures()
     assert 'bridge_seen{event="Email Sent",list="5"} 6.0' in figures()
     # A pipeline that starts again notes them anew.
-    Comparison(metrics)
+    SummaryMetrics(metrics)
     assert figures() == set()

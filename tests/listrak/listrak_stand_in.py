@@ -11,8 +11,8 @@ from bridge.clock import SourceClock
 from bridge.http import Http
 from bridge.listrak.auth import Auth
 from bridge.listrak.client import Listrak
+from bridge.metrics import Metrics
 from bridge.sandbox.server import serve
-from bridge.telemetry import Metrics
 
 Reply = Callable[[web.Request], web.StreamResponse]
 
@@ -90,7 +90,7 @@ async def auth_of(stand_in: StandIn) -> AsyncIterator[Auth]:
 async def client_of(
     stand_in: StandIn,
     *,
-    patience: float | None = 0,
+    deadline: float | None = 0,
     metrics: Metrics | None = None,
     requests_per_second: float = 0,
 ) -> AsyncIterator[Listrak]:
@@ -105,5 +105,5 @@ async def client_of(
             clock,
             base=f"{base}/v1",
             requests_per_second=requests_per_second,
-            patience=patience,
+            deadline=deadline,
         )

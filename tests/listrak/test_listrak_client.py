@@ -16,9 +16,10 @@ from bridge.errors import (
     TemporaryError,
 )
 from bridge.listrak import client, wire
-from bridge.listrak.client import ACTIVITIES, CONTACTS, LINKS, Listrak
-from bridge.pacing import Urgency
-from bridge.telemetry import Metrics
+from bridge.listrak.client import Listrak
+from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS
+from bridge.metrics import Metrics
+from bridge.priority import Priority
 
 pytestmark = pytest.mark.anyio
 
@@ -96,7 +97,7 @@ async def test_refused_credentials_ask_nothing() -> None:
 async def test_retries(code: int) -> None:
     """What may pass is asked again, as soon as the server said, and the waits are counted."""
     metrics, stand_in = Metrics(), StandIn(status(code, Retry_After="0"), ok([LIST]))
-    async with client_of(stand_in, patience=30, metrics=metrics) as listrak:
+    async with client_of(stand_in, deadline=30, metrics=metrics) as listrak:
         assert len(await listrak.lists()) == 1
     assert len(stand_in.calls) == 2
     assert value(metrics, "retries_total", api="listrak") == 1
@@ -108,7 +109,7 @@ async def test_retries(code: int) -> None:
 async def test_patience_ends(reply: Reply) -> None:
     """With its patience at an end it says why."""
     stand_in = StandIn(reply)
-    async with client_of(stand_in, patience=0) as listrak:
+    async with client_of(stand_in, deadline=0) as listrak:
         with pytest.raises(TemporaryError, match=r"Listrak answered|no complete answer"):
             await listrak.lists()
     # aiohttp asks once more by itself where a connection that was kept open breaks.
@@ -126,7 +127,7 @@ async def test_blocked_while_it_waits() -> None:
 
     stand_in.replies = [busy]
     async with (
-        client_of(stand_in, patience=None, metrics=metrics) as listrak,
+        client_of(stand_in, deadline=None, metrics=metrics) as listrak,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(listrak.lists)
@@ -162,15 +163,19 @@ async def test_a_429_is_meant_for_all() -> None:
     stand_in = StandIn(status(429, Retry_After="300"), ok([LIST]))
     async with client_of(stand_in) as listrak:
         with pytest.raises(TemporaryError):
-            await listrak.with_urgency(Urgency.WHOLE).lists()
-        for other in (listrak, listrak.with_patience(None), listrak.with_urgency(Urgency.HISTORY)):
+            await listrak.with_priority(Priority.FULL).lists()
+        for other in (
+            listrak,
+            listrak.with_deadline(None),
+            listrak.with_priority(Priority.BACKFILL),
+        ):
             with anyio.move_on_after(0.1) as scope:
                 await other.lists()
             assert scope.cancelled_caught
     assert len(stand_in.calls) == 1
 
 
-async def test_a_429_lowers_the_pace() -> None:
+async def test_a_429_lowers_the_rate() -> None:
     """Whether or not the server says for how long; other failures don't."""
     metrics = Metrics()
     stand_in = StandIn(status(503), status(429), status(429), ok([LIST]))
@@ -183,7 +188,7 @@ async def test_a_429_lowers_the_pace() -> None:
         assert len(await listrak.lists()) == 1
 
 
-async def test_a_very_slow_answer_lowers_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_very_slow_answer_lowers_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is taken all the same."""
     monkeypatch.setattr(client, "SLOW", 0.0)
     metrics = Metrics()
@@ -221,7 +226,7 @@ async def test_not_what_the_api_describes(reply: Reply) -> None:
 async def test_refusals(code: int, cursor: str, kind: type[RefusedError]) -> None:
     """What isn't there is missing, a cursor that isn't taken is told; neither is asked again."""
     stand_in = StandIn(status(code, '{"message": "No such thing."}'))
-    async with client_of(stand_in, patience=None) as listrak:
+    async with client_of(stand_in, deadline=None) as listrak:
         with pytest.raises(RefusedError, match="No such thing") as caught:
             await page_of(listrak, cursor)
     assert type(caught.value) is kind
@@ -245,7 +250,7 @@ async def test_pages() -> None:
     stand_in = StandIn(ok([{"linkId": 1}], cursor), ok([], "more"), ok([{"linkId": 2}]))
     metrics = Metrics()
     async with client_of(stand_in, metrics=metrics) as listrak:
-        rows = await listrak.whole("L/1/Link", LINKS, "links")
+        rows = await listrak.collection("L/1/Link", LINKS, "links")
     assert [row.link_id for row in rows] == [1, 2], "an empty page can have more behind it"
     assert [call.query["cursor"] for call in stand_in.calls] == ["Start", cursor, "more"]
     assert quote(cursor, safe="") in stand_in.calls[1].raw_path
@@ -294,7 +299,7 @@ async def test_pages_that_are_too_large() -> None:
 
     stand_in = StandIn(answer)
     async with client_of(stand_in) as listrak:
-        assert len(await listrak.whole("L/1/Link", LINKS, "links")) == 3
+        assert len(await listrak.collection("L/1/Link", LINKS, "links")) == 3
 
 
 async def test_origins() -> None:
@@ -316,9 +321,9 @@ async def test_filters() -> None:
     naive = "2026-05-10T08:00:00"
     async with client_of(stand_in) as listrak:
         await listrak.messages(5, naive)
-        await listrak.activity("L/1", wire.START, by="Send", since=naive)
-        await listrak.activity("L/1", wire.START, by="Activity", since=naive)
-        await listrak.activity("L/1", wire.START, only="bounce")
+        await listrak.activity("L/1", wire.START, date_type="Send", since=naive)
+        await listrak.activity("L/1", wire.START, date_type="Activity", since=naive)
+        await listrak.activity("L/1", wire.START, activity_type="bounce")
         await listrak.clickers("L/1", 7, wire.START, since=naive)
         await listrak.activity("L/1", wire.START)
     paging = {"cursor", "count"}
@@ -428,19 +433,19 @@ async def test_paths() -> None:
     ]
 
 
-async def test_with_patience() -> None:
+async def test_with_deadline() -> None:
     """The same client can be made to give up sooner; the first one is as it was."""
     stand_in = StandIn(status(503), status(503, Retry_After="0"), ok([LIST]))
-    async with client_of(stand_in, patience=30) as listrak:
+    async with client_of(stand_in, deadline=30) as listrak:
         with pytest.raises(TemporaryError):
-            await listrak.with_patience(0).lists()
+            await listrak.with_deadline(0).lists()
         assert len(await listrak.lists()) == 1
 
 
 async def test_gives_up_at_once() -> None:
     """It can be made to give up on some errors at once, however patient it is otherwise."""
     stand_in = StandIn(status(503, Retry_After="0"), status(401))
-    async with client_of(stand_in, patience=0) as listrak:
-        asking = listrak.with_patience(None, give_up_on=(CredentialsError,))
+    async with client_of(stand_in, deadline=0) as listrak:
+        asking = listrak.with_deadline(None, give_up_on=(CredentialsError,))
         with pytest.raises(CredentialsError):
             await asking.lists()

@@ -16,6 +16,7 @@ from bridge.errors import (
     TemporaryError,
 )
 from bridge.listrak import wire
+from bridge.listrak.refusals import explain
 from bridge.listrak.wire import Origin
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -139,7 +140,7 @@ def test_not_what_the_api_describes(body: bytes) -> None:
 
 
 def refusal(status: int, *, paging: bool = False, **said: str) -> Exception:
-    return wire.explain(status, json.dumps(said).encode(), "activity", paging=paging)
+    return explain(status, json.dumps(said).encode(), "activity", paging=paging)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_explanations_tell_what_was_said() -> None:
     assert "activity" in said
     assert "Bad value for X." in said
     assert "ERROR_X" in str(refusal(500, error="ERROR_X"))
-    assert "no reason given" in str(wire.explain(502, b"<html>\xff", "lists"))
+    assert "no reason given" in str(explain(502, b"<html>\xff", "lists"))
 
 
 def test_denied_tells_the_likely_causes() -> None:
@@ -182,7 +183,7 @@ def test_denied_tells_the_likely_causes() -> None:
     for said in (
         refusal(401, message="Authorization was denied for this request."),
         refusal(401, error="ERROR_UNAUTHORIZED", message="x"),
-        wire.explain(403, b"", "lists"),
+        explain(403, b"", "lists"),
     ):
         for likely in ("paused", "allow-list", "scope", "secret", "Log tab"):
             assert likely in str(said)

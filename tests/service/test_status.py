@@ -145,11 +145,13 @@ async def test_counters_in_the_state_file_add_up(rig_of: Any) -> None:
             process.kill()
             await process.wait()
             async with open_store(rig.state) as store:
-                counts = {name: float(value) for name, value in (await store.counters()).items()}
+                counts = {
+                    name: float(value) for name, value in (await store.counters.all()).items()
+                }
             assert adds_up(counts), counts
         assert (await rig.run("run", "--once")).code == 0
         async with open_store(rig.state) as store:
-            final = await store.counters()
+            final = await store.counters.all()
         assert adds_up({name: float(value) for name, value in final.items()}), final
         assert final["in_flight"] == 0
         assert final["delivered"] == len(list(rig.segment.received(unique=True)))

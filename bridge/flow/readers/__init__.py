@@ -1,20 +1,40 @@
-"""Who reads from Listrak: each one kind of thing, all of them together the eyes of the bridge."""
+"""The readers, each of one kind of thing from Listrak or from the state file."""
 
 from dataclasses import dataclass
 
+from bridge.flow.context import ReaderContext
+from bridge.flow.readers.backfill import BackfillReader
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
-from bridge.flow.readers.held import HeldReader
-from bridge.flow.readers.history import HistoryReader
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.outbox import OutboxReader
+from bridge.flow.readers.properties import PropertyReader
+from bridge.flow.readers.rows import RowReader
+from bridge.flow.readers.unsubscribes import UnsubscribeReader
+from bridge.flow.summary_metrics import SummaryMetrics
 
 
 @dataclass(frozen=True)
 class Readers:
-    """One of each."""
+    """One reader of each kind."""
 
     discovery: Discovery
     messages: MessageReader
     contacts: ContactReader
-    held: HeldReader
-    history: HistoryReader
+    unsubscribes: UnsubscribeReader
+    outbox: OutboxReader
+    backfill: BackfillReader
+
+
+def readers_of(context: ReaderContext, metrics: SummaryMetrics) -> Readers:
+    """All readers of an account."""
+    discovery = Discovery(context)
+    rows = RowReader(context, PropertyReader(context))
+    return Readers(
+        discovery,
+        MessageReader(context, rows, metrics),
+        ContactReader(context),
+        UnsubscribeReader(context),
+        OutboxReader(context),
+        BackfillReader(context, discovery, rows),
+    )

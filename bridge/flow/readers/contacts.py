@@ -1,173 +1,149 @@
 """Reads a list's contacts: all of them, or those who came or left lately."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from anyio.abc import ObjectSendStream
-
-from bridge.flow import scheduler
-from bridge.flow.ledger import Ledger
-from bridge.flow.page import ContactPage, Flush, Page, Tally
+from bridge.clock import DAY
+from bridge.flow.context import ReaderContext
+from bridge.flow.page import ContactPage, ContactPoll, Flush
 from bridge.flow.readers.restart import read_from
+from bridge.flow.scheduling import schedule
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
-from bridge.listrak.times import Instant, Zone
-from bridge.pacing import Urgency
+from bridge.priority import Priority
 from bridge.segment import events
-from bridge.state.keys import KnownKeys, heads
-from bridge.state.records import Position
+from bridge.state.cursors import ContactCursor
+from bridge.state.keys import SeenKeys, heads
 
 CHUNK: Final = 1000
 """Known contacts that are compared with a sweep at once."""
 
-
-@dataclass
-class _Reading:
-    """One look at a list's contacts; `previous` is the start of the one before."""
-
-    source: SourceList
-    sweep: bool
-    tally: Tally
-    listrak: Listrak
-    previous: Instant = ""
+FIRST_STAGE: Final = ContactCursor("Subscribed", wire.START)
+UNSUBSCRIBED_STAGE: Final = ContactCursor("Unsubscribed", wire.START)
+DELETED_STAGE: Final = ContactCursor("lost", "")
 
 
 class ContactReader:
-    """Sends the pages of looks at contacts on. Raises what the Listrak client raises."""
+    """Sends the pages of polls of contacts on. Raises what the Listrak client raises."""
 
-    def __init__(
-        self,
-        listrak: Listrak,
-        ledger: Ledger,
-        zone: Zone,
-        pages: ObjectSendStream[Page],
-        *,
-        horizon: Instant,
-    ) -> None:
-        self._listrak = listrak
-        self._ledger = ledger
-        self._zone = zone
-        self._pages = pages
-        self._horizon = horizon
+    def __init__(self, context: ReaderContext) -> None:
+        self._listrak = context.listrak
+        self._ledger = context.ledger
+        self._pages = context.pages
+        self._scope = context.scope
 
     async def is_sweep_next(self, source: SourceList) -> bool:
-        """Whether all contacts are to be read next: that has begun already, or it is time."""
+        """Tells whether a sweep is next: it has begun already, or is due."""
         store = self._ledger.store
-        begun = await store.contacts.look(source.list_id)
-        state = await store.list_state(source.list_id)
-        time_has_come = scheduler.sweep_due(state, self._listrak.clock.now())
-        return time_has_come or (begun is not None and begun[0])
+        begun = await store.contact_polls.open_one(source.list_id)
+        state = await store.lists.state(source.list_id)
+        is_due = schedule.is_sweep_due(state, self._listrak.clock.now())
+        return is_due or (begun is not None and begun.sweep)
 
     async def read(self, source: SourceList, *, sweep: bool) -> None:
-        """Reads a list's contacts: all of them, or those who came or left lately."""
+        """Reads a list's contacts; returns when all events are acknowledged.
+
+        `sweep`: all of them, else those who came or left since the poll before.
+        """
         store = self._ledger.store
-        begun = await store.contacts.look(source.list_id)
-        if begun is None or (sweep and not begun[0]):
+        begun = await store.contact_polls.open_one(source.list_id)
+        cursor: ContactCursor | None = None
+        if begun is None or (sweep and not begun.sweep):
             started = self._listrak.clock.now()
-            await self._ledger.write(
-                lambda store: store.contacts.begin_look(source.list_id, started, sweep=sweep)
+            await self._ledger.commit(
+                lambda store: store.contact_polls.begin(source.list_id, started, sweep=sweep)
             )
-            begun = (sweep, started, [])
-        sweep, _, position = begun
-        listrak = self._listrak.with_urgency(Urgency.WHOLE) if sweep else self._listrak
-        reading = _Reading(source, sweep, Tally(), listrak)
-        previous = (await store.list_state(source.list_id)).contacts_at
-        reading.previous = times.from_seconds(previous) if previous else ""
+        else:
+            sweep, _, cursor = begun
+        previous = (await store.lists.state(source.list_id)).contacts_at
+        poll = ContactPoll(
+            source,
+            sweep,
+            self._scope.horizon,
+            times.from_seconds(previous) if previous else "",
+        )
         await read_from(
-            position,
-            lambda position: self._read_contacts(reading, position),
+            cursor or FIRST_STAGE,
+            FIRST_STAGE,
+            lambda cursor: self._read_stages(poll, cursor),
             f"contacts of list {source.list_id}",
         )
-        await self._ledger.write(lambda store: store.contacts.complete_look(source.list_id))
+        await self._ledger.commit(lambda store: store.contact_polls.complete(source.list_id))
 
-    async def _read_contacts(self, reading: _Reading, position: Position) -> None:
-        stage, cursor = position or ["Subscribed", wire.START]
-        reach = scheduler.OVERLAP
-        recent = reading.previous and times.from_seconds(times.seconds(reading.previous) - reach)
-        since_horizon = times.from_seconds(times.seconds(self._horizon) - scheduler.DAY)
-        if stage == "Subscribed":
-            start = None if reading.sweep or not recent else self._zone.naive(recent)
-            await self._read_state(reading, "Subscribed", str(cursor), start)
-            stage, cursor = "Unsubscribed", wire.START
-        if stage == "Unsubscribed":
-            start = self._zone.naive(since_horizon if reading.sweep or not recent else recent)
-            await self._read_state(reading, "Unsubscribed", str(cursor), start)
-            stage, cursor = "lost", ""
-        if stage == "lost" and reading.sweep:
-            await self._find_lost(reading, str(cursor))
+    async def _read_stages(self, poll: ContactPoll, cursor: ContactCursor) -> None:
+        """Reads from a page on to the end: who is subscribed, who isn't, who was deleted."""
+        since = self._since(poll)
+        if cursor.stage == "Subscribed":
+            await self._read_state(poll, cursor, UNSUBSCRIBED_STAGE, since)
+            cursor = UNSUBSCRIBED_STAGE
+        if cursor.stage == "Unsubscribed":
+            horizon = times.from_seconds(times.seconds(poll.horizon) - DAY)
+            await self._read_state(
+                poll, cursor, DELETED_STAGE, since or self._scope.zone.naive(horizon)
+            )
+            cursor = DELETED_STAGE
+        if poll.sweep:
+            await self._find_deleted(poll, cursor.page)
+
+    def _since(self, poll: ContactPoll) -> str | None:
+        """The naive time since when contacts are read; None for all of them."""
+        if poll.sweep or not poll.previous:
+            return None
+        recent = times.seconds(poll.previous) - schedule.CONTACT_OVERLAP
+        return self._scope.zone.naive(times.from_seconds(recent))
 
     async def _read_state(
-        self, reading: _Reading, state: str, cursor: str, start: str | None
+        self,
+        poll: ContactPoll,
+        cursor: ContactCursor,
+        next_stage: ContactCursor,
+        since: str | None,
     ) -> None:
-        following: Position = (
-            ["Unsubscribed", wire.START] if state == "Subscribed" else ["lost", ""]
-        )
-        source = reading.source
-        more: str | None = cursor
+        """Reads the contacts in the state of a stage, from a page on."""
+        state, listrak = cursor.stage, self._client_for(poll)
+        list_id, field_id = poll.source.list_id, poll.source.field_id
+        more: str | None = cursor.page
         while more is not None:
-            page = await reading.listrak.contacts(
-                source.list_id, state, more, source.field_id, start
-            )
+            page = await listrak.contacts(list_id, state, more, field_id, since)
             more = page.next_cursor
-            position: Position = [state, more] if more else following
-            await self._send(reading, position, page.rows, subscribed=state == "Subscribed")
+            following = ContactCursor(state, more) if more else next_stage
+            await self._send(ContactPage(poll, following, page.rows, state == "Subscribed"))
         # The next stage compares with what this one found, and no two identifies of a contact are
         # on their way at once.
-        await self._settle(reading)
+        await self._drain(poll)
 
-    async def _find_lost(self, reading: _Reading, after: str) -> None:
-        """Contacts known as subscribed that the sweep did not meet, each asked for by itself.
+    async def _find_deleted(self, poll: ContactPoll, after: str) -> None:
+        """Requests one by one the contacts known as subscribed that the sweep has not seen.
 
         A sweep alone proves nothing: its pages shift while it goes on, and may come back empty.
         """
-        source = reading.source
-        store = self._ledger.store
-        met = KnownKeys(await store.contacts.met(source.list_id))
+        source, store, listrak = poll.source, self._ledger.store, self._client_for(poll)
+        seen = SeenKeys(await store.contact_polls.seen_in_sweep(source.list_id))
         while emails := await store.contacts.subscribed_after(source.list_id, after, CHUNK):
             after = emails[-1]
-            unmet = met.unknown(heads([events.digest(email.encode()) for email in emails]))
+            unseen = seen.unseen(heads([events.digest(email.encode()) for email in emails]))
             rows: list[wire.Contact] = []
-            lost: list[str] = []
-            for email in (emails[place] for place in unmet):
+            deleted: list[str] = []
+            for email in (emails[place] for place in unseen):
                 if email:
-                    row = await reading.listrak.contact(source.list_id, email, source.field_id)
+                    row = await listrak.contact(source.list_id, email, source.field_id)
                     if row is None:
-                        lost.append(email)
+                        deleted.append(email)
                     else:
-                        # As it is known here, whatever case the answer spells it in.
+                        # The known spelling: the answer's may differ in upper and lower case.
                         row.email_address = email
                         rows.append(row)
-            await self._send(reading, ["lost", after], rows, lost=lost)
-        await self._settle(reading)
+            await self._send(ContactPage(poll, ContactCursor("lost", after), rows, deleted=deleted))
+        await self._drain(poll)
 
-    async def _settle(self, reading: _Reading) -> None:
-        """Waits until Segment has what was sent on so far."""
+    def _client_for(self, poll: ContactPoll) -> Listrak:
+        return self._listrak.with_priority(Priority.FULL) if poll.sweep else self._listrak
+
+    async def _send(self, page: ContactPage) -> None:
+        page.poll.in_flight.add()
+        await self._pages.send(page)
+
+    async def _drain(self, poll: ContactPoll) -> None:
+        """Waits until all pages sent on so far are acknowledged."""
         await self._pages.send(Flush())
-        await reading.tally.empty()
-
-    async def _send(
-        self,
-        reading: _Reading,
-        position: Position,
-        rows: list[wire.Contact],
-        *,
-        subscribed: bool = True,
-        lost: Sequence[str] = (),
-    ) -> None:
-        reading.tally.enter()
-        await self._pages.send(
-            ContactPage(
-                list_id=reading.source.list_id,
-                tally=reading.tally,
-                horizon=self._horizon,
-                previous=reading.previous,
-                position=position,
-                rows=rows,
-                lost=list(lost),
-                field_id=reading.source.field_id,
-                subscribed=subscribed,
-                sweep=reading.sweep,
-            )
-        )
+        await poll.in_flight.drained()

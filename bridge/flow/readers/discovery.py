@@ -1,109 +1,117 @@
-"""Finds the emails of a list that are to be tracked."""
+"""Finds the messages of a list that are to be tracked."""
 
 from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from bridge.clock import DAY
 from bridge.errors import MissingError
-from bridge.flow.ledger import Ledger
+from bridge.flow.context import ReaderContext
 from bridge.flow.source import SourceList
 from bridge.listrak import times
-from bridge.listrak.client import Listrak
-from bridge.listrak.times import Instant, Zone
+from bridge.listrak.times import Instant
+from bridge.logs import log
+from bridge.state.records import MessageRef
 from bridge.state.store import Store
-from bridge.telemetry import log
 
-LATELY: Final = 2 * 86400.0
-"""Seconds that a list of recent messages goes back: what dates are held against isn't proven."""
+LOOKBACK: Final = 2 * DAY
+"""Seconds that a list of recent messages goes back: the date that a filter goes by isn't proven
+(bridge/listrak/FACTS.md: Messages)."""
 
 Row = TypeVar("Row")
 
 
 class Discovery:
-    """Reads what messages there are. `horizon`: the start horizon; `track`: seconds."""
+    """Finds the messages of lists. Raises what the Listrak client raises."""
 
-    def __init__(
-        self, listrak: Listrak, ledger: Ledger, zone: Zone, *, horizon: Instant, track: float
-    ) -> None:
-        self._listrak = listrak
-        self._ledger = ledger
-        self._zone = zone
-        self._horizon = horizon
-        self._track = track
+    def __init__(self, context: ReaderContext) -> None:
+        self._listrak = context.listrak
+        self._ledger = context.ledger
+        self._scope = context.scope
 
     async def discover(self, source: SourceList, *, everything: bool) -> None:
-        """Finds the emails of a list that are to be tracked."""
+        """Starts tracking the messages of a list.
+
+        `everything`: also split tests, conversations and transactional messages, and messages
+        without a date; else those that were sent lately.
+        """
         started = self._listrak.clock.now()
-        state = await self._ledger.store.list_state(source.list_id)
+        state = await self._ledger.store.lists.state(source.list_id)
         first = state.discovered_at is None
-        # At first also what was sent so long before the horizon that its tracking reaches past it.
-        since = times.seconds(self._horizon) if first else started
-        oldest = times.from_seconds(since - self._track)
+        # The first time also messages sent before the horizon whose tracking reaches past it.
+        since = times.seconds(self._scope.horizon) if first else started
+        oldest = times.from_seconds(since - self._scope.track)
         # A message without a send date may be left out by a date filter: now and then all are read.
-        lately = None if first or everything else times.from_seconds(started - LATELY)
-        found = await self._broadcasts(source.list_id, oldest, lately, tests=everything)
+        recent_only = not first and not everything
+        lately = times.from_seconds(started - LOOKBACK) if recent_only else None
+        refs = await self._broadcasts(source.list_id, oldest, lately, tests=everything)
         if everything:
-            found += await self._going_on(source.list_id)
+            refs += await self._recurring(source.list_id)
 
         async def work(store: Store) -> None:
-            await store.messages.add(found, started)
-            await store.discovered(source.list_id, started)
+            await store.messages.add(refs, started)
+            await store.lists.set_discovered(source.list_id, started)
 
-        await self._ledger.write(work)
+        await self._ledger.commit(work)
 
-    async def emails(self, list_id: int, oldest: Instant) -> list[Any]:
-        """Every email of a list: broadcast messages sent since `oldest`, all of the other kinds.
-
-        Each as `Messages.add` takes them.
-        """
-        found = await self._broadcasts(list_id, oldest, None, tests=True)
-        return found + await self._going_on(list_id)
+    async def emails(self, list_id: int, oldest: Instant) -> list[MessageRef]:
+        """Every message of a list: broadcasts sent since `oldest`, all of the other kinds."""
+        refs = await self._broadcasts(list_id, oldest, None, tests=True)
+        return refs + await self._recurring(list_id)
 
     async def _broadcasts(
         self, list_id: int, oldest: Instant, lately: Instant | None, *, tests: bool
-    ) -> list[Any]:
-        listed = await self._listrak.messages(list_id, lately and self._zone.naive_from(lately))
-        found: list[Any] = []
+    ) -> list[MessageRef]:
+        """Broadcasts sent since `oldest`; those listed since `lately`, if one is given."""
+        zone = self._scope.zone
+        listed = await self._listrak.messages(list_id, lately and zone.naive_from(lately))
+        refs: list[MessageRef] = []
         for row in listed:
-            sent = self._zone.lenient(row.send_date)
-            # Without a date it may be about to be sent, or have been: its rows will tell.
+            sent = zone.lenient(row.send_date)
+            # A message without a date may be scheduled, or sent: its rows will tell.
             if not sent or sent >= oldest:
-                found.append((list_id, "broadcast", row.message_id, 0, row.campaign_id or 0, sent))
-        if not tests:
-            return found
-        seen = {row.message_id for row in listed}
+                refs.append(
+                    MessageRef(list_id, "broadcast", row.message_id, 0, row.campaign_id or 0, sent)
+                )
+        if tests:
+            seen = {row.message_id for row in listed}
+            refs += await self._split_tests(list_id, oldest, seen)
+        return refs
+
+    async def _split_tests(self, list_id: int, oldest: Instant, seen: set[int]) -> list[MessageRef]:
+        """Messages of split tests that the message list leaves out."""
+        refs: list[MessageRef] = []
         for test in await self._if_any(self._listrak.split_tests(list_id)):
-            ended = self._zone.lenient(test.end_date)
+            ended = self._scope.zone.lenient(test.end_date)
             if ended and ended < oldest:
                 continue
             for message_id in await self._listrak.split_test_messages(list_id, test.split_test_id):
                 if message_id not in seen:
                     seen.add(message_id)
-                    found += await self._unlisted(list_id, message_id, oldest)
-        return found
+                    refs += await self._unlisted(list_id, message_id, oldest)
+        return refs
 
-    async def _unlisted(self, list_id: int, message_id: int, oldest: Instant) -> list[Any]:
-        """A split test's message that the message list leaves out."""
+    async def _unlisted(self, list_id: int, message_id: int, oldest: Instant) -> list[MessageRef]:
         try:
             row = await self._listrak.message(f"List/{list_id}/Message/{message_id}")
         except MissingError:
             return []
-        sent = self._zone.lenient(row.send_date)
+        sent = self._scope.zone.lenient(row.send_date)
         if sent and sent < oldest:
             return []
-        return [(list_id, "broadcast", message_id, 0, row.campaign_id or 0, sent)]
+        return [MessageRef(list_id, "broadcast", message_id, 0, row.campaign_id or 0, sent)]
 
-    async def _going_on(self, list_id: int) -> list[Any]:
-        """Conversation and transactional messages."""
-        found: list[Any] = []
+    async def _recurring(self, list_id: int) -> list[MessageRef]:
+        """Conversation and transactional messages, which go on sending."""
+        refs: list[MessageRef] = []
         for talk in await self._if_any(self._listrak.conversations(list_id)):
             number = talk.conversation_id
             for row in await self._listrak.conversation_messages(list_id, number):
                 campaign = row.campaign_id or talk.campaign_id or 0
-                found.append((list_id, "conversation", row.message_id, number, campaign, ""))
+                refs.append(MessageRef(list_id, "conversation", row.message_id, number, campaign))
         for mail in await self._if_any(self._listrak.transactional_messages(list_id)):
             number = mail.transactional_message_id
-            found.append((list_id, "transactional", number, 0, mail.campaign_id or 0, ""))
-        return found
+            refs.append(MessageRef(list_id, "transactional", number, 0, mail.campaign_id or 0))
+        return refs
 
     async def _if_any(self, listing: Awaitable[list[Row]]) -> list[Row]:
         """A listing, empty where the account has no such thing at all."""

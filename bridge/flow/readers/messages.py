@@ -1,148 +1,120 @@
-"""Asks what Listrak counts of a message, and has read what that calls for."""
-
-from collections.abc import Mapping
-from typing import Final
+"""Plans and begins the polls of tracked messages."""
 
 import msgspec
 
 from bridge.errors import BridgeError, MissingError
-from bridge.flow.ledger import Ledger
-from bridge.flow.look import Look, floor_of
+from bridge.event_types import CLICKED, UNSUBSCRIBED
+from bridge.flow.acks.poll_ends import TrackedPollEnd
+from bridge.flow.context import ReaderContext
+from bridge.flow.figures import counted_of, seen_of
+from bridge.flow.message_cache import MessageCache
+from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow, floor_of
+from bridge.flow.planner.plan import plan
+from bridge.flow.planner.snapshot import MessageSnapshot
+from bridge.flow.planner.watermarks import ROW_DELAY
 from bridge.flow.readers.rows import RowReader
-from bridge.flow.reconciliation import Comparison, counted_of, seen_of
-from bridge.flow.scans.case import Case
-from bridge.flow.scans.outcome import learn
-from bridge.flow.scans.plan import plan
-from bridge.flow.scans.survey import Survey
-from bridge.flow.scans.trust import Trust
-from bridge.flow.scans.watch import LATE, Watching, watching_of
 from bridge.flow.source import SourceList
+from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak import times, wire
-from bridge.listrak.client import Listrak
-from bridge.listrak.times import Instant
-from bridge.state.keys import KnownKeys
-from bridge.state.records import EventCount, Message
-from bridge.telemetry import log
-from bridge.vocabulary import CLICKED, UNSUBSCRIBED
-
-TRUST: Final = "trust"
-"""The name under which the state file keeps what the account has shown of its filters."""
+from bridge.state.cursors import PollCursor
+from bridge.state.keys import SeenKeys
+from bridge.state.records import Message
 
 
 class MessageReader:
-    """Begins looks and learns from them. Raises what the Listrak client raises."""
+    """Plans polls and reads them. Raises what the Listrak client raises.
+
+    page_rows: rows of a full page.
+    """
 
     def __init__(
         self,
-        listrak: Listrak,
-        ledger: Ledger,
+        context: ReaderContext,
         rows: RowReader,
+        metrics: SummaryMetrics,
         *,
-        horizon: Instant,
-        track: float,
-        wanted: frozenset[str],
-        comparison: Comparison,
         page_rows: int = wire.MOST_ROWS,
     ) -> None:
-        self._listrak = listrak
-        self._ledger = ledger
+        self._listrak = context.listrak
+        self._ledger = context.ledger
+        self._scope = context.scope
         self._rows = rows
-        self._horizon = horizon
-        self._track = track
-        self._wanted = wanted
-        self._comparison = comparison
+        self._metrics = metrics
         self._page_rows = page_rows
-        self._trust: Trust | None = None
-        self._trust_saved = ""
-        self._watchings: dict[int, Watching] = {}
-        self._counts: dict[int, Mapping[str, EventCount]] = {}
+        self._cache = MessageCache(context.ledger)
 
-    async def ask(
+    async def plan(
         self, message: Message, *, full: bool = False, last: bool = False
-    ) -> Survey | None:
-        """Asks what Listrak counts of a message: what is to be read for that, None for nothing.
+    ) -> PlannedPoll | None:
+        """Reads the counters of a message and plans its poll; None where there is nothing to read.
 
-        `full`: everything is. `last`: the message is about to be given up.
+        full: everything is to be read.
+        last: the message is about to be untracked.
         """
         started = self._listrak.clock.now()
-        begun = await self._ledger.store.looks.open_one(message.id)
+        cursor: PollCursor | None = None
+        begun = await self._ledger.store.polls.open_one(message.id)
         if begun is None:
-            summary, position = await self._summary(message), list[str | int | None]()
+            summary = await self._summary(message)
         else:
-            started, text, position = begun
-            summary = msgspec.json.decode(text, type=wire.Summary) if text else None
-        counts = await self._counts_of(message)
+            started, cursor = begun.started_at, begun.cursor
+            summary = (
+                msgspec.json.decode(begun.summary, type=wire.Summary) if begun.summary else None
+            )
+        counts = await self._cache.counts_of(message)
         if summary is not None and begun is None:
-            self._comparison.note(message, summary, counts)
-        case = Case(
+            self._metrics.note(message, summary, counts)
+        snapshot = MessageSnapshot(
             message=message,
             counted={} if summary is None else counted_of(summary),
             seen=seen_of(counts),
-            watching=self._watching_of(message),
-            trust=await self._trusted(),
+            watermarks=self._cache.watermarks_of(message),
+            filters=await self._cache.filters(),
             now=started,
-            track=self._track,
-            page=self._page_rows,
-            ignore=frozenset() if CLICKED in self._wanted else frozenset({CLICKED}),
-            last=last,
+            track=self._scope.track,
+            page_rows=self._page_rows,
+            ignored_events=frozenset() if self._scope.reads_clicks else frozenset({CLICKED}),
+            is_last=last,
         )
-        chosen = plan(case, whole=full or begun is not None)
+        chosen = plan(snapshot, full=full or begun is not None)
+        self._cache.set_watermarks(message, chosen.watermarks)
         if not chosen:
             return None
         text = "" if summary is None else msgspec.json.encode(summary).decode()
-        return Survey(case, chosen, text, position)
+        return PlannedPoll(snapshot, chosen, text, cursor)
 
-    async def read(self, survey: Survey, source: SourceList) -> Look:
-        """Reads it. The look is complete once its last page is committed: then it is `settled`."""
-        message, started = survey.case.message, survey.case.now
-        if survey.plan.whole and not survey.position:
-            await self._ledger.write(
-                lambda store: store.looks.begin(message.id, started, survey.summary)
+    async def read(self, planned: PlannedPoll, source: SourceList) -> MessagePoll:
+        """Reads what is planned. The poll is complete once its last page is acknowledged."""
+        message, started = planned.snapshot.message, planned.snapshot.now
+        if planned.plan.full and planned.cursor is None:
+            await self._ledger.commit(
+                lambda store: store.polls.begin(message.id, started, planned.summary)
             )
-        look = await self._look(survey)
+        poll = await self._begin(planned)
         try:
-            await self._rows.read(look, source)
+            await self._rows.read(poll, source)
         except BridgeError:
-            # What is on its way must be known before the message is read again.
-            await look.idle()
+            # Pages in flight must be acknowledged before the message is read again.
+            await poll.acks.drained()
             await self._ledger.flush()
-            self._counts.pop(message.id, None)
+            self._cache.forget_counts(message)
             raise
-        return look
+        return poll
 
-    def knows_causes(self, message: int, at: float) -> bool:
-        """Whether all are known who had unsubscribed through a message at a time (Listrak's)."""
-        watching = self._watchings.get(message)
-        return watching is not None and watching.watch(UNSUBSCRIBED).agreed_at >= at
+    def knows_attributions(self, message: int, at: float) -> bool:
+        """Tells whether all unsubscribes through a message up to a time (Listrak's) are known."""
+        reconciled_at = self._cache.reconciled_at(message, UNSUBSCRIBED)
+        return reconciled_at is not None and reconciled_at >= at
 
-    def settled(self, survey: Survey) -> None:
-        """Takes note of what a look that is complete has shown."""
-        message = survey.case.message
-        self._counts.pop(message.id, None)
-        outcome = survey.outcome
-        if outcome is None:
-            return
-        self._watchings[message.id] = outcome.watching
-        learn(survey.case.trust, survey.case, outcome.lessons)
-        for event, number in outcome.unshown.items():
-            log.warning("summary.unshown", message=message.path, counter=event, difference=number)
-        text = survey.case.trust.text()
-        if text != self._trust_saved:
-            self._trust_saved = text
-            self._ledger.later(lambda store: store.note(TRUST, text))
-
-    async def retire(self, message: Message) -> None:
-        """Forgets a message of which nothing counts any more."""
-        await self._ledger.write(lambda store: store.messages.retire(message.id))
-        self._comparison.forget(message)
-        for remembered in (self._watchings, self._counts):
-            remembered.pop(message.id, None)
+    async def untrack(self, message: Message) -> None:
+        """Stops tracking a message."""
+        await self._ledger.commit(lambda store: store.messages.untrack(message.id))
+        self._metrics.forget(message)
+        self._cache.forget(message)
 
     async def flush(self) -> None:
-        """Somebody waits for the looks that were read so far."""
+        """Makes the pages that were read so far be sent without waiting for full batches."""
         await self._rows.flush()
-
-    # What is known of a message: kept here between two checks, as most find that nothing moved
 
     async def _summary(self, message: Message) -> wire.Summary | None:
         """A message's counters; None where there are none, so that only its rows can tell."""
@@ -153,39 +125,27 @@ class MessageReader:
         except MissingError:
             return None
 
-    async def _counts_of(self, message: Message) -> Mapping[str, EventCount]:
-        if message.id not in self._counts:
-            counts = await self._ledger.store.event_counts.of(message.id)
-            self._counts[message.id] = counts
-        return self._counts[message.id]
-
-    def _watching_of(self, message: Message) -> Watching:
-        return self._watchings.setdefault(message.id, watching_of(message.watch))
-
-    async def _trusted(self) -> Trust:
-        if self._trust is None:
-            self._trust = Trust(await self._ledger.store.recall(TRUST))
-        return self._trust
-
-    async def _look(self, survey: Survey) -> Look:
-        store = self._ledger.store
-        case = survey.case
-        message = case.message
-        first = message.looked_at is None
-        since = times.seconds(self._horizon) if first else case.now
-        runs = await store.looks.runs(message.id)
-        return Look(
-            message=message,
-            survey=survey,
-            started_at=case.now,
-            known=KnownKeys(runs) if survey.plan.whole else KnownKeys.unmerged(runs),
-            totals=await store.looks.totals(message.id),
-            previous="" if message.looked_at is None else times.from_seconds(message.looked_at),
-            horizon=self._horizon,
-            floor=floor_of(message, since - self._track),
-            settled={
-                event: times.from_seconds(watch.agreed_at - LATE)
-                for event, watch in case.watching.watches.items()
-                if watch.agreed_at > LATE
+    async def _begin(self, planned: PlannedPoll) -> MessagePoll:
+        seen_events = self._ledger.store.seen_events
+        snapshot, scope = planned.snapshot, self._scope
+        message = snapshot.message
+        first = message.polled_at is None
+        since = times.seconds(scope.horizon) if first else snapshot.now
+        runs = await seen_events.runs(message.id)
+        window = PollWindow(
+            horizon=scope.horizon,
+            floor=floor_of(message, since - scope.track),
+            previous="" if message.polled_at is None else times.from_seconds(message.polled_at),
+            complete_until={
+                event: times.from_seconds(watermark.reconciled_at - ROW_DELAY)
+                for event, watermark in planned.plan.watermarks.by_event.items()
+                if watermark.reconciled_at > ROW_DELAY
             },
+        )
+        return MessagePoll(
+            planned,
+            window,
+            seen=SeenKeys(runs) if planned.plan.full else SeenKeys.unmerged(runs),
+            totals=await seen_events.totals(message.id),
+            end=TrackedPollEnd(self._cache),
         )

@@ -1,29 +1,30 @@
-"""What to do when a page cursor isn't accepted any more."""
+"""Restarts of scans whose page cursor isn't accepted any more."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from bridge.errors import CursorError, TemporaryError
-from bridge.state.records import Position
-from bridge.telemetry import log
+from bridge.logs import log
+
+Cursor = TypeVar("Cursor")
 
 MOST_RESTARTS: Final = 3
-"""Refused cursors in one reading after which it is left for later."""
+"""Number of refused cursors in one reading after which it is left for later."""
 
 
 async def read_from(
-    position: Position, read: Callable[[Position], Awaitable[None]], resource: str
+    cursor: Cursor, first: Cursor, read: Callable[[Cursor], Awaitable[None]], resource: str
 ) -> None:
-    """Reads from a position on; from the start where a cursor on the way is refused.
+    """Reads from a cursor on; from the `first` one where a cursor on the way is refused.
 
     Raises TemporaryError when that happens again and again.
     """
     for restart in range(MOST_RESTARTS + 1):
         try:
-            await read(position)
+            await read(cursor)
             return
         except CursorError as error:
             log.warning("scan.restarted", resource=resource, reason=str(error))
             if restart == MOST_RESTARTS:
                 raise TemporaryError(str(error)) from error
-            position = []
+            cursor = first

@@ -1,219 +1,182 @@
 """Reads the rows of a message: activity and clicks, page by page."""
 
 import copy
-from dataclasses import replace
-
-from anyio.abc import ObjectSendStream
 
 from bridge.errors import RefusedError
-from bridge.flow.ledger import Ledger
-from bridge.flow.look import Look
-from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage, Page
+from bridge.flow.context import ReaderContext
+from bridge.flow.message_poll import MessagePoll
+from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage
+from bridge.flow.planner.filter_check import (
+    GRACE,
+    Parameter,
+    ignored_parameter,
+    record_refused_scan,
+    without_filter,
+)
+from bridge.flow.planner.scan_types import Scan
+from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.restart import read_from
-from bridge.flow.scans.case import Scan
-from bridge.flow.scans.doubt import GRACE, Parameter, blame, ignored, unfiltered
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
-from bridge.listrak.times import Zone
-from bridge.pacing import Urgency
-from bridge.segment import events
-from bridge.state.records import Message, Past, Position
-from bridge.telemetry import log
-from bridge.vocabulary import CLICKED
+from bridge.logs import log
+from bridge.priority import Priority
+from bridge.state.cursors import PollCursor
+
+FIRST_PAGE = PollCursor("activity", 0, wire.START)
 
 
 class RowReader:
-    """Sends the pages of looks on. Raises what the Listrak client raises; a look goes on later."""
+    """Sends the pages of polls on. Raises what the Listrak client raises; a poll goes on later."""
 
-    def __init__(
-        self,
-        listrak: Listrak,
-        ledger: Ledger,
-        zone: Zone,
-        pages: ObjectSendStream[Page],
-        *,
-        wanted: frozenset[str],
-    ) -> None:
-        self._listrak = listrak
-        self._unhurried = listrak.with_urgency(Urgency.WHOLE)
-        self._ledger = ledger
-        self._zone = zone
-        self._pages = pages
-        self._wanted = wanted
-        self._campaigns: dict[int, dict[int, str]] = {}
+    def __init__(self, context: ReaderContext, properties: PropertyReader) -> None:
+        self._listrak = context.listrak
+        self._unhurried = context.listrak.with_priority(Priority.FULL)
+        self._pages = context.pages
+        self._scope = context.scope
+        self._properties = properties
 
-    def with_urgency(self, urgency: Urgency) -> "RowReader":
-        """The same, whose long looks go before others or after them."""
+    def with_priority(self, priority: Priority) -> "RowReader":
+        """A copy of the reader with another priority of its long polls."""
         other = copy.copy(self)
-        other._unhurried = self._listrak.with_urgency(urgency)
+        other._unhurried = self._listrak.with_priority(priority)
         return other
 
     async def flush(self) -> None:
-        """Somebody waits for what was read so far."""
+        """Makes the pages that were read so far be sent without waiting for full batches."""
         await self._pages.send(Flush())
 
-    async def read(self, look: Look, source: SourceList) -> None:
-        """All pages of a look, from its position on."""
-        if look.survey.plan.whole:
+    async def read(self, poll: MessagePoll, source: SourceList) -> None:
+        """Reads all pages of a poll, from its cursor on."""
+        if poll.plan.full:
             await read_from(
-                look.survey.position,
-                lambda position: self._read_stages(look, source, position),
-                look.message.path,
+                poll.planned.cursor or FIRST_PAGE,
+                FIRST_PAGE,
+                lambda cursor: self._read_everything(poll, source, cursor),
+                poll.message.path,
             )
-        for scan in look.survey.plan.scans:
-            await self._read_scan(look, source, scan)
-        await self._send(look, LastPage(look, look.pages.enter()))
+        for scan in poll.plan.scans:
+            await self._read_scan(poll, source, scan)
+        await self._pages.send(LastPage(poll, await self._open(poll)))
 
-    async def _read_stages(self, look: Look, source: SourceList, position: Position) -> None:
-        stage, link_id, cursor = position or ["activity", 0, wire.START]
-        if stage == "activity":
-            await self._read_activity(look, source, str(cursor))
-            link_id, cursor = 0, wire.START
-        if look.message.kind != "transactional" and CLICKED in self._wanted:
-            await self._read_clicks(look, int(link_id or 0), str(cursor))
+    async def _read_everything(
+        self, poll: MessagePoll, source: SourceList, cursor: PollCursor
+    ) -> None:
+        clicks = PollCursor("clicks", 0, wire.START)
+        if cursor.stage == "activity":
+            await self._read_activity(poll, source, cursor.page)
+        else:
+            clicks = cursor
+        if poll.message.kind != "transactional" and self._scope.reads_clicks:
+            await self._read_clicks(poll, clicks)
 
-    async def _read_scan(self, look: Look, source: SourceList, scan: Scan) -> None:
-        """One scan; what Listrak doesn't go along with is not asked for again for a while."""
-        survey, kind = look.survey, look.message.kind
+    async def _read_scan(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:
+        """Reads one scan; one that is refused or ignored is in cooldown afterwards."""
+        name = scan.scan_type.name
         try:
-            await read_from([], lambda _: self._read_rows(look, source, scan), look.message.path)
+            await read_from(
+                FIRST_PAGE,
+                FIRST_PAGE,
+                lambda _: self._read_rows(poll, source, scan),
+                poll.message.path,
+            )
             return
         except (RefusedError, _IgnoredError) as error:
             parameter = error.parameter if isinstance(error, _IgnoredError) else None
             reason = str(error)
-        log.info("scan.refused", message=look.message.path, scan=scan.step.name, reason=reason)
-        other = unfiltered(scan, parameter)
+        log.info("scan.refused", message=poll.message.path, scan=name, reason=reason)
+        other = without_filter(scan, parameter)
         if other is None:
-            survey.undone.add(scan.step.name)
+            poll.stats.skipped.add(name)
         else:
-            await self._read_scan(look, source, other)
-            if scan.step.name in survey.undone:
+            await self._read_scan(poll, source, other)
+            if name in poll.stats.skipped:
                 return
             parameter = "activityType"
-        blame(survey.case.trust, kind, scan, parameter, look.started_at)
+        filters, kind = poll.planned.snapshot.filters, poll.message.kind
+        record_refused_scan(filters, kind, scan, parameter, poll.started_at)
 
-    async def _read_rows(self, look: Look, source: SourceList, scan: Scan) -> None:
-        since = None if scan.since is None else times.from_seconds(scan.since)
-        start = since and self._zone.naive_from(since)
-        if scan.step.clicks:
-            await self._read_clicks(look, 0, wire.START, scan, start)
+    async def _read_rows(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:
+        if scan.scan_type.reads_clicks:
+            await self._read_clicks(poll, PollCursor("clicks", 0, wire.START), scan)
         else:
-            await self._read_activity(look, source, wire.START, scan, start)
+            await self._read_activity(poll, source, wire.START, scan)
 
     async def _read_activity(
-        self,
-        look: Look,
-        source: SourceList,
-        cursor: str,
-        scan: Scan | None = None,
-        since: str | None = None,
+        self, poll: MessagePoll, source: SourceList, cursor: str, scan: Scan | None = None
     ) -> None:
-        listrak = self._client_for(look)
-        only, by = (scan.only, scan.step.by) if scan else (None, None)
-        floor = ""
-        if scan is not None and scan.since is not None:
-            floor = self._zone.naive(times.from_seconds(scan.since - GRACE))
+        """Reads activity rows, from a page on; in a scan, those that its filters let through."""
+        listrak, since, floor = self._client_for(poll), self._start_of(scan), self._floor_of(scan)
         more: str | None = cursor
         while more is not None:
-            page = await listrak.activity(look.message.path, more, only=only, by=by, since=since)
-            if page.rows and look.message.properties is None:
-                look.message = await self._take_over(look.message, source, look.past)
+            page = await listrak.activity(
+                poll.message.path,
+                more,
+                activity_type=scan.activity_type if scan else None,
+                date_type=scan.scan_type.date_type if scan else None,
+                since=since,
+            )
+            if page.rows and poll.message.properties is None:
+                await self._properties.freeze(poll, source)
             if scan is not None:
-                look.survey.rows[scan.step.name] += len(page.rows)
+                poll.stats.rows[scan.scan_type.name] += len(page.rows)
             more = page.next_cursor
-            position: Position = ["activity", 0, more] if more else ["clicks", 0, wire.START]
-            number = look.pages.enter()
-            await self._send(look, ActivityPage(look, number, position, page.rows, page.origins))
-            if scan is not None and (parameter := ignored(scan, page.rows, floor)):
-                # It may be the whole message; whether that is worth its while is seen later.
+            following = (
+                PollCursor("activity", 0, more) if more else PollCursor("clicks", 0, wire.START)
+            )
+            number = await self._open(poll)
+            await self._pages.send(ActivityPage(poll, number, following, page.rows, page.origins))
+            if scan is not None and (parameter := ignored_parameter(scan, page.rows, floor)):
+                # The scan may be of the whole message: whether to read that is planned later.
                 raise _IgnoredError(parameter)
 
     async def _read_clicks(
-        self,
-        look: Look,
-        link_id: int,
-        cursor: str,
-        scan: Scan | None = None,
-        since: str | None = None,
+        self, poll: MessagePoll, cursor: PollCursor, scan: Scan | None = None
     ) -> None:
-        """The clicks on all links from `link_id` on; in a recent scan, on those with new ones."""
-        before = look.survey.case.watching.links if scan is not None and scan.step.recent else {}
-        listrak = self._client_for(look)
-        links = await listrak.links(look.message.path)
-        look.survey.links = {link.link_id: link.click_count or 0 for link in links}
+        """Reads clicks, link by link, from a page on; in a recent scan, of links with new ones."""
+        recent = scan is not None and scan.scan_type.from_watermark
+        before = poll.plan.watermarks.link_clicks if recent else {}
+        listrak, path, since = self._client_for(poll), poll.message.path, self._start_of(scan)
+        links = await listrak.links(path)
+        poll.stats.link_clicks = {link.link_id: link.click_count or 0 for link in links}
         for link in sorted(links, key=lambda link: link.link_id):
-            if link.link_id < link_id or link.click_count == before.get(link.link_id, 0):
+            if link.link_id < cursor.link_id or link.click_count == before.get(link.link_id, 0):
                 continue
-            more: str | None = cursor if link.link_id == link_id else wire.START
+            more: str | None = cursor.page if link.link_id == cursor.link_id else wire.START
             while more is not None:
-                path = look.message.path
                 page = await listrak.clickers(path, link.link_id, more, since=since)
-                if page.rows and look.message.properties is None:
-                    # Clicks without a single row: the rows are late, the next look sees both.
-                    look.survey.links = {}
+                if page.rows and poll.message.properties is None:
+                    # Clicks without a single row: the rows are late, the next poll sees both.
+                    poll.stats.link_clicks = {}
                     return
                 if scan is not None:
-                    look.survey.rows[scan.step.name] += len(page.rows)
+                    poll.stats.rows[scan.scan_type.name] += len(page.rows)
                 more = page.next_cursor
-                position: Position = (
-                    ["clicks", link.link_id, more]
-                    if more
-                    else ["clicks", link.link_id + 1, wire.START]
-                )
-                number = look.pages.enter()
-                await self._send(
-                    look, ClickPage(look, number, position, link, page.rows, page.origins)
+                following = PollCursor("clicks", link.link_id + (not more), more or wire.START)
+                number = await self._open(poll)
+                await self._pages.send(
+                    ClickPage(poll, number, following, link, page.rows, page.origins)
                 )
 
-    def _client_for(self, look: Look) -> Listrak:
-        return self._unhurried if look.survey.is_long else self._listrak
-
-    async def _send(self, look: Look, page: Page) -> None:
-        await look.room()
-        await self._pages.send(page)
-
-    async def _take_over(self, message: Message, source: SourceList, past: Past | None) -> Message:
-        """Fixes a message's text and date, the first time that rows of it are seen."""
-        name: str | None = None
-        sent_at = message.sent_at
-        if message.kind == "transactional":
-            rows = await self._listrak.transactional_messages(message.list_id)
-            mine = [row for row in rows if row.transactional_message_id == message.message_id]
-            subject = mine[0].subject if mine else None
-        else:
-            detail = await self._listrak.message(message.path)
-            subject, name = detail.subject, detail.google_analytics_campaign_name
-            sent_at = sent_at or self._zone.lenient(detail.send_date)
-            if not sent_at and message.kind == "broadcast":
-                sent_at = self._zone.lenient(await self._listrak.started(message.path))
-        properties = events.properties_of(
-            {
-                "email_id": str(message.message_id),
-                "email_subject": subject,
-                "campaign_name": await self._campaign(message.list_id, message.campaign_id),
-                "google_analytics_campaign_name": name,
-                "list_id": str(message.list_id),
-                "list_name": source.name,
-            }
-        )
-        if past is not None:
-            await self._ledger.write(
-                lambda store: store.backfills.take_over(past.id, properties, sent_at)
-            )
-        else:
-            await self._ledger.write(
-                lambda store: store.messages.take_over(message.id, properties, sent_at)
-            )
-        return replace(message, properties=properties, sent_at=sent_at)
-
-    async def _campaign(self, list_id: int, campaign_id: int) -> str | None:
-        if not campaign_id:
+    def _start_of(self, scan: Scan | None) -> str | None:
+        """The naive time from which a scan reads, None for the beginning."""
+        if scan is None or scan.since is None:
             return None
-        known = self._campaigns.get(list_id, {})
-        if campaign_id not in known:
-            known = self._campaigns[list_id] = await self._listrak.campaigns(list_id)
-        return known.get(campaign_id)
+        return self._scope.zone.naive_from(times.from_seconds(scan.since))
+
+    def _floor_of(self, scan: Scan | None) -> str:
+        """The naive time before which no row of a scan may be; "" where there is none."""
+        if scan is None or scan.since is None:
+            return ""
+        return self._scope.zone.naive(times.from_seconds(scan.since - GRACE))
+
+    def _client_for(self, poll: MessagePoll) -> Listrak:
+        return self._unhurried if poll.planned.is_long else self._listrak
+
+    async def _open(self, poll: MessagePoll) -> int:
+        """The number of the poll's next page, as soon as it may have one more."""
+        await poll.acks.wait_for_room()
+        return poll.acks.open()
 
 
 class _IgnoredError(Exception):

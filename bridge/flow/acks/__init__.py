@@ -1,0 +1,1 @@
+"""The way back: from acknowledged events to a saved checkpoint."""

@@ -1,0 +1,140 @@
+"""Checkpoints: what is saved for a page, in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge import clock
+from bridge.flow.acks.key_runs import KeyRuns
+from bridge.flow.acks.outcomes import Outcomes
+from bridge.flow.mapping.mapped_page import Attributions, MappedPage
+from bridge.flow.message_poll import MessagePoll
+from bridge.flow.page import ActivityPage, ClickPage, ContactPage, UnsubscribePage
+from bridge.segment import events
+from bridge.state.cursors import PollCursor
+from bridge.state.keys import heads, sorted_keys
+from bridge.state.records import BackfillMessage, DeadLetter, EventCount
+from bridge.state.store import Store
+
+
+@dataclass(eq=False)
+class PageCheckpoint:
+    """The checkpoint of a page of a message's poll: saved once its events are acknowledged.
+
+    It holds no events, as many wait for their turn.
+
+    next_cursor: where the poll goes on.
+    runs: keys of its reproducible events.
+    counts: by name, what it adds to the numbers of its message.
+    outcomes: what became of its events.
+    outbox_id: its journaled events in the outbox, None for none.
+    """
+
+    poll: MessagePoll
+    next_cursor: PollCursor
+    runs: KeyRuns
+    attributions: Attributions
+    counts: dict[str, EventCount]
+    outcomes: Outcomes
+    outbox_id: int | None
+
+    def refuse(self, letters: Sequence[DeadLetter]) -> None:
+        """Notes that some of its events can't be sent."""
+        self.outcomes.refuse(letters)
+        for letter in letters:
+            count = self.counts.setdefault(letter.event, EventCount())
+            count.dead += 1
+
+    async def save(self, store: Store) -> None:
+        """Writes it into the transaction."""
+        if self.outcomes.dead:
+            await store.dead_letters.add(self.outcomes.dead, clock.wall_time())
+        await store.counters.add(self.outcomes.numbers)
+        if self.poll.backfill is not None:
+            await self._save_backfill(store, self.poll.backfill)
+            return
+        message = self.poll.message
+        await self.runs.save(message.id, store)
+        for emails, old in ((self.attributions.recent, False), (self.attributions.old, True)):
+            if emails:
+                await store.unsubscribes.attribute(message.list_id, message.id, emails, old=old)
+        await store.polls.save_cursor(message.id, self.next_cursor)
+        await store.event_counts.add(message.id, self.counts)
+        if self.outbox_id is not None:
+            await store.outbox.remove(self.outbox_id)
+
+    async def _save_backfill(self, store: Store, message: BackfillMessage) -> None:
+        sent = self.outcomes.numbers["delivered"]
+        await store.backfills.save_cursor(message, self.next_cursor, sent)
+        if message.part == "withheld":
+            # Events that were seen and not sent before are sent now.
+            no_longer_unsent = {
+                event: EventCount(unsent=count.unsent - count.seen, dead=count.dead)
+                for event, count in self.counts.items()
+            }
+            await store.event_counts.add(message.tracked, no_longer_unsent)
+
+
+def checkpoint_of(
+    page: ActivityPage | ClickPage, mapped: MappedPage, runs: KeyRuns, outbox_id: int | None
+) -> PageCheckpoint:
+    """The checkpoint of a page, provided that all its events are accepted."""
+    fresh, journaled = mapped.reproducible, mapped.journaled
+    numbers = {
+        "fetched": len(fresh.events) + len(fresh.dead) + mapped.known + mapped.filtered,
+        "known": mapped.known,
+        "filtered": mapped.filtered,
+        "delivered": len(fresh.events) + len(journaled.events),
+        "dead_lettered": len(fresh.dead),
+    }
+    # Journaled events were counted as fetched, and as in flight, when they were journaled.
+    outcomes = Outcomes(numbers, -len(journaled.events), mapped.names, fresh.dead)
+    return PageCheckpoint(
+        page.poll, page.next_cursor, runs, mapped.attributions, fresh.counts(), outcomes, outbox_id
+    )
+
+
+class ContactCheckpoint:
+    """The checkpoint of a page of contacts: saved together with the journal of its identifies."""
+
+    def __init__(self, page: ContactPage, mapped: MappedPage) -> None:
+        self._page = page
+        self._changes = mapped.changes
+        pending = len(mapped.changes.unsubscribes)
+        numbers = {
+            "fetched": mapped.known + mapped.filtered + pending,
+            "known": mapped.known,
+            "filtered": mapped.filtered,
+        }
+        self.outcomes = Outcomes(numbers, pending)
+
+    @property
+    def changes_anything(self) -> bool:
+        """Tells whether anything of a contact is different from before."""
+        return bool(self._changes.contacts or self._changes.unsubscribes)
+
+    async def save(self, store: Store) -> None:
+        """Writes it into the transaction."""
+        page, changes = self._page, self._changes
+        list_id = page.poll.source.list_id
+        await store.contacts.set(list_id, changes.contacts.values())
+        await store.unsubscribes.forget_attributions(list_id, changes.resubscribed)
+        await store.unsubscribes.add(list_id, changes.unsubscribes, clock.wall_time())
+        if page.poll.sweep and page.subscribed:
+            run = sorted_keys(heads([events.digest(email.encode()) for email in page.emails]))
+            await store.contact_polls.add_seen_in_sweep(list_id, run)
+        await store.contact_polls.save_cursor(list_id, page.next_cursor)
+        await store.counters.add(self.outcomes.numbers)
+
+
+class UnsubscribeCheckpoint:
+    """The checkpoint of a page of unsubscribes: saved together with their journal."""
+
+    def __init__(self, page: UnsubscribePage, mapped: MappedPage) -> None:
+        self._page = page
+        # They were counted as fetched, and as in flight, when they were noted.
+        self.outcomes = Outcomes({"filtered": mapped.filtered}, -len(page.rows))
+
+    async def save(self, store: Store) -> None:
+        """Writes it into the transaction."""
+        await store.unsubscribes.remove(self._page.source.list_id, self._page.rows)
+        await store.counters.add(self.outcomes.numbers)

@@ -1,0 +1,43 @@
+"""Outcomes of the events of a page, for the state file and for the metrics."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bridge.logs import log
+from bridge.metrics import Metrics
+from bridge.state.records import DeadLetter
+
+
+@dataclass(eq=False)
+class Outcomes:
+    """The outcomes of some events.
+
+    numbers: by outcome (fetched, known, filtered, delivered, dead_lettered).
+    in_flight: change of the number in flight.
+    names: numbers delivered, by name.
+    dead: those that can't be sent.
+    """
+
+    numbers: dict[str, int]
+    in_flight: int = 0
+    names: Counter[str] = field(default_factory=Counter)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+    def refuse(self, letters: Sequence[DeadLetter]) -> None:
+        """Notes that events counted as delivered can't be sent."""
+        self.dead += letters
+        self.numbers["delivered"] -= len(letters)
+        self.numbers["dead_lettered"] += len(letters)
+        self.names.subtract(letter.event for letter in letters)
+
+    def publish(self, metrics: Metrics) -> None:
+        """Adds them to the metrics, once they are in the state file."""
+        for outcome, number in self.numbers.items():
+            metrics.events.labels(outcome).inc(number)
+        metrics.in_flight.inc(self.in_flight)
+        metrics.dead_letters.inc(self.numbers.get("dead_lettered", 0))
+        for letter in self.dead:
+            log.error("event.dead", event_name=letter.event, reason=letter.reason)
+        for name, number in self.names.items():
+            metrics.delivered.labels(name).inc(number)

@@ -1,0 +1,65 @@
+"""The surroundings of the readers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anyio.abc import ObjectSendStream
+
+from bridge.event_types import CLICKED
+from bridge.flow.ledger import Ledger
+from bridge.flow.page import Page
+from bridge.flow.source import SourceList
+from bridge.listrak.client import Listrak
+from bridge.listrak.times import Instant, Zone
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The part of the account that is read and sent.
+
+    sources: the configured lists.
+    zone: the zone of Listrak's naive times.
+    horizon: the start horizon; what happened before it is not sent.
+    track: seconds after a send for which a message is polled.
+    events: names of the events to send.
+    """
+
+    sources: Sequence[SourceList]
+    zone: Zone
+    horizon: Instant
+    track: float
+    events: frozenset[str]
+
+    @property
+    def reads_clicks(self) -> bool:
+        """Tells whether clicks are read at all: they are resources of their own."""
+        return CLICKED in self.events
+
+
+@dataclass(frozen=True)
+class PollLimits:
+    """The limits of reading.
+
+    interval: seconds between two polls of what is fresh.
+    concurrency: readings side by side, as configured.
+    queue_pages: pages that all readers, the mapper and the sender have together.
+    """
+
+    interval: float
+    concurrency: int
+    queue_pages: int
+
+
+@dataclass(frozen=True)
+class ReaderContext:
+    """The surroundings of the readers.
+
+    listrak: where they read.
+    ledger: where they save.
+    pages: where they send the pages they read.
+    """
+
+    listrak: Listrak
+    ledger: Ledger
+    pages: ObjectSendStream[Page]
+    scope: Scope

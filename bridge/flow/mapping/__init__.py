@@ -1,0 +1,1 @@
+"""The mapping of rows to events: pure decisions."""

@@ -1,0 +1,196 @@
+"""The mapping of activity rows and clicks to events: pure decisions, a page at a time.
+
+An activity row is a state, not an event (bridge/listrak/FACTS.md: Activity): only what is new in it
+becomes events. Usual rows of a page are mapped together, odd ones one at a time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import compress
+from operator import attrgetter
+from typing import Any, Final
+
+from bridge.event_types import (
+    CLICKED,
+    EVENT_TYPES,
+    SENT,
+    DateRule,
+    EventType,
+    Evidence,
+    event_type,
+)
+from bridge.flow.mapping import totals
+from bridge.flow.mapping.mapped_page import MappedPage
+from bridge.flow.mapping.page_mapping import PageMapping, RowEvent
+from bridge.flow.page import ActivityPage, ClickPage
+from bridge.listrak import wire
+from bridge.listrak.times import Zone, canonical
+from bridge.segment import events
+
+_ATTRIBUTION: Final = "cause"
+"""Name of attributions in identities, so that each is noted once."""
+
+Getter = Callable[[Any], Any]
+
+# Prepared once, as each is called for every row.
+_SEND: Final = event_type(SENT)
+_FLAGGED: Final[list[tuple[EventType, Getter]]] = [
+    (event, attrgetter(event.row_field or ""))
+    for event in EVENT_TYPES
+    if event.evidence is Evidence.FLAG
+]
+_DATES: Final[dict[DateRule, Getter]] = {
+    DateRule.SEND_DATE: attrgetter("send_date"),
+    DateRule.FIRST_ACTIVITY: attrgetter("activity_date"),
+}
+
+
+@dataclass(frozen=True)
+class ActivityRules:
+    """Maps the pages of polls.
+
+    zone: of Listrak's naive times.
+    wanted: names of the events to send.
+    """
+
+    zone: Zone
+    wanted: frozenset[str]
+
+    def map_activity(self, page: ActivityPage) -> MappedPage:
+        """Maps activity rows: what they show for the first time, and totals that rose."""
+        poll, rows = page.poll, page.rows
+        mapping = PageMapping(
+            poll,
+            rows,
+            [canonical(row.send_date) for row in rows],
+            page.origins,
+            zone=self.zone,
+            wanted=self.wanted,
+            properties=poll.message.properties or "{}",
+        )
+        _map_totals(mapping)
+        tracked_rows = [rows[number] for number in mapping.tracked]
+        _add(mapping, _SEND, mapping.tracked)
+        for event, is_shown in _FLAGGED:
+            numbers = list(compress(mapping.tracked, map(is_shown, tracked_rows)))
+            if event.date_rule is DateRule.CONTACT_DATE:
+                _attribute(mapping, event, numbers)
+            else:
+                _add(mapping, event, numbers)
+        return mapping.mapped
+
+    def map_clicks(self, page: ClickPage) -> MappedPage:
+        """Maps rows of one link's clickers: one a click."""
+        poll, rows = page.poll, page.rows
+        link = {"link_id": str(page.link.link_id), "link_url": page.link.link_url}
+        mapping = PageMapping(
+            poll,
+            rows,
+            [canonical(row.click_date) for row in rows],
+            page.origins,
+            zone=self.zone,
+            wanted=self.wanted,
+            properties=events.merged(poll.message.properties or "{}", link),
+        )
+        head = f"{poll.identity(CLICKED)}{page.link.link_id}\x1f"
+        numbers, fingerprints = mapping.unseen(head, mapping.tracked)
+        mapping.mapped.known += len(mapping.tracked) - len(numbers)
+        dates = [rows[number].click_date for number in numbers]
+        for click in mapping.emit_dated(CLICKED, numbers, fingerprints, dates, own=True):
+            _map_click(mapping, click)
+        return mapping.mapped
+
+
+def _map_totals(mapping: PageMapping[wire.Activity]) -> None:
+    """Maps cumulative values, which become events where they rise."""
+    poll, rows = mapping.poll, mapping.rows
+    counts_clicks = poll.message.kind == "transactional"
+    for number in mapping.tracked:
+        row = rows[number]
+        if row.order_total or (poll.totals and row.order_total == 0):
+            totals.map_order(mapping, number)
+        if counts_clicks and row.click_count:
+            totals.map_counted_clicks(mapping, number)
+
+
+def _add(mapping: PageMapping[wire.Activity], event: EventType, numbers: list[int]) -> None:
+    """Maps the events of a kind that some rows show, if they are new."""
+    name = event.name
+    new, fingerprints = mapping.unseen(mapping.poll.identity(name), numbers)
+    mapping.mapped.known += len(numbers) - len(new)
+    date_of = _DATES.get(event.date_rule)
+    if date_of is None:
+        # The row has no date of it: the first activity may have been another one.
+        odd = [RowEvent(name, *pair) for pair in zip(new, fingerprints, strict=True)]
+    else:
+        # A send's date is exact at any poll, an activity date only at the first.
+        own = event.date_rule is DateRule.SEND_DATE
+        dates = [date_of(mapping.rows[number]) for number in new]
+        odd = mapping.emit_dated(name, new, fingerprints, dates, own=own)
+    for one in odd:
+        _map_one(mapping, event, one)
+
+
+def _map_one(mapping: PageMapping[wire.Activity], event: EventType, row_event: RowEvent) -> None:
+    """Maps one event of a row, also where its dates are odd."""
+    poll, row = mapping.poll, mapping.rows[row_event.number]
+    is_send = event.date_rule is DateRule.SEND_DATE
+    try:
+        # A send doesn't depend on what else its row says.
+        sent = _sent(mapping, row)
+        activity = "" if is_send else mapping.zone.instant(row.activity_date, sent)
+    except ValueError as error:
+        mapping.remember(row_event)
+        mapping.reject(row_event, f"a date of its row is no date: {error}")
+        return
+    match event.date_rule:
+        case DateRule.SEND_DATE:
+            own = sent or poll.message.sent_at
+        case DateRule.FIRST_ACTIVITY:
+            own = activity
+        case _:
+            own = ""
+    happened = own or poll.best_known(event.name, activity, sent)
+    early = poll.window.is_early(is_send, happened)
+    mapping.remember(row_event, journaled=not own, early=early)
+    mapping.emit(row_event, happened, early=early, journaled=not own)
+
+
+def _attribute(mapping: PageMapping[wire.Activity], event: EventType, numbers: list[int]) -> None:
+    """Notes who unsubscribed through this message, and whether that may be before the horizon."""
+    poll = mapping.poll
+    if poll.backfill is not None:
+        # Unsubscribes are sent from the contacts, which have no backfill.
+        return
+    new, fingerprints = mapping.unseen(poll.identity(_ATTRIBUTION), numbers)
+    attributions = mapping.mapped.attributions
+    for number, fingerprint in zip(new, fingerprints, strict=True):
+        row = mapping.rows[number]
+        mapping.remember(RowEvent(event.name, number, fingerprint))
+        try:
+            sent = _sent(mapping, row)
+        except ValueError:
+            sent = ""
+        window = poll.window
+        old = not window.previous and (sent or poll.message.sent_at) < window.horizon
+        (attributions.old if old else attributions.recent).append(row.email_address or "")
+
+
+def _map_click(mapping: PageMapping[wire.Clicker], click: RowEvent) -> None:
+    """Maps one click on a link, also where its date is odd."""
+    poll, row = mapping.poll, mapping.rows[click.number]
+    try:
+        own = mapping.zone.instant(row.click_date, not_before=poll.message.sent_at)
+    except ValueError as error:
+        mapping.remember(click)
+        mapping.reject(click, f"its clickDate is no date: {error}")
+        return
+    happened = own or poll.best_known(CLICKED, "", "")
+    early = poll.window.is_early(bool(own), happened)
+    mapping.remember(click, journaled=not own, early=early)
+    mapping.emit(click, happened, early=early, journaled=not own)
+
+
+def _sent(mapping: PageMapping[wire.Activity], row: wire.Activity) -> str:
+    """The instant at which a row's email was sent, "" for none. Raises ValueError for no date."""
+    return mapping.zone.instant(row.send_date, not_before=mapping.poll.message.sent_at)

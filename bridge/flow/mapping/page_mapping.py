@@ -1,0 +1,259 @@
+"""The mapping of one page of a poll: many rows at once where that can be."""
+
+from collections.abc import Mapping, Sequence
+from itertools import compress, repeat
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from bridge.flow.mapping.mapped_page import EventSet, MappedPage
+from bridge.flow.message_poll import MessagePoll
+from bridge.listrak import wire
+from bridge.listrak.times import Instant, Zone
+from bridge.segment import events
+from bridge.segment.events import Fingerprint
+from bridge.state import keys
+from bridge.state.records import DeadLetter
+
+Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)
+Item = TypeVar("Item")
+
+
+class RowEvent(NamedTuple):
+    """An event that a row shows.
+
+    name: of the event.
+    number: of the row on its page.
+    fingerprint: of what happened.
+    """
+
+    name: str
+    number: int
+    fingerprint: Fingerprint
+
+
+class PageMapping(Generic[Row]):
+    """The mapping of a page's rows, which go by their numbers.
+
+    dates: one a row, canonical; with the address it tells rows apart.
+    origins: one a row, None where no row tells.
+    wanted: names of the events to send.
+    properties: JSON text, the same for all events of the page.
+    """
+
+    def __init__(
+        self,
+        poll: MessagePoll,
+        rows: list[Row],
+        dates: Sequence[str],
+        origins: Sequence[wire.Origin] | None,
+        *,
+        zone: Zone,
+        wanted: frozenset[str],
+        properties: str,
+    ) -> None:
+        self.poll = poll
+        self.rows = rows
+        self.zone = zone
+        self.mapped = MappedPage()
+        self._wanted = wanted
+        self._origins = origins
+        self._properties = properties
+        self._buckets = poll.buckets(dates)
+        self._tails = [
+            f"{date}\x1f{row.email_address or ''}".encode()
+            for date, row in zip(dates, rows, strict=True)
+        ]
+        window = poll.window
+        self.tracked = [
+            number
+            for number, bucket in enumerate(self._buckets)
+            if window.floor <= bucket < window.ceiling
+        ]
+        self.mapped.filtered += len(rows) - len(self.tracked)
+
+    def bucket(self, number: int) -> int:
+        """The bucket of a row; what is known of a bucket's rows is dropped together."""
+        return self._buckets[number]
+
+    def fingerprint(self, head: str, number: int) -> Fingerprint:
+        """The fingerprint of an event that a row shows; `head` begins its identity."""
+        return events.digest(head.encode() + self._tails[number])
+
+    def unseen(self, head: str, numbers: Sequence[int]) -> tuple[list[int], list[Fingerprint]]:
+        """The numbers of rows whose event wasn't seen before, with its fingerprints."""
+        start, tails = head.encode(), self._tails
+        fingerprints = [events.digest(start + tails[number]) for number in numbers]
+        new = self.poll.seen.unseen(keys.heads(fingerprints))
+        if len(new) == len(numbers):
+            return list(numbers), fingerprints
+        return [numbers[place] for place in new], [fingerprints[place] for place in new]
+
+    def remember(self, event: RowEvent, *, journaled: bool = False, early: bool = False) -> None:
+        """Makes an event count as seen: with the page's checkpoint, or with the journal."""
+        saved = self._saved_with(journaled)
+        by_bucket = saved.withheld if early else saved.keys
+        by_bucket[self._buckets[event.number]].append(event.fingerprint)
+        saved.seen[event.name] += 1
+
+    def count_journaled(self, name: str) -> None:
+        """Counts one more journaled event that has no key."""
+        self._saved_with(True).seen[name] += 1
+
+    def emit_dated(
+        self,
+        name: str,
+        numbers: list[int],
+        fingerprints: list[Fingerprint],
+        dates: Sequence[str | None],
+        *,
+        own: bool,
+    ) -> list[RowEvent]:
+        """Makes events that have dates in their rows; early ones are filtered out.
+
+        own: the date is the event's own, and not perhaps that of another activity.
+
+        Returns the odd ones, to be mapped one at a time; nothing is done for them yet.
+        """
+        if self._origins or not numbers:
+            return list(map(RowEvent, repeat(name), numbers, fingerprints))
+        emails = [self.rows[number].email_address or "" for number in numbers]
+        instants = self.zone.instants(dates)
+        closer: list[RowEvent] = []
+        if "" in instants or not all(emails) or any(map(str.isspace, emails)):
+            usual = [
+                bool(instant and email.strip())
+                for instant, email in zip(instants, emails, strict=True)
+            ]
+            odd = [not one for one in usual]
+            closer = list(
+                map(RowEvent, repeat(name), compress(numbers, odd), compress(fingerprints, odd))
+            )
+            numbers, fingerprints = _those(usual, numbers), _those(usual, fingerprints)
+            emails, instants = _those(usual, emails), _those(usual, instants)
+        window = self.poll.window
+        dated = own or not window.previous
+        if dated and not _between(window.horizon, instants, window.before):
+            due = [window.horizon <= instant < window.before for instant in instants]
+            early = [not one for one in due]
+            kept = _those(early, fingerprints)
+            self._remember_all(name, _those(early, numbers), kept, early=True)
+            self._leave_out(name, len(kept))
+            numbers, fingerprints = _those(due, numbers), _those(due, fingerprints)
+            emails, instants = _those(due, emails), _those(due, instants)
+        self._remember_all(name, numbers, fingerprints)
+        self._emit_all(name, fingerprints, emails, instants)
+        return closer
+
+    def _remember_all(
+        self,
+        name: str,
+        numbers: list[int],
+        fingerprints: list[Fingerprint],
+        *,
+        early: bool = False,
+    ) -> None:
+        if fingerprints and self.poll.message.kind == "broadcast":
+            saved = self.mapped.reproducible
+            by_bucket = saved.withheld if early else saved.keys
+            by_bucket[0] += fingerprints
+            saved.seen[name] += len(fingerprints)
+            return
+        for number, fingerprint in zip(numbers, fingerprints, strict=True):
+            self.remember(RowEvent(name, number, fingerprint), early=early)
+
+    def _emit_all(
+        self,
+        name: str,
+        fingerprints: list[Fingerprint],
+        emails: list[str],
+        instants: list[Instant],
+    ) -> None:
+        if name not in self._wanted:
+            self._leave_out(name, len(fingerprints))
+            return
+        if not fingerprints:
+            return
+        encoded = events.tracks(name, fingerprints, emails, instants, self._properties)
+        if max(map(len, encoded)) > events.LARGEST_EVENT:
+            for fingerprint, email, event in zip(fingerprints, emails, encoded, strict=True):
+                self._put(name, email, fingerprint, event)
+            return
+        self.mapped.reproducible.events += encoded
+        self.mapped.names[name] += len(encoded)
+
+    def emit(
+        self,
+        event: RowEvent,
+        instant: Instant,
+        *,
+        early: bool,
+        journaled: bool,
+        properties: str | None = None,
+    ) -> None:
+        """Makes one event.
+
+        early: it is filtered out.
+        journaled: it can't be made again.
+        properties: JSON text, where they aren't those of the page.
+        """
+        if early or event.name not in self._wanted:
+            self._leave_out(event.name, 1, journaled=journaled)
+            return
+        email = self.rows[event.number].email_address
+        encoded = events.Track(
+            event.name,
+            event.fingerprint,
+            events.literal(email or ""),
+            instant,
+            properties or self._properties,
+            self._origins[event.number] if self._origins else None,
+        ).encode()
+        self._put(event.name, email, event.fingerprint, encoded, journaled=journaled)
+
+    def reject(self, event: RowEvent, reason: str, *, journaled: bool = False) -> None:
+        """Makes a dead letter of an event that can't be made: its row is kept, with the reason."""
+        if event.name not in self._wanted:
+            self._leave_out(event.name, 1, journaled=journaled)
+            return
+        body = msgspec.json.encode(self.rows[event.number])
+        letter = DeadLetter(event.name, events.message_id(event.fingerprint), reason, body)
+        self._saved_with(journaled).dead.append(letter)
+
+    def with_properties(self, more: Mapping[str, float]) -> str:
+        """The page's properties with more of them."""
+        return events.merged(self._properties, more)
+
+    def _put(
+        self,
+        name: str,
+        email: str | None,
+        fingerprint: Fingerprint,
+        event: bytes,
+        *,
+        journaled: bool = False,
+    ) -> None:
+        if reason := events.problem(email, event):
+            letter = DeadLetter(name, events.message_id(fingerprint), reason, event)
+            self._saved_with(journaled).dead.append(letter)
+            return
+        self._saved_with(journaled).events.append(event)
+        self.mapped.names[name] += 1
+
+    def _leave_out(self, name: str, number: int, *, journaled: bool = False) -> None:
+        """Counts events that are not to be sent."""
+        self.mapped.filtered += number
+        self._saved_with(journaled).unsent[name] += number
+
+    def _saved_with(self, journaled: bool) -> EventSet:
+        # A backfill's events are reproducible: they need not be journaled.
+        reproducible = not journaled or self.poll.backfill is not None
+        return self.mapped.reproducible if reproducible else self.mapped.journaled
+
+
+def _between(least: Instant, instants: Sequence[Instant], bound: Instant) -> bool:
+    return not instants or (least <= min(instants) and max(instants) < bound)
+
+
+def _those(chosen: list[bool], items: list[Item]) -> list[Item]:
+    return list(compress(items, chosen))

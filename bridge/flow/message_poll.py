@@ -1,0 +1,182 @@
+"""A poll of a message: one reading of all its rows and clicks, or of some scans."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final, NamedTuple, Protocol
+
+import anyio
+
+from bridge.clock import DAY
+from bridge.flow.ordered_acks import OrderedAcks
+from bridge.flow.planner.evaluation import PollResult, ScanStats
+from bridge.flow.planner.plan import PollPlan
+from bridge.flow.planner.snapshot import MessageSnapshot
+from bridge.listrak import times
+from bridge.listrak.times import Instant
+from bridge.segment import events
+from bridge.state.cursors import PollCursor
+from bridge.state.keys import SeenKeys
+from bridge.state.records import BackfillMessage, Message, Total
+from bridge.state.store import Store
+
+NO_BUCKET: Final = 2**31
+"""A bucket above all others."""
+
+NO_DATE: Final = 2**30
+"""Bucket of rows without a send date: never dropped while the message is tracked."""
+
+ALWAYS: Final = "9999"
+"""An instant after all others."""
+
+
+class PlannedPoll(NamedTuple):
+    """A poll that is to be made.
+
+    snapshot: what was known of the message when it was planned.
+    plan: what is to be read.
+    summary: the counters it begins with, as JSON; "" where there are none.
+    cursor: where a full poll that has begun goes on; None for its first page.
+    """
+
+    snapshot: MessageSnapshot
+    plan: PollPlan
+    summary: str = ""
+    cursor: PollCursor | None = None
+
+    @property
+    def is_long(self) -> bool:
+        """Tells whether it takes many requests, as far as one can tell."""
+        return self.plan.is_long(self.snapshot.page_rows)
+
+
+@dataclass(frozen=True)
+class PollWindow:
+    """The rows and events that count in a poll.
+
+    horizon: events before it are not sent.
+    before: events from this instant on are another poll's.
+    floor: rows of lower buckets are no longer tracked.
+    ceiling: rows of this bucket or a higher one are another poll's.
+    previous: start of the previous complete poll, "" if there was none.
+    complete_until: by event, instant until which all were seen, as far as scans can tell.
+    """
+
+    horizon: Instant
+    floor: int
+    before: Instant = ALWAYS
+    ceiling: int = NO_BUCKET
+    previous: Instant = ""
+    complete_until: Mapping[str, Instant] = field(default_factory=dict)
+
+    def is_early(self, event_has_own_date: bool, instant: Instant) -> bool:
+        """Tells whether an event's instant excludes it; if undated itself, only at a first poll."""
+        if self.previous and not event_has_own_date:
+            return False
+        return not self.horizon <= instant < self.before
+
+
+class PollEnd(Protocol):
+    """The end of a poll, decided by whoever began it.
+
+    `save` is called by the ledger in the transaction that ends the poll, after the checkpoints of
+    all its pages; again where that transaction has to be repeated, so it changes nothing else.
+    `committed` is called once, when the transaction is on disk.
+    """
+
+    async def save(self, poll: "MessagePoll", store: Store) -> None: ...
+
+    def committed(self, poll: "MessagePoll") -> None: ...
+
+
+@dataclass(eq=False)
+class MessagePoll:
+    """A poll that has begun.
+
+    seen: keys of events seen; grows as pages are mapped.
+    totals: by key, cumulative values seen; likewise.
+    end: called once its last page is acknowledged.
+    backfill: the message of a backfill that it reads, None for a tracked message's poll.
+    message: with the properties of its events, once rows of it were seen.
+    stats: numbers of what was read.
+    acks: its open pages.
+    changed: it found something new.
+    result: its evaluation, once it is complete.
+    completed: set when its end is on disk.
+    """
+
+    planned: PlannedPoll
+    window: PollWindow
+    seen: SeenKeys
+    totals: dict[int, Total]
+    end: PollEnd
+    backfill: BackfillMessage | None = None
+    message: Message = field(init=False)
+    stats: ScanStats = field(init=False, default_factory=ScanStats)
+    # Items are checkpoints, None for the last page; the pages' acks save them.
+    acks: OrderedAcks[Any] = field(init=False, default_factory=OrderedAcks)
+    changed: bool = field(init=False, default=False)
+    result: PollResult | None = field(init=False, default=None)
+    completed: anyio.Event = field(init=False, default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        message = self.message = self.planned.snapshot.message
+        self._identity = f"{message.list_id}\x1f{message.kind}\x1f{message.message_id}"
+        self._buckets: dict[str, int] = {}
+
+    @property
+    def plan(self) -> PollPlan:
+        """The plan of what it reads."""
+        return self.planned.plan
+
+    @property
+    def started_at(self) -> float:
+        """Start of the poll, in seconds since 1970 by Listrak's clock."""
+        return self.planned.snapshot.now
+
+    @property
+    def is_proof(self) -> bool:
+        """Tells whether it has shown, once complete, that nothing is missing."""
+        reconciled = self.result is not None and self.result.reconciled and not self.stats.skipped
+        return self.plan.full or reconciled
+
+    def identity(self, event: str) -> str:
+        """The head of the identity of all events of that name of this message."""
+        return events.identity(event, self._identity, "")
+
+    def buckets(self, dates: Sequence[str]) -> list[int]:
+        """The buckets of rows by their send (or click) dates: each is forgotten as a whole."""
+        if self.message.kind == "broadcast":
+            return [0] * len(dates)
+        return [bucket_of(date[:10], self._buckets) for date in dates]
+
+    def best_known(self, event: str, activity: Instant, sent: Instant) -> Instant:
+        """The earliest instant that fits what was seen, for what has no date of its own.
+
+        The later of two instants: the first activity, else the row's send, else the message's; and
+        the previous poll that would have shown it.
+        """
+        window = self.window
+        polled = max(window.previous, window.complete_until.get(event, ""))
+        return max(activity or sent or self.message.sent_at, polled) or window.horizon
+
+
+def bucket_of(day: str, remembered: dict[str, int]) -> int:
+    """The week of a day as YYYY-MM-DD; NO_DATE for what isn't one."""
+    try:
+        return remembered[day]
+    except KeyError:
+        try:
+            bucket = date.fromisoformat(day).toordinal() // 7
+        except ValueError:
+            bucket = NO_DATE
+        remembered[day] = bucket
+        return bucket
+
+
+def floor_of(message: Message, oldest: float) -> int:
+    """The lowest bucket still tracked, given the oldest send of interest (seconds since 1970)."""
+    if message.kind == "broadcast":
+        return 0
+    # A day earlier: buckets are weeks of naive local dates.
+    return bucket_of(times.from_seconds(oldest - DAY)[:10], {})

@@ -1,0 +1,41 @@
+"""Sends pending unsubscribes on, once it is known which message each came through.
+
+One may arrive up to an hour late: until when they are sent is decided by
+`schedule.attributable_until`.
+"""
+
+from typing import Final
+
+from bridge.flow.context import ReaderContext
+from bridge.flow.in_flight import InFlight
+from bridge.flow.page import Flush, UnsubscribePage
+from bridge.flow.source import SourceList
+
+CHUNK: Final = 1000
+"""Pending unsubscribes that go out as a page."""
+
+
+class UnsubscribeReader:
+    """Reads pending unsubscribes from the state file."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        self._ledger = context.ledger
+        self._pages = context.pages
+
+    async def release(self, source: SourceList, noted_by: float) -> None:
+        """Sends a list's pending unsubscribes; returns when they are acknowledged.
+
+        noted_by: those noted by then, in seconds since 1970 by this machine's clock.
+        """
+        store = self._ledger.store
+        while rows := await store.unsubscribes.pending(source.list_id, noted_by, CHUNK):
+            in_flight = InFlight()
+            in_flight.add()
+            await self._pages.send(UnsubscribePage(source, in_flight, rows))
+            await self._pages.send(Flush())
+            await in_flight.drained()
+        if (await store.lists.state(source.list_id)).contacts_at is not None:
+            # All unsubscribes since the horizon are known by now: attributions left are older.
+            await self._ledger.commit(
+                lambda store: store.unsubscribes.forget_old_attributions(source.list_id)
+            )

@@ -1,1 +1,0 @@
-"""How rows become events: pure decisions."""

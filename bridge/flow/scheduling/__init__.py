@@ -1,0 +1,1 @@
+"""The schedule of polls, and how many are read side by side."""

@@ -1,0 +1,99 @@
+"""The times of polls: pure functions of what is known and of the present."""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+from bridge.clock import DAY, HOUR
+from bridge.listrak import times
+from bridge.state.records import ListState, Message
+
+SWEEP_INTERVAL: Final = DAY
+"""Seconds between two sweeps of all contacts: only they show changed profile values."""
+
+FULL_DISCOVERY_EVERY: Final = 10
+"""Discoveries, one a poll interval, of which one lists everything: split tests, conversations and
+transactional messages as well as broadcasts."""
+
+BACKFILL_INTERVAL: Final = HOUR
+"""Seconds between two checks for a backfill; one that is requested begins at once."""
+
+LONGEST_ATTRIBUTION_WAIT: Final = 1 * HOUR
+"""Seconds that an unsubscribe waits at most until it is known which message it came through."""
+
+REQUEST_INTERVAL: Final = 5.0
+"""Seconds between two checks for requests from outside."""
+
+CONTACT_OVERLAP: Final = 2 * HOUR
+"""Seconds by which a query for recent contacts reaches back further than needed: clocks differ, and
+an hour of naive times repeats every autumn."""
+
+POSTPONED_INTERVALS: Final = 15
+"""Poll intervals until what Listrak refused, or doesn't have, is requested again."""
+
+AGE_INTERVALS: Final = ((DAY, 1, 5), (3 * DAY, 5, 20), (7 * DAY, 15, 60), (math.inf, 30, 60))
+"""Rows of a limit of age in seconds, the poll intervals between two polls of a younger message, and
+the most of them where it is quiet."""
+
+TRANSACTIONAL_FACTOR: Final = 5
+"""Factor of intervals for transactional messages: without a Summary each poll reads rows."""
+
+QUIET_FACTOR: Final = 6
+"""Number of polls of a quiet message in a time as long as that since its last change."""
+
+COUNTER_DELAY_INTERVALS: Final = 5
+"""Poll intervals after which a counter counts as up to date: it may lag behind."""
+
+
+def sent_at(message: Message) -> float:
+    """Time at which a message was sent, else discovered, in seconds since 1970."""
+    return times.seconds(message.sent_at) if message.sent_at else message.discovered_at
+
+
+def age(message: Message, now: float) -> float:
+    """Seconds since a message was sent; of one that goes on sending, since anything changed."""
+    if message.kind == "broadcast":
+        return max(0.0, now - sent_at(message))
+    return max(0.0, now - (message.changed_at or message.discovered_at))
+
+
+def poll_delay(message: Message, now: float, poll_interval: float) -> float:
+    """Seconds until a message is polled again: what is fresh every interval, older ones less.
+
+    Where nothing has changed for long, little is missed by polling a little later.
+    """
+    seconds = age(message, now)
+    intervals, most = next(pair for limit, *pair in AGE_INTERVALS if seconds < limit)
+    factor = TRANSACTIONAL_FACTOR if message.kind == "transactional" else 1
+    usual = poll_interval * intervals * factor
+    quiet = now - (message.changed_at or message.discovered_at)
+    return max(usual, min(quiet / QUIET_FACTOR, usual * most / intervals))
+
+
+def is_over(message: Message, track: float, now: float) -> bool:
+    """Tells whether a message is over: `track` seconds after it was sent.
+
+    Messages of the other kinds go on sending; of them, old sends are forgotten instead. A draft
+    that nobody sent yet may still be sent.
+    """
+    if not message.sent_at and message.properties is None:
+        return False
+    return message.kind == "broadcast" and now >= sent_at(message) + track
+
+
+def attributable_until(last_polls: Iterable[float], poll_interval: float, now: float) -> float:
+    """Time up to which noted unsubscribes are sent, in seconds since 1970 by this machine's clock.
+
+    1. Every message of the list, and their discovery, was polled since, and no counter lags any
+       more: all that could attribute them to a message is known.
+    2. LONGEST_ATTRIBUTION_WAIT has passed.
+
+    last_polls: start of the last poll of each, 0 for none.
+    """
+    polled = min(last_polls) - COUNTER_DELAY_INTERVALS * poll_interval  # 1
+    return max(polled, now - LONGEST_ATTRIBUTION_WAIT)  # 2
+
+
+def is_sweep_due(state: ListState, now: float) -> bool:
+    """Tells whether all contacts of a list are to be read, not only the recent ones."""
+    return state.swept_at is None or now - state.swept_at >= SWEEP_INTERVAL

@@ -1,0 +1,55 @@
+"""Listrak's refusals: each status as an error, named for the caller's next move."""
+
+import msgspec
+
+from bridge.errors import (
+    CredentialsError,
+    CursorError,
+    MissingError,
+    RefusedError,
+    TemporaryError,
+)
+from bridge.listrak import wire
+
+
+class ErrorBody(wire.Struct):
+    """An error answer (FACTS.md: Errors, Access).
+
+    error: a code; an older 401 lacks it.
+    message: prose; the token endpoint's answers lack it.
+    """
+
+    error: str | None = None
+    message: str | None = None
+
+
+# Listrak doesn't say why (FACTS.md: Access).
+DENIED = (
+    "Listrak denies access. Likely causes: the integration is paused, this machine's IP address is "
+    "not on its allow-list, a scope is missing (Contact, List, Message, Report, Segmentation), or "
+    "the client id or secret is wrong. The integration's Log tab in Listrak names the true one"
+)
+
+
+def explain(status: int, body: bytes, path: str, *, paging: bool = False) -> Exception:
+    """The error that a refusal means for the caller (FACTS.md: Access, Errors).
+
+    path: the resource, for the error's message.
+    paging: the request carried a cursor, which may be what is refused.
+    """
+    try:
+        said = msgspec.json.decode(body, type=ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = ErrorBody()
+    what = f"Listrak answered {status} to {path}: {said.message or said.error or 'no reason given'}"
+    if status in (401, 403):
+        return CredentialsError("LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET", DENIED)
+    if status in (408, 429) or status >= 500:
+        return TemporaryError(what)
+    if paging and status in (400, 404, 410, 422):
+        return CursorError(what, status)
+    if status in (404, 410):
+        return MissingError(what, status)
+    if 300 <= status < 400:
+        return TemporaryError(f"{what} (a redirect; is LISTRAK_API_URL right?)")
+    return RefusedError(what, status)

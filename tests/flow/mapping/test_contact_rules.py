@@ -1,0 +1,396 @@
+"""How contacts become identifies and unsubscribes."""
+
+import json
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from flow_parts import HORIZON
+from hypothesis import given
+from hypothesis import strategies as st
+from planner_parts import PROPERTIES
+
+from bridge.event_types import TRACKS, UNSUBSCRIBED
+from bridge.flow.in_flight import InFlight
+from bridge.flow.mapping.contacts import ContactRules
+from bridge.flow.mapping.mapped_page import MappedPage
+from bridge.flow.page import ContactPage, ContactPoll, UnsubscribePage
+from bridge.flow.source import SourceList
+from bridge.listrak import wire
+from bridge.listrak.times import Zone
+from bridge.state.cursors import ContactCursor
+from bridge.state.records import Contact, PendingUnsubscribe
+
+ZONE = Zone(ZoneInfo("America/New_York"))
+RULES = ContactRules(ZONE, frozenset(TRACKS))
+
+ZOE = "zoë@example.com"
+FIELD = 77
+AGO = "2026-03-01T00:00:00"
+LEFT = "2026-05-10T08:00:00"
+LEFT_AT = "2026-05-10T12:00:00.000Z"
+POLLED = "2026-05-09T00:00:00.000Z"
+
+
+class Book:
+    """What is known of a list's contacts, kept as the mapper keeps it."""
+
+    def __init__(self, *known: Contact) -> None:
+        self.known = {contact.email: contact for contact in known}
+
+    def read(
+        self,
+        *rows: wire.Contact,
+        deleted: list[str] | None = None,
+        subscribed: bool = True,
+        previous: str = POLLED,
+        field: int | None = FIELD,
+        rules: ContactRules = RULES,
+    ) -> MappedPage:
+        poll = ContactPoll(SourceList(5, "News", field), False, HORIZON, previous)
+        cursor = ContactCursor("Subscribed", "next")
+        page = ContactPage(poll, cursor, list(rows), subscribed, deleted or [])
+        mapped = rules.map_contacts(page, self.known)
+        self.known |= mapped.changes.contacts
+        return mapped
+
+
+def here(email: str | None = ZOE, user: object = None, **changes: Any) -> wire.Contact:
+    """A subscribed contact."""
+    values: dict[str, Any] = {
+        "email_address": email,
+        "subscription_state": "Subscribed",
+        "subscribe_date": AGO,
+    }
+    if user is not None:
+        values["segmentation_field_values"] = [wire.ProfileValue(FIELD, user)]  # type: ignore[arg-type]
+    return wire.Contact(**values | changes)
+
+
+def gone(email: str | None = ZOE, date: str | None = LEFT, **changes: Any) -> wire.Contact:
+    """An unsubscribed contact."""
+    values: dict[str, Any] = {
+        "email_address": email,
+        "subscription_state": "Unsubscribed",
+        "subscribe_date": AGO,
+        "unsubscribe_date": date,
+        "unsubscribe_method": "Administrator",
+    }
+    return wire.Contact(**values | changes)
+
+
+def sent(mapped: MappedPage) -> list[dict[str, Any]]:
+    assert not mapped.reproducible.events, "all that is told of contacts is written down first"
+    return [json.loads(event) for event in mapped.journaled.events]
+
+
+def traits(mapped: MappedPage) -> list[tuple[str, object, str | None]]:
+    """Of each identify: whom, subscribed or null, userId."""
+    found = []
+    for event in sent(mapped):
+        assert event["type"] == "identify"
+        assert event["anonymousId"] == event["traits"]["email"]
+        assert set(event["traits"]) == {"email", "listrak_list_5"}
+        trait = event["traits"]["listrak_list_5"]
+        found.append((event["anonymousId"], trait, event.get("userId")))
+    return found
+
+
+# Identifies
+
+
+def test_subscribed_once() -> None:
+    """A subscribed contact is identified at first, and then only when something changed."""
+    book = Book()
+    assert traits(book.read(here(), here("b@x.y"))) == [(ZOE, True, None), ("b@x.y", True, None)]
+    again = book.read(here(), here("b@x.y"))
+    assert (sent(again), again.changes.contacts, again.known) == ([], {}, 2)
+
+
+def test_twice_in_a_page() -> None:
+    """Pages shift while they are read: a contact that comes twice is one."""
+    assert len(sent(Book().read(here(), here()))) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "user_id"),
+    [
+        ("C-17", "C-17"),
+        (17, "17"),
+        (1.5, "1.5"),
+        (True, "true"),
+        ("", None),
+        ("  ", None),
+        (None, None),
+        ("Zoë 🎉", "Zoë 🎉"),
+    ],
+)
+def test_user_id(value: object, user_id: str | None) -> None:
+    """userId is the configured field's value, as text; without one it is absent."""
+    assert traits(Book().read(here(user=value))) == [(ZOE, True, user_id)]
+
+
+def test_other_fields() -> None:
+    """Another field's value is nobody's id, nor is one where no field is configured."""
+    other = [wire.ProfileValue(78, "x"), wire.ProfileValue(FIELD, "C-17")]
+    assert traits(Book().read(here(segmentation_field_values=other))) == [(ZOE, True, "C-17")]
+    assert traits(Book().read(here(user="C-17"), field=None)) == [(ZOE, True, None)]
+    assert traits(Book().read(here(segmentation_field_values=other[:1]))) == [(ZOE, True, None)]
+
+
+def test_changes_back_and_forth() -> None:
+    """Each change is told with an id of its own, also one that leads back."""
+    book = Book()
+    told = [book.read(here(user=user)) for user in ("a", "b", "a", "b", None, "a")]
+    assert [traits(mapped)[0][2] for mapped in told] == ["a", "b", "a", "b", None, "a"]
+    ids = {sent(mapped)[0]["messageId"] for mapped in told}
+    assert len(ids) == 6
+
+
+def test_the_same_story_has_the_same_ids() -> None:
+    """After a crash and a repeat the ids are the same."""
+    stories = []
+    for _ in range(2):
+        book = Book()
+        mapped = [book.read(here(user="a")), book.read(gone(), subscribed=False), book.read(here())]
+        stories.append([event["messageId"] for one in mapped for event in sent(one)])
+    assert stories[0] == stories[1]
+    assert len(set(stories[0])) == 3
+
+
+def test_ids_for_ever() -> None:
+    """These ids must never change: an update would send everything once more."""
+    (event,) = sent(Book().read(here(user="C-17")))
+    assert event["messageId"] == "listrak-38f4e8cfe7eff588d745bf75fa93e122"
+    (event,) = sent(RULES.map_unsubscribes(pending(PendingUnsubscribe(ZOE, LEFT, LEFT_AT, "x"))))
+    assert event["messageId"] == "listrak-603804b33030ae68fd4b83219c008e9e"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from([None, "a", "b"])), max_size=12))
+def test_every_change_once(story: list[tuple[bool, str | None]]) -> None:
+    """Whatever a contact does: each change is one identify, each with an id of its own."""
+    book = Book()
+    told: list[dict[str, Any]] = []
+    expected: list[tuple[object, str | None]] = []
+    state: tuple[bool, str | None] | None = None
+    for number, (subscribed, user) in enumerate(story):
+        values = [wire.ProfileValue(FIELD, user)]
+        row = here() if subscribed else gone(date=f"2026-05-{10 + number}T08:00:00")
+        row.segmentation_field_values = values
+        told += sent(book.read(row, subscribed=subscribed))
+        if (subscribed, user) != state:
+            expected.append((True if subscribed else None, user))
+        state = (subscribed, user)
+    found = [(event["traits"]["listrak_list_5"], event.get("userId")) for event in told]
+    assert found == expected
+    assert len({event["messageId"] for event in told}) == len(told)
+
+
+def test_the_rows_own_word() -> None:
+    """A row that says its state is believed; one that doesn't has the state it was asked for."""
+    assert traits(Book().read(gone(), subscribed=True)) == [(ZOE, None, None)]
+    assert traits(Book().read(here(), subscribed=False)) == [(ZOE, True, None)]
+    for state in (None, "", "Unknown"):
+        row = gone(subscription_state=state)
+        assert traits(Book().read(row, subscribed=False)) == [(ZOE, None, None)]
+        row = here(subscription_state=state)
+        assert traits(Book().read(row, subscribed=True)) == [(ZOE, True, None)]
+
+
+@pytest.mark.parametrize("email", [None, "", " "])
+def test_nobody(email: str | None) -> None:
+    """A contact without an address is a dead letter once, and takes nobody along."""
+    book = Book()
+    mapped = book.read(here(email), here("b@x.y"))
+    assert [letter.event for letter in mapped.journaled.dead] == ["identify"]
+    assert traits(mapped) == [("b@x.y", True, None)]
+    assert book.read(here(email)).journaled.dead == []
+
+
+def test_too_large() -> None:
+    """A userId beyond what Segment takes is a dead letter."""
+    mapped = Book().read(here(user="x" * 32_000))
+    assert sent(mapped) == []
+    assert "larger than Segment takes" in mapped.journaled.dead[0].reason
+
+
+def test_identifies_are_always_wanted() -> None:
+    """BRIDGE_EVENTS is about the seven events; identifies are sent in any case."""
+    rules = ContactRules(ZONE, frozenset())
+    assert len(sent(Book().read(here(), rules=rules))) == 1
+
+
+# Leaving
+
+
+def test_unsubscribed() -> None:
+    """Who unsubscribed loses the list's trait, and the event waits for its cause."""
+    book = Book()
+    book.read(here(user="a"))
+    mapped = book.read(gone(segmentation_field_values=[wire.ProfileValue(FIELD, "a")]))
+    assert traits(mapped) == [(ZOE, None, "a")]
+    assert mapped.changes.unsubscribes == [PendingUnsubscribe(ZOE, LEFT, LEFT_AT, "Administrator")]
+    again = book.read(gone(segmentation_field_values=[wire.ProfileValue(FIELD, "a")]))
+    assert (sent(again), again.changes.unsubscribes) == ([], [])
+    assert again.known == 2
+
+
+def test_unsubscribed_and_never_seen_before() -> None:
+    """Who came and left between two looks is told as unsubscribed."""
+    mapped = Book().read(gone(), subscribed=False)
+    assert traits(mapped) == [(ZOE, None, None)]
+    assert [row.instant for row in mapped.changes.unsubscribes] == [LEFT_AT]
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "2026-04-30T19:59:59.999",  # horizon is midnight UTC
+        "2020-01-01T00:00:00",
+        None,
+        "0001-01-01T00:00:00",
+        "soon",
+    ],
+)
+def test_unsubscribed_before_the_horizon(date: str | None) -> None:
+    """Who had left before history began gets nothing, nor who left nobody knows when."""
+    book = Book()
+    mapped = book.read(gone(date=date), subscribed=False)
+    assert (sent(mapped), mapped.changes.unsubscribes, mapped.changes.contacts) == ([], [], {})
+    assert mapped.filtered == 1
+
+
+def test_unsubscribed_at_the_horizon() -> None:
+    """The horizon itself belongs to what is sent."""
+    mapped = Book().read(gone(date="2026-04-30T20:00:00"), subscribed=False)
+    assert [row.instant for row in mapped.changes.unsubscribes] == [HORIZON]
+
+
+@pytest.mark.parametrize("date", [None, "0001-01-01T00:00:00", "soon"])
+@pytest.mark.parametrize("previous", [POLLED, ""])
+def test_undated(date: str | None, previous: str) -> None:
+    """A known contact that left without a date left since it was last polled."""
+    book = Book()
+    book.read(here())
+    mapped = book.read(gone(date=date), subscribed=False, previous=previous)
+    assert traits(mapped) == [(ZOE, None, None)]
+    (row,) = mapped.changes.unsubscribes
+    assert row.instant == (previous or HORIZON)
+    again = book.read(gone(date=date), subscribed=False)
+    assert (sent(again), again.changes.unsubscribes) == ([], [])
+
+
+def test_undated_again_and_again() -> None:
+    """Each time is one event: their dates for the id differ."""
+    book = Book()
+    dates = set()
+    for day in (10, 11, 12):
+        book.read(here())
+        previous = f"2026-05-{day}T00:00:00.000Z"
+        mapped = book.read(gone(date=None), subscribed=False, previous=previous)
+        dates |= {row.date for row in mapped.changes.unsubscribes}
+    assert len(dates) == 3
+
+
+@pytest.mark.parametrize("date", ["9999-12-31T23:59:59", "9999-12-31T23:59:59.9999999"])
+def test_a_date_at_the_end_of_time(date: str) -> None:
+    """A date that fits into no calendar doesn't stop the others."""
+    book = Book()
+    book.read(here())
+    mapped = book.read(gone(date=date), here("b@x.y"), subscribed=False)
+    assert ("b@x.y", True, None) in traits(mapped)
+
+
+def test_resubscribed() -> None:
+    """Who comes back is told so, and what made it leave is history; leaving again is new."""
+    book = Book()
+    book.read(here())
+    book.read(gone(), subscribed=False)
+    back = book.read(here(resubscribe_date="2026-05-12T08:00:00"))
+    assert traits(back) == [(ZOE, True, None)]
+    assert back.changes.resubscribed == [ZOE]
+    second = book.read(gone(date="2026-05-14T08:00:00"), subscribed=False)
+    assert traits(second) == [(ZOE, None, None)]
+    assert [row.date for row in second.changes.unsubscribes] == ["2026-05-14T08:00:00"]
+
+
+def test_left_and_came_back_and_left_between_looks() -> None:
+    """A contact known as gone that has a later unsubscribe date left once more."""
+    book = Book()
+    book.read(gone(), subscribed=False)
+    mapped = book.read(gone(date="2026-05-14T08:00:00"), subscribed=False)
+    assert [row.date for row in mapped.changes.unsubscribes] == ["2026-05-14T08:00:00"]
+    assert sent(mapped) == []
+    again = book.read(gone(date="2026-05-14T08:00:00"), subscribed=False)
+    assert again.changes.unsubscribes == []
+
+
+def test_unsubscribe_in_the_hour_that_autumn_repeats() -> None:
+    """Leaving isn't before coming."""
+    row = gone(date="2026-11-01T01:20:00", subscribe_date="2026-11-01T01:40:00")
+    (found,) = Book().read(row, subscribed=False).changes.unsubscribes
+    assert found.instant == "2026-11-01T06:20:00.000Z"
+
+
+def test_lost() -> None:
+    """Who disappeared from the list loses its trait, without an event and without a userId."""
+    book = Book()
+    book.read(here(user="a"), here("b@x.y"))
+    mapped = book.read(deleted=[ZOE])
+    assert traits(mapped) == [(ZOE, None, None)]
+    assert mapped.changes.unsubscribes == []
+    assert sent(book.read(deleted=[ZOE, "stranger@x.y"])) == []
+    assert traits(book.read(here(user="a"))) == [(ZOE, True, "a")]
+
+
+# Held unsubscribes
+
+
+def pending(*rows: PendingUnsubscribe) -> UnsubscribePage:
+    return UnsubscribePage(SourceList(5, "News", None), InFlight(), list(rows))
+
+
+def test_unsubscribed_event() -> None:
+    """The event has the list, the way of leaving, and the message behind it where one is known."""
+    rows = [
+        PendingUnsubscribe(ZOE, LEFT, LEFT_AT, "Administrator"),
+        PendingUnsubscribe("b@x.y", LEFT, LEFT_AT, "", PROPERTIES),
+    ]
+    first, second = sent(RULES.map_unsubscribes(pending(*rows)))
+    assert first["event"] == UNSUBSCRIBED
+    assert first["timestamp"] == LEFT_AT
+    assert first["anonymousId"] == first["context"]["traits"]["email"] == ZOE
+    assert "userId" not in first
+    assert first["properties"] == {
+        "list_id": "5",
+        "list_name": "News",
+        "unsubscribe_type": "Administrator",
+    }
+    assert second["properties"] == json.loads(PROPERTIES)
+    assert RULES.map_unsubscribes(pending(*rows)).names == {UNSUBSCRIBED: 2}
+
+
+def test_unsubscribed_ids() -> None:
+    """One event for a list, a contact and a date, whatever message is found behind it."""
+    rows = [
+        PendingUnsubscribe(ZOE, LEFT, LEFT_AT, "x"),
+        PendingUnsubscribe(ZOE, LEFT, LEFT_AT, "y", PROPERTIES),
+        PendingUnsubscribe(ZOE, "2026-05-11T08:00:00", LEFT_AT, "x"),
+        PendingUnsubscribe("b@x.y", LEFT, LEFT_AT, "x"),
+    ]
+    ids = [event["messageId"] for event in sent(RULES.map_unsubscribes(pending(*rows)))]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 3
+
+
+def test_unsubscribed_not_wanted() -> None:
+    """Where the event isn't wanted it is counted as filtered."""
+    rules = ContactRules(ZONE, frozenset(TRACKS) - {UNSUBSCRIBED})
+    mapped = rules.map_unsubscribes(pending(PendingUnsubscribe(ZOE, LEFT, LEFT_AT, "x")))
+    assert (sent(mapped), mapped.filtered) == ([], 1)
+
+
+def test_unsubscribed_dead_letter() -> None:
+    """An unsubscribe that Segment wouldn't take is a dead letter."""
+    mapped = RULES.map_unsubscribes(pending(PendingUnsubscribe("", LEFT, LEFT_AT, "x")))
+    assert [letter.event for letter in mapped.journaled.dead] == [UNSUBSCRIBED]
