@@ -27,7 +27,7 @@ from rich.live import Live
 from rich.table import Table
 
 from bridge.commands.sandbox import Plan, Sandbox, open_sandbox
-from bridge.vocabulary import IDENTIFY, TRACKS
+from bridge.event_types import IDENTIFY, TRACKS
 
 LIVE_FOR = 24.0
 """Seconds that the world goes on living, in two halves with a kill -9 between them."""

@@ -37,16 +37,16 @@ async def test_the_bridge_finds_everything(tmp_path: Path, reading: Reading) -> 
         reading=reading,
     )
     assert not result.missing
-    assert result.freshness.found > 450
+    assert result.freshness.seen > 450
     assert result.freshness.of("opened", 0, DAY) is not None
     again = reread("again", sends, begin=BEGIN, days=3, window=WEEK, page=PAGE)
     assert result.rows * 4 < again.rows
     for table in (costs([result, again], Scale(5, 100, 3)), freshness([result]), state([result])):
         assert table.row_count
     assert picture_of([result], Scale(5, 100, 3))["bridge"]["rows"] > 1
-    found = list(judged(result, [result], again, Scale(5, 100, 3)))
-    assert targets(found).row_count == len(found)
-    met = {one.what: one.met for one in found}
+    figures = list(judged(result, [result], again, Scale(5, 100, 3)))
+    assert targets(figures).row_count == len(figures)
+    met = {one.what: one.met for one in figures}
     assert met["events missed"]
     assert met["calls a second"]
 
@@ -61,7 +61,7 @@ def test_targets_can_be_missed() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_quiet_account_is_hardly_asked(tmp_path: Path) -> None:
+async def test_a_quiet_account_is_hardly_polled(tmp_path: Path) -> None:
     """Messages of which nothing happens cost a call each in five minutes at the very most.
 
     They are of all ages up to four weeks; without the younger ones, they cost less.
@@ -101,7 +101,7 @@ def test_the_alternatives_by_brute_force() -> None:
     days, window = 3, DAY
     sends = some(days)
     result = reread("again", sends, begin=BEGIN, days=days, window=window, page=PAGE)
-    rows = calls = found = missed = 0
+    rows = calls = seen_at_all = missed = 0
     for send in sends:
         seen: set[tuple[str, int]] = set()
         due: set[tuple[str, int]] = set()
@@ -124,9 +124,9 @@ def test_the_alternatives_by_brute_force() -> None:
                     begins = sent_at if send.conversation else send.begins
                     if at <= now <= begins + window:
                         seen.add((kind, place))
-        found += len(seen)
+        seen_at_all += len(seen)
         missed += len(due - seen)
-    assert (result.rows, result.freshness.found, result.missed) == (rows, found, missed)
+    assert (result.rows, result.freshness.seen, result.missed) == (rows, seen_at_all, missed)
     assert result.calls == calls
 
 

@@ -64,10 +64,10 @@ def distant(address: str, server: Path) -> Iterator[str]:
     ) as process:
         try:
             assert process.stdout is not None
-            found = process.stdout.readline().strip()
-            if not found:
+            reached_at = process.stdout.readline().strip()
+            if not reached_at:
                 raise BenchmarkError("the line to the servers ended")
-            yield found
+            yield reached_at
         finally:
             process.kill()
 
@@ -117,13 +117,13 @@ def _table(runs: dict[int, list[Run]]) -> Table:
         "peak RSS MB",
     )
     single = median(run.rate for run in runs[CONCURRENCIES[0]])
-    for number, found in runs.items():
+    for number, those in runs.items():
         shown.add_row(
             str(number),
-            f"{found[0].report.events:,}",
-            spread([run.rate / 1000 for run in found], ",.1f"),
-            f"{median(run.rate for run in found) / single:.1f}",
-            spread([run.cpu / run.report.events * 1e6 for run in found], ".2f"),
-            spread([run.peak for run in found], ".0f"),
+            f"{those[0].report.events:,}",
+            spread([run.rate / 1000 for run in those], ",.1f"),
+            f"{median(run.rate for run in those) / single:.1f}",
+            spread([run.cpu / run.report.events * 1e6 for run in those], ".2f"),
+            spread([run.peak for run in those], ".0f"),
         )
     return shown

@@ -1,4 +1,4 @@
-"""The servers of a first look at a list's contacts: no emails, contacts by the page.
+"""The servers of a first poll of a list's contacts: no emails, contacts by the page.
 
 Spoken to as `servers`; what is counted are identifies.
 """
@@ -18,7 +18,7 @@ LISTS = envelope([{"listId": LIST_ID, "listName": "Newsletter"}])
 
 
 class Identify(msgspec.Struct, rename="camel"):
-    """What is looked at of a delivered identify."""
+    """What is read of a delivered identify."""
 
     type: str
     message_id: str
@@ -52,10 +52,10 @@ class ContactServers:
     def report(self) -> Report:
         """Counts what arrived; of an identify, only who it is about makes the checksum."""
         decoder = msgspec.json.Decoder(Batch)
-        found = [one for body in self._kept for one in decoder.decode(gzip.decompress(body)).batch]
-        identifies = [one for one in found if one.type == "identify"]
+        events = [one for body in self._kept for one in decoder.decode(gzip.decompress(body)).batch]
+        identifies = [one for one in events if one.type == "identify"]
         return Report(
-            events=len(found),
+            events=len(events),
             # An identify too many, or another kind of event, shows as one missing here.
             distinct=len({one.message_id for one in identifies}),
             content=len({one.anonymous_id for one in identifies}),

@@ -1,4 +1,4 @@
-"""The first look at a list: every contact becomes an identify."""
+"""The first poll of a list's contacts: each becomes an identify."""
 
 from statistics import median
 
@@ -20,7 +20,7 @@ def measure_contacts(bench: Bench, rounds: int) -> Table:
             runs.append(bench.run(SERVICE, folder))
     base = median(run.cpu for run in idle)
     shown = table(
-        "First look at contacts (median, least to most)",
+        "First poll of contacts (median, least to most)",
         "",
         "thousand contacts/s",
         "CPU µs a contact",

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from bench.contenders import SERVICE, service_environment
 from bench.run import SCRIPTS, Bench, BenchmarkError, Servers, fresh_folder, waited
-from bench.store import KNOWN, STATE, copy_to_disk
+from bench.store import SEEN_BEFORE, STATE, copy_to_disk
 from bench.tables import Target, spread, table
 
 START = Target(3.0, most=True)
@@ -29,8 +29,8 @@ STARTS = 9
 IDLE_SECONDS = 60.0
 """A whole poll interval: a shorter span may hold no poll at all, and would show nothing."""
 
-SETTLING = 3.0
-"""Seconds after the start before idleness is looked at."""
+WARM_UP = 3.0
+"""Seconds after the start before idleness is measured."""
 
 PROJECT = "listrak-segment-bridge"
 COMMAND = [sys.executable, "-m", "bridge", "run"]
@@ -74,7 +74,7 @@ def measure_start(servers: Servers, full: Path) -> Table:
     """From the start to READY=1, beside what importing the HTTP library takes, in turns."""
     servers.begin(empty=True)
     seconds: dict[str, list[float]] = {"import aiohttp": [], "an empty store": []}
-    large = f"a store of {KNOWN:,} keys"
+    large = f"a store of {SEEN_BEFORE:,} keys"
     seconds[large] = []
     for number in range(STARTS):
         for name in list(seconds)[:: -1 if number % 2 else 1]:
@@ -116,7 +116,7 @@ def measure_idle(bench: Bench) -> float:
             del environment[limit]
         environment["BRIDGE_STATUS_BIND"] = "127.0.0.1:0"
         with running(environment, folder) as (process, _):
-            time.sleep(SETTLING)
+            time.sleep(WARM_UP)
             used, began = _cpu(process), time.monotonic()
             time.sleep(IDLE_SECONDS)
             return (_cpu(process) - used) / (time.monotonic() - began) * 100
@@ -138,18 +138,18 @@ def installed_size() -> float:
         if name in sizes:
             continue
         try:
-            found = distribution(name)
+            package = distribution(name)
         except PackageNotFoundError as error:
             raise BenchmarkError(f"{error.name} is not installed") from None
-        paths = [Path(str(file.locate())) for file in found.files or ()]
+        paths = [Path(str(file.locate())) for file in package.files or ()]
         sizes[name] = sum(path.stat().st_size for path in paths if path.is_file())
-        for text in found.requires or ():
+        for text in package.requires or ():
             needed = Requirement(text)
             if needed.marker is None or needed.marker.evaluate({"extra": ""}):
                 waiting.append(needed.name)
     # This project itself is installed as a link to its folder.
-    package = SCRIPTS.parent / "bridge"
-    own = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
+    bridge = SCRIPTS.parent / "bridge"
+    own = sum(path.stat().st_size for path in bridge.rglob("*") if path.is_file())
     return (sum(sizes.values()) + own) / 1e6
 
 

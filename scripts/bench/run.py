@@ -122,7 +122,7 @@ class Bench:
         return run
 
     def run_again(self, contender: Contender, folder: Path) -> Run:
-        """Everything is there to be read, but known from the run before."""
+        """Everything is there to be read, but seen in the run before."""
         return self._run(contender, folder, expected=0)
 
     def run_empty(self, contender: Contender, folder: Path) -> Run:

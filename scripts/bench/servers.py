@@ -35,7 +35,7 @@ class Attended(Protocol):
 
 
 class Event(msgspec.Struct, rename="camel"):
-    """What is looked at of a delivered event."""
+    """What is read of a delivered event."""
 
     message_id: str
     anonymous_id: str

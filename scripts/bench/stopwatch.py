@@ -17,22 +17,26 @@ from typing import Any
 
 from bench.contenders import SPENT
 from bridge.__main__ import main
+from bridge.flow.acks.page_acks import PollPageAck
+from bridge.flow.delivery import Delivery
 from bridge.flow.ledger import Ledger
 from bridge.flow.mapper import Mapper
-from bridge.flow.page import Parcel
 from bridge.flow.readers.messages import MessageReader
 from bridge.state import keys
-from bridge.state.keys import KnownKeys
+from bridge.state.keys import SeenKeys
 
 PLACES: tuple[tuple[Any, str], ...] = (
-    (MessageReader, "_look"),
+    # Comparing: what was seen of a message, and of a page's keys those that were not.
+    (MessageReader, "_begin"),
     (keys, "heads"),
-    (KnownKeys, "unknown"),
-    (Mapper, "_look_page"),
-    (Mapper, "_close"),
-    (Parcel, "accept"),
-    (Ledger, "later"),
-    (Ledger, "_commit"),
+    (SeenKeys, "unseen"),
+    # Checkpoints: made of a page, and committed in groups.
+    (Mapper, "_poll_page"),
+    (Ledger, "enqueue"),
+    (Ledger, "_transact"),
+    # Acknowledgement: of events, and of the pages they are from.
+    (Delivery, "accept"),
+    (PollPageAck, "done"),
 )
 """What there would be none of if nothing were remembered; what happens inside counts as well."""
 

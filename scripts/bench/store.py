@@ -1,4 +1,4 @@
-"""What the state file costs: checkpoints, and twenty million known events."""
+"""What the state file costs: checkpoints, and twenty million events seen before."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ from bench.contenders import SERVICE, SPENT, WATCHED, service_environment
 from bench.run import SCRIPTS, Bench, Contender, Run, fresh_folder
 from bench.tables import Target, spread, table
 
-KNOWN = 20_000_000
+SEEN_BEFORE = 20_000_000
 STATE = "bridge.db"
 CHECKPOINTS = Target(0.6, most=True)
 FULL_STORE = Target(0.9)
 BYTES_AN_EVENT = Target(12, most=True)
 
-FULL = Contender(f"with {KNOWN:,} keys in the store", SERVICE.command, service_environment)
+FULL = Contender(f"with {SEEN_BEFORE:,} keys in the store", SERVICE.command, service_environment)
 
 
 @dataclass
@@ -48,7 +48,7 @@ def full_store(bench: Bench, folder: Path) -> Path:
     bench.run_empty(SERVICE, folder)
     state = folder / STATE
     # In a process of its own: this one's memory would count as that of the runs it starts.
-    command = [sys.executable, "-m", "bench.fill", str(state), str(KNOWN)]
+    command = [sys.executable, "-m", "bench.fill", str(state), str(SEEN_BEFORE)]
     subprocess.run(command, cwd=SCRIPTS, check=True)
     return state
 
@@ -115,7 +115,7 @@ def _tables(outcomes: dict[Contender, Outcome], filled: int) -> list[Table]:
         CHECKPOINTS.judge(median(watched.remembering), ".2f"),
     )
     judged.add_row(
-        f"events/s with {KNOWN:,} keys, of an empty store's",
+        f"events/s with {SEEN_BEFORE:,} keys, of an empty store's",
         FULL_STORE.judge(median(_ratios(full.runs, plain.runs)), ".2f"),
     )
     for name, size in (

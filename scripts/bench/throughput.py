@@ -1,4 +1,4 @@
-"""The same events by all contenders, and a second look at what is known."""
+"""The same events by all contenders, and a second poll of what was seen."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ CONTENDERS = (BARE, SERVICE, SCRIPT, *PACKAGED)
 OF_THE_BARE = Target(0.7)
 OF_THE_SCRIPT = Target(2.5)
 OF_THE_PACKAGED = Target(10)
-SECOND_LOOK = Target(0.9)
+SECOND_POLL = Target(0.9)
 PEAK = Target(100, most=True)
 
 
@@ -50,7 +50,7 @@ def measure_throughput(cores: Cores, events: int, rounds: int, picture: Path) ->
 
 
 def _round(bench: Bench, contender: Contender, results: Results) -> None:
-    """A run with nothing to bring, one with everything, and one with everything known."""
+    """A run with nothing to bring, one with everything, and one with everything seen before."""
     with fresh_folder() as folder:
         results.idle.append(bench.run_empty(contender, folder))
     with fresh_folder() as folder:
@@ -97,18 +97,18 @@ def _again(results: Results, rows: int) -> Table:
     both = list(zip(results.first, results.again, strict=True))
     base = results.start_and_stop
     shown = table(
-        f"Reading {rows:,} rows again, all known (median, least to most)",
+        f"Reading {rows:,} rows again, all seen before (median, least to most)",
         "",
         "thousand rows/s",
-        "of the first look's",
+        "of the first poll's",
         "CPU µs a row",
-        "the first look's",
+        "the first poll's",
         "peak RSS MB",
     )
     shown.add_row(
         SERVICE.name,
         spread([rows / late.since_first_page / 1000 for _, late in both], ",.1f"),
-        spread(_second_look(results), ".2f"),
+        spread(_second_poll(results), ".2f"),
         spread([(late.cpu - base) / rows * 1e6 for _, late in both], ".2f"),
         spread([(early.cpu - base) / rows * 1e6 for early, _ in both], ".2f"),
         spread([late.peak for _, late in both], ".0f"),
@@ -116,8 +116,8 @@ def _again(results: Results, rows: int) -> Table:
     return shown
 
 
-def _second_look(results: Results) -> list[float]:
-    """Rows a second of second looks, of the first ones'; from the first page to the end."""
+def _second_poll(results: Results) -> list[float]:
+    """Rows a second of second polls, of the first ones'; from the first page to the end."""
     both = zip(results.first, results.again, strict=True)
     return [early.since_first_page / late.since_first_page for early, late in both]
 
@@ -134,8 +134,8 @@ def _judged(results: dict[Contender, Results]) -> Table:
     shown.add_row("events/s, of the bare loop's", OF_THE_BARE.judge(than(BARE), ".2f"))
     shown.add_row(f"events/s, of {best.name}'s", OF_THE_PACKAGED.judge(than(best), ".1f"))
     shown.add_row(f"events/s, of {SCRIPT.name}'s", OF_THE_SCRIPT.judge(than(SCRIPT), ".1f"))
-    second = median(_second_look(service))
-    shown.add_row("rows/s of a second look, of the first's", SECOND_LOOK.judge(second, ".2f"))
+    second = median(_second_poll(service))
+    shown.add_row("rows/s of a second poll, of the first's", SECOND_POLL.judge(second, ".2f"))
     shown.add_row("peak RSS MB", PEAK.judge(peak, ".0f"))
     return shown
 

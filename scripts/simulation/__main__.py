@@ -79,15 +79,15 @@ def main(days: int, scale: int, seed: int, out: Path) -> None:
     results = [*bridge, week, month]
     how = Scale(LISTS, scale, days)
     likely, *worst = bridge
-    found = list(judged(likely, worst, week, how))
-    for table in (costs(results, how), freshness(results), state(results), targets(found)):
+    judgements = list(judged(likely, worst, week, how))
+    for table in (costs(results, how), freshness(results), state(results), targets(judgements)):
         console.print(table)
     for result in results:
         for sentence in result.missing[:5]:
             console.print(f"{result.name}: {sentence}", style="red")
     (out / "simulation.txt").write_text(console.export_text(), encoding="utf-8")
     draw(picture_of(results, how), out / "simulation.png")
-    sys.exit(not all(one.met for one in found))
+    sys.exit(not all(one.met for one in judgements))
 
 
 def draw(figures: object, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The bridge's own strategy: its real scheduler, readers, rules, mapper and state file.
+"""The bridge's own strategy: its real schedule, readers, rules, mapper and state file.
 
 Only what takes time by itself is replaced: Listrak, the clock, the threads around SQLite, and the
 loop that hands out tasks.
@@ -17,28 +17,34 @@ import anyio
 import msgspec
 from anyio.abc import ObjectReceiveStream
 
-from bridge.flow import scheduler
+from bridge.event_types import TRACKS
+from bridge.flow.context import ReaderContext, Scope
+from bridge.flow.delivery import Delivery
 from bridge.flow.ledger import Ledger, Work
 from bridge.flow.mapper import Mapper
-from bridge.flow.page import Page, Parcel
+from bridge.flow.mapping.activity import ActivityRules
+from bridge.flow.mapping.contacts import ContactRules
+from bridge.flow.message_poll import MessagePoll
+from bridge.flow.page import Page
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.rows import RowReader
-from bridge.flow.reconciliation import Comparison
-from bridge.flow.rules.activity import ActivityRules
-from bridge.flow.rules.contacts import ContactRules
-from bridge.flow.scheduler import Agenda
+from bridge.flow.scheduling import schedule
+from bridge.flow.scheduling.due_queue import DueQueue
 from bridge.flow.source import SourceList
+from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak import times
 from bridge.listrak.times import Zone
+from bridge.metrics import Metrics
 from bridge.state.database import SCHEMA_VERSION, Database
+from bridge.state.records import Message, MessageRef
 from bridge.state.store import Store
-from bridge.telemetry import Metrics
-from bridge.vocabulary import TRACKS
 from simulation.listrak import Reading, SimulatedListrak, VirtualClock, number_of
 from simulation.population import DAY, KINDS, MINUTE, Send
 from simulation.strategies import Result
 
 LIST = 1
+SOURCE = SourceList(LIST, "News", None)
 TRACK = 30 * DAY
 KIND_OF = {
     "Email Sent": "sent",
@@ -91,19 +97,19 @@ class DirectDatabase(Database):
 
 
 class DirectLedger(Ledger):
-    """Commits what must be written at once; the rest when the simulation says so."""
+    """Commits at once what somebody waits for; the rest when the simulation says so."""
 
-    async def write(self, work: Work) -> None:
-        """Commits `work` now, with all that waits."""
-        self.later(work)
+    async def commit(self, work: Work) -> None:
+        """Commits `work` now, with all that is queued."""
+        self.enqueue(work)
         await self.flush()
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Makes room."""
         await self.flush()
 
 
-class _Seen(msgspec.Struct, rename="camel"):
+class _Track(msgspec.Struct, rename="camel"):
     event: str
     anonymous_id: str
     timestamp: str
@@ -117,22 +123,20 @@ class Sink:
         self._sends = sends
         self._clock = clock
         self._result = result
-        self._decoder = msgspec.json.Decoder(_Seen)
+        self._decoder = msgspec.json.Decoder(_Track)
         self._orders: dict[tuple[int, int], int] = {}
-        self.found: dict[tuple[int, str], int] = {}
+        self.seen: dict[tuple[int, str], int] = {}
 
-    async def run(self, parcels: ObjectReceiveStream[Parcel]) -> None:
+    async def run(self, deliveries: ObjectReceiveStream[Delivery]) -> None:
         """Until there are no more."""
-        async with parcels:
-            async for parcel in parcels:
-                for event in parcel.events:
+        async with deliveries:
+            async for delivery in deliveries:
+                for event in delivery.events:
                     self._note(self._decoder.decode(event))
-                if parcel.events:
-                    parcel.accept(len(parcel.events))
-                else:
-                    parcel.settle(parcel)
+                if not delivery.is_flush:
+                    delivery.accept(len(delivery.events))
 
-    def _note(self, event: _Seen) -> None:
+    def _note(self, event: _Track) -> None:
         kind = KIND_OF[event.event]
         send = self._sends[int(event.properties["email_id"])]
         number = number_of(event.anonymous_id)
@@ -145,7 +149,7 @@ class Sink:
             happened = times.seconds(event.timestamp)
         else:
             happened = float(getattr(send, kind)[number])
-        self.found[key] = self.found.get(key, 0) + 1
+        self.seen[key] = self.seen.get(key, 0) + 1
         self._result.freshness.add(kind, happened, sent, self._clock.time)
 
     def _note_orders(self, send: Send, number: int, sent: float, cents: int) -> None:
@@ -157,7 +161,7 @@ class Sink:
                 cents -= amount
                 self._orders[send.number, number] = told + 1
                 key = (send.number, "ordered")
-                self.found[key] = self.found.get(key, 0) + 1
+                self.seen[key] = self.seen.get(key, 0) + 1
                 happened = float(moments[number])
                 self._result.freshness.add("ordered", happened, sent, self._clock.time)
         if cents:
@@ -177,38 +181,32 @@ async def live(
 ) -> Result:
     """Lives through the days; `seconds`: of the list's budget that a call takes."""
     began = time.perf_counter()
+    end = begin + days * DAY
     result = Result(name, days)
     clock = VirtualClock(begin)
     paths = {path_of(send): send for send in sends}
     listrak: Any = SimulatedListrak(paths, clock, seconds=seconds, page=page, reading=reading)
     database = DirectDatabase(folder / "bridge.db")
     ledger = DirectLedger(Store(database), Metrics())
-    zone = Zone(ZoneInfo("UTC"))
-    horizon = times.from_seconds(begin)
     page_in, page_out = anyio.create_memory_object_stream[Page](100)
-    parcel_in, parcel_out = anyio.create_memory_object_stream[Parcel](100)
+    delivery_in, delivery_out = anyio.create_memory_object_stream[Delivery](100)
+    zone, events = Zone(ZoneInfo("UTC")), frozenset(TRACKS)
+    scope = Scope([SOURCE], zone, times.from_seconds(begin), TRACK, events)
+    context = ReaderContext(listrak, ledger, page_in, scope)
+    rows = RowReader(context, PropertyReader(context))
+    reader = MessageReader(context, rows, SummaryMetrics(Metrics()), page_rows=page)
+    poller = VirtualPoller(reader, ledger, database, clock, result)
+    mapper = Mapper(ledger, ActivityRules(zone, events), ContactRules(zone, events), Metrics())
     sink = Sink({send.number: send for send in sends}, clock, result)
-    wanted = frozenset(TRACKS)
-    reader = MessageReader(
-        listrak,
-        ledger,
-        RowReader(listrak, ledger, zone, page_in, wanted=wanted),
-        horizon=horizon,
-        track=TRACK,
-        wanted=wanted,
-        comparison=Comparison(Metrics()),
-        page_rows=page,
-    )
-    mapper = Mapper(ledger, ActivityRules(zone, wanted), ContactRules(zone, wanted), Metrics())
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(sink.run, parcel_out)
-        tasks.start_soon(mapper.run, page_out, parcel_in)
+        tasks.start_soon(sink.run, delivery_out)
+        tasks.start_soon(mapper.run, page_out, delivery_in)
         async with page_in:
-            await _poll(sends, reader, ledger, database, clock, result, begin + days * DAY)
+            await poller.run(sends, end)
     result.calls = sum(listrak.calls.values())
     result.listed = listrak.rows.pop("links", 0)
     result.rows = sum(listrak.rows.values())
-    _check(sends, sink, result, begin + days * DAY)
+    _check(sends, sink, result, end)
     result.seconds = time.perf_counter() - began
     return result
 
@@ -220,68 +218,88 @@ def path_of(send: Send) -> str:
     return f"List/{LIST}/Message/{send.number}"
 
 
-async def _poll(
-    sends: list[Send],
-    reader: MessageReader,
-    ledger: Ledger,
-    database: DirectDatabase,
-    clock: VirtualClock,
-    result: Result,
-    end: float,
-) -> None:
+class VirtualPoller:
     """What the poller does, in the same order, on the virtual clock."""
-    store, source = ledger.store, SourceList(LIST, "News", None)
-    agenda: Agenda[int] = Agenda()
-    coming = sorted(sends, key=lambda send: send.begins, reverse=True)
-    next_day = clock.time + DAY
-    while clock.time < end:
-        while coming and coming[-1].begins <= clock.time:
-            await _discover(store, coming.pop(), clock)
-            for message in await store.messages.tracked(LIST):
-                if message.id not in agenda:
-                    agenda.put(message.id, clock.time)
-        if clock.time >= next_day:
-            next_day += DAY
-            result.state.append((database.used(), await _tracked_events(store)))
-        task = agenda.take(clock.time)
-        if task is None:
-            # A new message is found at the next poll.
-            clock.time += max(min(agenda.wait(clock.time), MINUTE), 0.001)
-            continue
-        message = await store.messages.get(task)
-        over = scheduler.is_over(message, TRACK, clock.time)
-        survey = await reader.ask(message, last=over)
-        if survey is not None:
-            look = await reader.read(survey, source)
-            await reader.flush()
-            while not look.completed.is_set():
-                await anyio.lowlevel.checkpoint()
-                await ledger.flush()
-            reader.settled(survey)
-            await ledger.flush()
-            message = await store.messages.get(task)
-            if over and look.is_proof:
-                await reader.retire(message)
-                agenda.drop(task)
+
+    def __init__(
+        self,
+        reader: MessageReader,
+        ledger: Ledger,
+        database: DirectDatabase,
+        clock: VirtualClock,
+        result: Result,
+    ) -> None:
+        self._reader = reader
+        self._ledger = ledger
+        self._messages = ledger.store.messages
+        self._database = database
+        self._clock = clock
+        self._result = result
+        self._queue: DueQueue[int] = DueQueue()
+
+    async def run(self, sends: list[Send], end: float) -> None:
+        """Polls until the end."""
+        clock, queue = self._clock, self._queue
+        coming = sorted(sends, key=lambda send: send.begins, reverse=True)
+        next_day = clock.time + DAY
+        while clock.time < end:
+            while coming and coming[-1].begins <= clock.time:
+                await self._discover(coming.pop())
+            if clock.time >= next_day:
+                next_day += DAY
+                self._result.state.append((self._database.used(), await self._tracked_events()))
+            task = queue.take(clock.time)
+            if task is None:
+                # A new message is found at the next discovery.
+                clock.time += max(min(queue.wait(clock.time), MINUTE), 0.001)
                 continue
-        delay = scheduler.check_delay(message, clock.time, MINUTE)
-        agenda.put(task, clock.time + delay, slack=delay)
+            delay = await self._poll_message(await self._messages.get(task))
+            if delay is None:
+                queue.drop(task)
+            else:
+                queue.put(task, clock.time + delay, slack=delay)
 
+    async def _discover(self, send: Send) -> None:
+        ref = MessageRef(
+            LIST,
+            "conversation" if send.conversation else "broadcast",
+            send.number,
+            conversation_id=int(send.conversation),
+            sent_at="" if send.conversation else times.from_seconds(send.begins),
+        )
+        async with self._ledger.store.transaction():
+            await self._messages.add([ref], self._clock.time)
+        for message in await self._messages.tracked(LIST):
+            if message.id not in self._queue:
+                self._queue.put(message.id, self._clock.time)
 
-async def _discover(store: Store, send: Send, clock: VirtualClock) -> None:
-    kind = "conversation" if send.conversation else "broadcast"
-    sent = "" if send.conversation else times.from_seconds(send.begins)
-    row = (LIST, kind, send.number, int(send.conversation), 0, sent)
-    async with store.transaction():
-        await store.messages.add([row], clock.time)
+    async def _poll_message(self, message: Message) -> float | None:
+        """Seconds until it is due again, None for never."""
+        over = schedule.is_over(message, TRACK, self._clock.time)
+        planned = await self._reader.plan(message, last=over)
+        if planned is not None:
+            poll = await self._reader.read(planned, SOURCE)
+            await self._complete(poll)
+            message = await self._messages.get(message.id)
+            if over and poll.is_proof:
+                await self._reader.untrack(message)
+                return None
+        return schedule.poll_delay(message, self._clock.time, MINUTE)
 
+    async def _complete(self, poll: MessagePoll) -> None:
+        """Has all pages of a poll acknowledged, and commits its end and what that calls for."""
+        await self._reader.flush()
+        while not poll.completed.is_set():
+            await anyio.lowlevel.checkpoint()
+            await self._ledger.flush()
+        await self._ledger.flush()
 
-async def _tracked_events(store: Store) -> int:
-    total = 0
-    for message in await store.messages.tracked(LIST):
-        counts = await store.event_counts.of(message.id)
-        total += sum(count.seen for count in counts.values())
-    return total
+    async def _tracked_events(self) -> int:
+        total = 0
+        for message in await self._messages.tracked(LIST):
+            counts = await self._ledger.store.event_counts.of(message.id)
+            total += sum(count.seen for count in counts.values())
+        return total
 
 
 def _check(sends: list[Send], sink: Sink, result: Result, end: float) -> None:
@@ -292,8 +310,8 @@ def _check(sends: list[Send], sink: Sink, result: Result, end: float) -> None:
                 # Told by the contacts, which are left out here.
                 continue
             happened = send.events[kind]
-            found = sink.found.get((send.number, kind), 0)
+            seen = sink.seen.get((send.number, kind), 0)
             due = int((happened < end - 2 * DAY).sum())
-            if not due <= found <= len(happened):
-                result.missed += abs(due - found)
-                result.missing.append(f"{kind} of {send.number}: {found}, {due} were due")
+            if not due <= seen <= len(happened):
+                result.missed += abs(due - seen)
+                result.missing.append(f"{kind} of {send.number}: {seen}, {due} were due")

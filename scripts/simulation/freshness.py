@@ -28,8 +28,8 @@ class Freshness:
         self.ages[kind] += (happened - sent).tolist()
 
     @property
-    def found(self) -> int:
-        """All events."""
+    def seen(self) -> int:
+        """How many events were seen."""
         return sum(map(len, self.seconds.values()))
 
     def of(self, kind: str, least: float, most: float) -> tuple[float, float, float] | None:

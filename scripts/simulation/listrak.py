@@ -16,7 +16,8 @@ from simulation.population import LINKS, Send, Times, order_of
 Places = NDArray[np.int64]
 Reading = Literal["filters", "ignored", "refused"]
 
-ONLY = {
+# By activityType, the times that it filters by.
+TIMES_OF = {
     "open": "opened",
     "bounce": "bounced",
     "abuse": "complained",
@@ -40,8 +41,8 @@ class VirtualClock(SourceClock):
 class SimulatedListrak:
     """What the readers ask of `bridge.listrak.client.Listrak`, of one list.
 
-    `seconds`: of the list's budget that a call takes; `page`: rows; `latest`: dateType=Activity
-    goes by the latest activity. `calls` and `rows` count by resource.
+    `seconds`: of the list's budget that a call takes; `page`: rows. `calls` and `rows` count by
+    resource.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class SimulatedListrak:
         self._seconds = seconds
         self._page = page
         self._reading = reading
-        self._scans: dict[str, tuple[Send, Places]] = {}
+        self._rest: dict[str, tuple[Send, Places]] = {}
         self._sorted: dict[tuple[int, str], tuple[Times, Places]] = {}
 
-    def with_urgency(self, _urgency: object) -> "SimulatedListrak":
+    def with_priority(self, _priority: object) -> "SimulatedListrak":
         """Calls are made one after the other here."""
         return self
 
@@ -105,18 +106,18 @@ class SimulatedListrak:
         path: str,
         cursor: str,
         *,
-        only: str | None = None,
-        by: str | None = None,
+        activity_type: str | None = None,
+        date_type: str | None = None,
         since: str | None = None,
     ) -> PageOf[wire.Activity]:
         """A page of activity rows, as they are now."""
         send, now = self._ask(path, "activity")
-        if only and self._reading == "refused":
+        if activity_type and self._reading == "refused":
             raise RefusedError("activityType is refused", 400)
         if cursor == wire.START:
-            places = self._places(send, now, only, by, since)
+            places = self._places(send, now, activity_type, date_type, since)
         else:
-            send, places = self._scans.pop(cursor)
+            send, places = self._rest.pop(cursor)
         rows = _activity_rows(send, places[: self._page], now)
         self.rows["activity"] += len(rows)
         return PageOf(rows, self._following(send, places, cursor))
@@ -132,7 +133,7 @@ class SimulatedListrak:
             places = np.arange(begin, end, dtype=np.int64)
             places = places[send.links[places] == link_id - 1]
         else:
-            send, places = self._scans.pop(cursor)
+            send, places = self._rest.pop(cursor)
         shown = places[: self._page]
         self.rows["clickers"] += len(shown)
         rows = [
@@ -153,18 +154,23 @@ class SimulatedListrak:
             return None
         name = f"{sum(self.calls.values())}"
         assert name != cursor
-        self._scans[name] = (send, places[self._page :])
+        self._rest[name] = (send, places[self._page :])
         return name
 
     def _places(
-        self, send: Send, now: float, only: str | None, by: str | None, since: str | None
+        self,
+        send: Send,
+        now: float,
+        activity_type: str | None,
+        date_type: str | None,
+        since: str | None,
     ) -> Places:
         """The rows that a scan has."""
         start = _moment(since) if since else 0.0
-        if only and self._reading == "filters":
-            places = self._between(send, ONLY[only], 0.0, now)
+        if activity_type and self._reading == "filters":
+            places = self._between(send, TIMES_OF[activity_type], 0.0, now)
             return places[send.sent[places] >= start] if start else places
-        if start and by == "Activity" and not send.conversation:
+        if start and date_type == "Activity" and not send.conversation:
             return self._between(send, "first", start, now)
         return self._between(send, "sent", start, now)
 
@@ -196,8 +202,8 @@ def _moment(text: str) -> float:
 def _texts(moments: Times) -> list[str]:
     """As Listrak writes dates, to the millisecond; its zone is UTC here."""
     stamps = np.round(moments * 1000).astype("datetime64[ms]")
-    found: list[str] = np.datetime_as_string(stamps).tolist()
-    return found
+    texts: list[str] = np.datetime_as_string(stamps).tolist()
+    return texts
 
 
 def _activity_rows(send: Send, places: Places, now: float) -> list[wire.Activity]:

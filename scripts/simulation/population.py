@@ -74,7 +74,7 @@ class Send:
     def events(self) -> dict[str, Times]:
         """Times of all events, sorted, by kind."""
         orders = np.concatenate((self.ordered, self.ordered_again))
-        found = {
+        times_of = {
             "sent": self.sent,
             "opened": self.opened,
             "bounced": self.bounced,
@@ -83,21 +83,21 @@ class Send:
             "ordered": orders,
             "complained": self.complained,
         }
-        return {kind: np.sort(times[times < NEVER]) for kind, times in found.items()}
+        return {kind: np.sort(times[times < NEVER]) for kind, times in times_of.items()}
 
     @cached_property
     def sent_of(self) -> dict[str, tuple[Times, Times]]:
         """By kind: when it happened, and when the email that it is about was sent."""
-        found: dict[str, tuple[Times, Times]] = {}
+        pairs: dict[str, tuple[Times, Times]] = {}
         for kind in ("sent", "opened", "bounced", "unsubscribed", "complained"):
             times = getattr(self, kind)
             there = times < NEVER
-            found[kind] = (times[there], self.sent[there])
-        found["clicked"] = (self.clicked, self.sent[self.clickers])
+            pairs[kind] = (times[there], self.sent[there])
+        pairs["clicked"] = (self.clicked, self.sent[self.clickers])
         orders = np.concatenate((self.ordered, self.ordered_again))
         there = orders < NEVER
-        found["ordered"] = (orders[there], np.concatenate((self.sent, self.sent))[there])
-        return found
+        pairs["ordered"] = (orders[there], np.concatenate((self.sent, self.sent))[there])
+        return pairs
 
     def counted(self, kind: str, now: float) -> int:
         """How many events of a kind there were by then."""

@@ -31,7 +31,7 @@ class Scale:
 
     def rows_per_event(self, result: Result) -> float:
         """Rows that were read for each event that was seen."""
-        events = result.freshness.found * self.audience * self.lists
+        events = result.freshness.seen * self.audience * self.lists
         return self.rows(result) / max(1, events)
 
 
@@ -48,7 +48,7 @@ def costs(results: list[Result], scale: Scale) -> Table:
     ):
         table.add_column(column, justify="right")
     for result in results:
-        missed = result.missed / max(1, result.missed + result.freshness.found)
+        missed = result.missed / max(1, result.missed + result.freshness.seen)
         table.add_row(
             result.name,
             f"{scale.calls(result) / scale.days:,.0f}",
@@ -101,13 +101,13 @@ def span(seconds: float) -> str:
 
 def picture_of(results: list[Result], scale: Scale) -> dict[str, dict[str, float]]:
     """By strategy: rows per new event; p95 of first-day opens (minutes) and of orders (hours)."""
-    found: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {}
     for result in results:
         opens = result.freshness.of("opened", 0, DAY)
         orders = result.freshness.of("ordered", 0, 1e12)
-        found[result.name] = {
+        figures[result.name] = {
             "rows": scale.rows_per_event(result),
             "opens": opens[1] / MINUTE if opens else 0.0,
             "orders": orders[1] / HOUR if orders else 0.0,
         }
-    return found
+    return figures

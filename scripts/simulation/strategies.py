@@ -41,17 +41,17 @@ def reread(
         read = hours <= send.begins + window if not send.conversation else sent > 0
         rows = np.where(read, sent - old, 0)
         clicks = np.where(read & (sent > 0), np.searchsorted(send.clicked, hours, "right"), 0)
-        asked = int(np.count_nonzero(rows))
+        polls = int(np.count_nonzero(rows))
         result.rows += int(rows.sum() + clicks.sum())
-        result.listed += asked * LINKS
-        result.calls += int(np.ceil(rows / page).sum()) + asked * (1 + LINKS)
+        result.listed += polls * LINKS
+        result.calls += int(np.ceil(rows / page).sum()) + polls * (1 + LINKS)
         for kind, (every, of_every) in send.sent_of.items():
             now = every < hours[-1]
             happened, sent_at = every[now], of_every[now]
             seen = hours[np.searchsorted(hours, happened, "left")]
-            found = seen <= (sent_at if send.conversation else send.begins) + window
-            result.missed += int(np.count_nonzero(~found))
-            result.freshness.add_all(kind, happened[found], sent_at[found], seen[found])
+            in_time = seen <= (sent_at if send.conversation else send.begins) + window
+            result.missed += int(np.count_nonzero(~in_time))
+            result.freshness.add_all(kind, happened[in_time], sent_at[in_time], seen[in_time])
     return result
 
 

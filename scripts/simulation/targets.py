@@ -58,10 +58,10 @@ def judged(likely: Result, worst: list[Result], week: Result, scale: Scale) -> I
         yield Judged(result.name, f"times fewer rows than {week.name}", fewer, Target(5), ".1f")
 
 
-def targets(found: list[Judged]) -> Table:
+def targets(figures: list[Judged]) -> Table:
     """The targets, and whether they were met."""
     made = table("Targets", "strategy", "what", "figure")
-    for one in found:
+    for one in figures:
         made.add_row(one.strategy, one.what, one.target.judge(one.figure, one.form))
     return made
 
