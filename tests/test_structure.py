@@ -1,0 +1,89 @@
+"""The shape of the code: short signatures, short files, and who knows nothing of whom."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_imports import MODULES, imported
+
+MOST_LINES = 350
+MOST_FUNCTION_LINES = 49
+MOST_PARAMETERS = 5
+MOST_CONSTRUCTOR_PARAMETERS = 7
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(path: Path) -> Iterator[tuple[Function, bool]]:
+    """Each function of a module, and whether it is a method."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    methods = {
+        id(function)
+        for owner in ast.walk(tree)
+        if isinstance(owner, ast.ClassDef)
+        for function in owner.body
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, Function):
+            yield node, id(node) in methods
+
+
+def parameters(function: Function, *, is_method: bool) -> int:
+    """How many parameters a caller has to think of."""
+    given = function.args
+    names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return len(names) - (is_method and names[:1] in (["self"], ["cls"]))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_short_signatures_and_files(module: str) -> None:
+    """Who needs more has not found yet what belongs together."""
+    path = MODULES[module]
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+    for function, is_method in functions(path):
+        number = parameters(function, is_method=is_method)
+        constructs = is_method and function.name == "__init__"
+        most = MOST_CONSTRUCTOR_PARAMETERS if constructs else MOST_PARAMETERS
+        assert number <= most, f"{function.name} has {number} parameters"
+        lines = (function.end_lineno or 0) - function.lineno + 1
+        assert lines <= MOST_FUNCTION_LINES, f"{function.name} has {lines} lines"
+
+
+def reached_from(module: str) -> set[str]:
+    """All modules that a module imports, and those that they import."""
+    reached: set[str] = set()
+    waiting = [module]
+    while waiting:
+        for other in imported(waiting.pop()):
+            if other in MODULES and other not in reached:
+                reached.add(other)
+                waiting.append(other)
+    return reached
+
+
+def test_the_sender_knows_only_events() -> None:
+    """What is sent, and by whom it was read, are two things: no page, poll, mapping or state."""
+    reached = reached_from("bridge.flow.sending.sender")
+    known = {name for name in reached if name.startswith(("bridge.flow.", "bridge.state"))}
+    assert known == {
+        "bridge.flow.delivery",
+        "bridge.flow.sending.batch",
+        "bridge.flow.sending.unacked",
+    }
+
+
+def test_decisions_do_no_io() -> None:
+    """The planner and the mapping wait for nothing: they are functions of what they are given."""
+    for module, path in MODULES.items():
+        if module.startswith(("bridge.flow.planner", "bridge.flow.mapping")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            assert not [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)]
+            assert "bridge.flow.ledger" not in set(imported(module))
+
+
+@pytest.mark.parametrize("module", ["bridge.flow.ordered_acks", "bridge.flow.in_flight"])
+def test_acknowledgement_in_order_stands_alone(module: str) -> None:
+    """The order of acknowledgement depends on nothing else here, and can be read at once."""
+    assert not {name for name in imported(module) if name in MODULES}
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) < 100
