@@ -28,7 +28,9 @@ class MessageCache:
     async def filters(self) -> FilterSupport:
         """The scans and filters that the account supports."""
         if self._filters is None:
-            self._filters = FilterSupport(await self._ledger.store.meta.get(FILTER_SUPPORT))
+            saved = await self._ledger.store.meta.get(FILTER_SUPPORT)
+            # Several polls may have waited for it: all of them learn for the same one.
+            self._filters = self._filters or FilterSupport(saved)
         return self._filters
 
     async def counts_of(self, message: Message) -> Mapping[str, EventCount]:
