@@ -122,10 +122,10 @@ OURS = sorted(set(MODULES) - SANDBOX)
 
 
 def imported(module: str) -> Iterator[str]:
-    """All modules that a module imports, anywhere in it, by full name."""
+    """All modules that a module imports, anywhere in it and for whatever use, by full name."""
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in _nodes(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -136,15 +136,6 @@ def imported(module: str) -> Iterator[str]:
             for alias in node.names:
                 inner = f"{base}.{alias.name}"
                 yield inner if inner in MODULES else base
-
-
-def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees."""
-    for node in ast.iter_child_nodes(tree):
-        hidden = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        if not hidden:
-            yield node
-            yield from _nodes(node)
 
 
 def layer_of(module: str) -> int:
