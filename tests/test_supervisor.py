@@ -41,8 +41,8 @@ class Pipeline:
         if self.faults:
             raise self.faults.pop(0)
 
-    async def settle(self) -> None:
-        self.story.append("settle")
+    async def flush(self) -> None:
+        self.story.append("flush")
 
 
 def restarts(metrics: Metrics) -> float:
@@ -54,7 +54,7 @@ def restarts(metrics: Metrics) -> float:
 async def test_an_end() -> None:
     """A pipeline that ends by itself is not started again."""
     pipeline = Pipeline()
-    await supervise(pipeline.run, pipeline.settle, Metrics())
+    await supervise(pipeline.run, pipeline.flush, Metrics())
     assert pipeline.story == ["run"]
 
 
@@ -71,8 +71,8 @@ async def test_an_end() -> None:
 async def test_a_fault(fault: Exception) -> None:
     """Whatever broke, what was finished is saved first, and then it starts again."""
     pipeline, metrics = Pipeline(fault, fault), Metrics()
-    await supervise(pipeline.run, pipeline.settle, metrics)
-    assert pipeline.story == ["run", "settle", "run", "settle", "run"]
+    await supervise(pipeline.run, pipeline.flush, metrics)
+    assert pipeline.story == ["run", "flush", "run", "flush", "run"]
     assert restarts(metrics) == 2
 
 
@@ -90,7 +90,7 @@ async def test_what_a_restart_does_not_mend(fault: Exception) -> None:
     for raised in (fault, nested):
         pipeline, metrics = Pipeline(raised), Metrics()
         with pytest.raises(type(fault)) as caught:
-            await supervise(pipeline.run, pipeline.settle, metrics)
+            await supervise(pipeline.run, pipeline.flush, metrics)
         assert caught.value is fault
         assert pipeline.story == ["run"]
         assert restarts(metrics) == 0
@@ -99,7 +99,7 @@ async def test_what_a_restart_does_not_mend(fault: Exception) -> None:
 async def test_pauses_grow() -> None:
     """One fault after the other: the pauses between the starts grow, up to half a minute."""
     pipeline = Pipeline(*(TemporaryError("busy") for _ in range(10)))
-    await supervise(pipeline.run, pipeline.settle, Metrics())
+    await supervise(pipeline.run, pipeline.flush, Metrics())
     pauses = [b - a for a, b in pairwise(pipeline.starts)]
     assert pauses[0] == pytest.approx(0.75, abs=0.5)
     assert all(later > earlier for earlier, later in pairwise(pauses[:6]))
@@ -109,7 +109,7 @@ async def test_pauses_grow() -> None:
 async def test_calm() -> None:
     """After a long time without a fault the next one counts as the first."""
     pipeline = Pipeline(*(TemporaryError("busy") for _ in range(10)), after=CALM_AFTER + 10)
-    await supervise(pipeline.run, pipeline.settle, Metrics())
+    await supervise(pipeline.run, pipeline.flush, Metrics())
     pauses = [b - a - pipeline.after for a, b in pairwise(pipeline.starts)]
     assert max(pauses) < 2
 
@@ -118,9 +118,9 @@ async def test_a_stop_during_a_pause() -> None:
     """A cancellation ends it at once, and is no fault."""
     pipeline, metrics = Pipeline(TemporaryError("busy", retry_after=300)), Metrics()
     with anyio.move_on_after(10) as scope:
-        await supervise(pipeline.run, pipeline.settle, metrics)
+        await supervise(pipeline.run, pipeline.flush, metrics)
     assert scope.cancelled_caught
-    assert pipeline.story == ["run", "settle"]
+    assert pipeline.story == ["run", "flush"]
     assert restarts(metrics) == 1
 
 

@@ -13,12 +13,12 @@ from bridge.errors import ConfigurationError, StateError
 from bridge.listrak import times
 from bridge.listrak.times import Instant
 from bridge.settings import Settings
-from bridge.state.database import is_held
+from bridge.state.database import is_locked
 from bridge.state.records import Backfill
 from bridge.state.store import Store, open_store
 from bridge.values import since as parse_since
 
-GLANCE = 0.3
+REFRESH_INTERVAL = 0.3
 """Seconds between two updates of the progress bars."""
 
 
@@ -36,12 +36,14 @@ async def backfill(settings: Settings, *, since: str, only_list: int | None) -> 
         raise ConfigurationError("LISTRAK_LISTS", f"doesn't name list {only_list}")
     instant = _instant(since, settings)
     console = Console(stderr=True)
-    lists = await _ask(settings, configured if only_list is None else [only_list], instant, console)
+    lists = await _request(
+        settings, configured if only_list is None else [only_list], instant, console
+    )
     if not lists:
         return
     while not await _is_done(settings, lists):
-        if is_held(settings.state):
-            await _watch_service(settings, lists, console)
+        if is_locked(settings.state):
+            await _follow_service(settings, lists, console)
         else:
             await _run_alone(settings, lists, console)
     async with open_store(settings.state, read_only=True) as store:
@@ -63,7 +65,7 @@ def _instant(text: str, settings: Settings) -> Instant:
     return times.instant(moment)
 
 
-async def _ask(
+async def _request(
     settings: Settings, lists: Sequence[int], since: Instant, console: Console
 ) -> list[int]:
     """Leaves a request for each list that has anything to be sent; returns those lists."""
@@ -104,18 +106,18 @@ async def _finished(store: Store, lists: Sequence[int]) -> bool:
     return waiting.isdisjoint(lists) and all(one is not None and one.finished for one in backfills)
 
 
-async def _watch_service(settings: Settings, lists: Sequence[int], console: Console) -> None:
+async def _follow_service(settings: Settings, lists: Sequence[int], console: Console) -> None:
     """Shows the progress of the running service, until it is done or gone."""
     console.print("The running service does it; Ctrl-C ends the watching only.")
 
     def over() -> bool:
-        return not is_held(settings.state)
+        return not is_locked(settings.state)
 
     async with open_store(settings.state, read_only=True) as store:
         with Bars(lists, console) as bars:
             while not await _finished(store, lists) and not over():
                 await bars.show(store)
-                await anyio.sleep(GLANCE)
+                await anyio.sleep(REFRESH_INTERVAL)
 
 
 async def _run_alone(settings: Settings, lists: Sequence[int], console: Console) -> None:
@@ -129,7 +131,7 @@ async def _run_alone(settings: Settings, lists: Sequence[int], console: Console)
                     with suppress(StateError):
                         async with open_store(settings.state, read_only=True) as store:
                             await bars.show(store)
-                    await anyio.sleep(GLANCE)
+                    await anyio.sleep(REFRESH_INTERVAL)
 
         tasks.start_soon(watch)
         await service.run(replace(settings, status_bind=None), once=True, only_backfill=True)

@@ -83,7 +83,7 @@ class Listrak:
         self, path: str, shape: Shape[Data], resource: str, **query: Any
     ) -> wire.Envelope[Data]:
         """The answer for one resource, decoded. `resource` is its name in logs and metrics."""
-        answer, _ = await self._ask(path, shape, resource, query)
+        answer, _ = await self._fetch(path, shape, resource, query)
         return answer
 
     async def page(
@@ -92,14 +92,14 @@ class Listrak:
         """One page of a collection, from `cursor` (`wire.START` for the first) on."""
         query |= {"cursor": cursor, "count": query.get("count", self._most_rows[resource])}
         try:
-            answer, origins = await self._ask(path, shape, resource, query)
+            answer, origins = await self._fetch(path, shape, resource, query)
         except MissingError:
             # An oversize request answers 404 as well (FACTS.md: Errors): once again with fewer
             # rows.
             if query["count"] <= wire.DEFAULT_ROWS:
                 raise
             query["count"] = wire.DEFAULT_ROWS
-            answer, origins = await self._ask(path, shape, resource, query)
+            answer, origins = await self._fetch(path, shape, resource, query)
             self._most_rows[resource] = wire.DEFAULT_ROWS
         rows = answer.data or []
         self._metrics.listrak_rows.labels(resource).inc(len(rows))
@@ -120,7 +120,7 @@ class Listrak:
             cursor = page.next_cursor
         return rows
 
-    async def _ask(
+    async def _fetch(
         self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]
     ) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
         """The decoded answer and the origins of its rows, after retries."""

@@ -135,7 +135,7 @@ class Evidence:
     def __init__(self, world: World, expectations: Expectations) -> None:
         self._since = expectations.since
         self._track = timedelta(days=expectations.track_days)
-        self._first_look = expectations.first_look
+        self._first_poll = expectations.first_poll
         self._slack = expectations.slack
         self.wall = WallClock(expectations.timezone)
         self.slots: defaultdict[Key, list[Slot]] = defaultdict(list)
@@ -224,7 +224,7 @@ class Evidence:
     def _duty(self, at: datetime, row: Row) -> Duty:
         """The duty of what happened at `at`, where the API shows the row's first activity only."""
         duty = self._plain_duty({at, row.first_activity or row.sent_at})
-        if duty is Duty.OPTIONAL and self._first_look is not None and at > self._first_look:
+        if duty is Duty.OPTIONAL and self._first_poll is not None and at > self._first_poll:
             duty = Duty.REQUIRED
         return self._tracked(duty, at, row)
 

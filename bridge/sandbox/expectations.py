@@ -14,7 +14,7 @@ class Expectations:
     lists: the configured ones, each with the profile field of the userId, or None.
     since: the start horizon.
     track_days: days after a send during which its message is read.
-    first_look: when the account was first read completely, if known: what happened later on rows
+    first_poll: when the account was first read completely, if known: what happened later on rows
         that were active before `since` is then required too.
     strict_cause: an Unsubscribed must name the message that caused it.
     extra_fields: value of the emulator's switch.
@@ -26,7 +26,7 @@ class Expectations:
     lists: Mapping[int, int | None]
     since: datetime
     track_days: int = 30
-    first_look: datetime | None = None
+    first_poll: datetime | None = None
     strict_cause: bool = True
     extra_fields: bool = False
     slack: timedelta = timedelta(seconds=60)

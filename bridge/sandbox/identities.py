@@ -35,15 +35,15 @@ class Identities:
         trait = next((name for name in traits if str(name).startswith(TRAIT)), None)
         list_id = next((i for i in self._lists if f"{TRAIT}{i}" == trait), None)
         if list_id is None or set(traits) != {"email", trait}:
-            self._verdict.blame(event, f"has traits {dict(traits)}")
+            self._verdict.add_wrong(event, f"has traits {dict(traits)}")
         elif not isinstance(email, str) or traits["email"] != email:
-            self._verdict.blame(
+            self._verdict.add_wrong(
                 event, f"has anonymousId {email!r} and traits.email {traits['email']!r}"
             )
         elif traits[trait] is not True and traits[trait] is not None:
-            self._verdict.blame(event, f"has {trait} {traits[trait]!r}")
+            self._verdict.add_wrong(event, f"has {trait} {traits[trait]!r}")
         elif "userId" in event and not (isinstance(event["userId"], str) and event["userId"]):
-            self._verdict.blame(event, f"has userId {event['userId']!r}")
+            self._verdict.add_wrong(event, f"has userId {event['userId']!r}")
         else:
             self._told[list_id, email].append((traits[trait], event.get("userId")))
 

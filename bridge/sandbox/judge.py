@@ -72,7 +72,7 @@ class _Court:
         for event in received:
             message_id = event.get("messageId")
             if not isinstance(message_id, str) or not 0 < len(message_id) < 100:
-                self._verdict.blame(event, f"has messageId {message_id!r}")
+                self._verdict.add_wrong(event, f"has messageId {message_id!r}")
             elif message_id not in seen:
                 seen[message_id] = event
                 self._verdict.delivered[name_of(event)] += 1
@@ -81,7 +81,7 @@ class _Court:
                 self._verdict.duplicates[name_of(event)] += 1
                 if lasting(event) != lasting(seen[message_id]):
                     text = f"differs from the first with messageId {message_id}"
-                    self._verdict.blame(event, text)
+                    self._verdict.add_wrong(event, text)
 
     def _is_proper_track(self, event: Event) -> bool:
         """Tells whether the envelope is in order, and reports faults of it."""
@@ -109,7 +109,7 @@ class _Court:
         if instant_of(event) is None:
             faults.append(f"has timestamp {event.get('timestamp')!r}, not an instant in UTC")
         for fault in faults:
-            self._verdict.blame(event, fault)
+            self._verdict.add_wrong(event, fault)
         return not faults
 
     def _sort_track(
@@ -145,7 +145,9 @@ class _Court:
         if not candidates:
             self._verdict.refuse(event, f"is of email {email_id!r}, which list {list_id} hasn't")
             return None
-        self._verdict.blame(event, f"has properties {told}, not {self._told[id(candidates[0])]}")
+        self._verdict.add_wrong(
+            event, f"has properties {told}, not {self._told[id(candidates[0])]}"
+        )
         return candidates[0]
 
     def _link(self, event: Event, message: Message, link: Mapping[str, object]) -> int | None:
@@ -153,10 +155,10 @@ class _Court:
         known = links.get(str(link.get("link_id")))
         if event.get("event") != CLICKED or not links:
             if link:
-                self._verdict.blame(event, f"has {link}")
+                self._verdict.add_wrong(event, f"has {link}")
             return None
         if known is None or link != {"link_id": str(known.link_id), "link_url": known.url}:
-            self._verdict.blame(event, f"has {link}, no link of its message")
+            self._verdict.add_wrong(event, f"has {link}, no link of its message")
         return known.link_id if known is not None else None
 
     def _check_client(
@@ -171,7 +173,7 @@ class _Court:
         if not (addressed and allowed):
             allowed.add((None, None, None))
         if found not in allowed:
-            self._verdict.blame(event, f"has ip and user agent {found}, not one of {allowed}")
+            self._verdict.add_wrong(event, f"has ip and user agent {found}, not one of {allowed}")
 
     # All events of a kind
 
@@ -191,7 +193,7 @@ class _Court:
             open_slots = [s for s in slots if not s.filled]
             if open_slots:
                 slot = max(open_slots, key=lambda s: s.duty)
-                self._verdict.blame(event, f"has timestamp {event['timestamp']}, not {slot}")
+                self._verdict.add_wrong(event, f"has timestamp {event['timestamp']}, not {slot}")
                 self._fill(slot, event, slots)
             else:
                 self._verdict.refuse(event, "happened less often, or before the horizon")
@@ -223,7 +225,7 @@ class _Court:
         amounts = [_cents(event["properties"].get("order_total")) for event in events]
         for event, amount in zip(events, amounts, strict=True):
             if amount is None or amount <= 0:
-                self._verdict.blame(
+                self._verdict.add_wrong(
                     event, f"has order_total {event['properties'].get('order_total')!r}"
                 )
         total = sum(amount or 0 for amount in amounts)
@@ -243,7 +245,7 @@ class _Court:
         earliest, latest = min(s[0] for s in spans), max(s[1] for s in spans)
         for event in events:
             if not earliest <= moment_of(event) <= latest:
-                self._verdict.blame(
+                self._verdict.add_wrong(
                     event, f"has timestamp {event['timestamp']}, not {earliest}..{latest}"
                 )
             self._check_client(event, [order.row for order in orders])
@@ -264,7 +266,7 @@ class _Court:
             self._check_client(event, [each.row for each in life.departures])
             told = dict(event["properties"])
             if (method := told.pop("unsubscribe_type", "")) != departure.method:
-                self._verdict.blame(
+                self._verdict.add_wrong(
                     event, f"has unsubscribe_type {method!r}, not {departure.method!r}"
                 )
             allowed = [self._told[id(cause)] for cause in causes]
@@ -272,7 +274,7 @@ class _Court:
                 owner = self._world.lists[list_id]
                 allowed.append({"list_id": str(list_id), "list_name": owner.name})
             if told not in allowed:
-                self._verdict.blame(event, f"has properties {told}, not one of {allowed}")
+                self._verdict.add_wrong(event, f"has properties {told}, not one of {allowed}")
         for departure in required:
             if not departure.filled:
                 at = min(departure.points).isoformat()

@@ -48,7 +48,7 @@ def populated_world(
     collecting = gc.isenabled()
     gc.disable()  # nothing here becomes garbage, and searching for it doubles the time
     try:
-        Population(world, seed=seed, contacts=contacts, lists=lists).settle()
+        Population(world, seed=seed, contacts=contacts, lists=lists).populate()
         world.advance(start)
     finally:
         if collecting:
@@ -83,7 +83,7 @@ class Population:
         self._born = 0
         self._sent = 0
 
-    def settle(self) -> None:
+    def populate(self) -> None:
         """Makes the lists and their people, and begins."""
         for name in LIST_NAMES[: self._lists]:
             owner = self._world.add_list(name)

@@ -49,7 +49,7 @@ class Verdict:
             lines += [f"  {sentence}" for sentence in sentences[:5]]
         return "\n".join(lines)
 
-    def blame(self, event: Event, what: str) -> None:
+    def add_wrong(self, event: Event, what: str) -> None:
         """Reports that an event is wrong."""
         self.wrong.append(f"{name_of(event)} of {event.get('anonymousId')} {what}")
 

@@ -128,7 +128,7 @@ def _claim(path: Path) -> int:
     return lock
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Tells whether another process has a state file open to write it."""
     try:
         lock = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)

@@ -159,10 +159,10 @@ def test_a_perfect_witness_passes(world: World) -> None:
 def test_a_perfect_witness_passes_on_a_lived_world(seed: int) -> None:
     """So it is with a whole population, of which some was before the horizon."""
     world = World(start=SINCE - timedelta(days=1))
-    Population(world, seed=seed, contacts=60, lists=3, activity=2).settle()
+    Population(world, seed=seed, contacts=60, lists=3, activity=2).populate()
     world.advance(SINCE + timedelta(days=2))
     events = tell(world, lists_of(world), SINCE)
-    verdict = verdict_on(world, events, first_look=SINCE)
+    verdict = verdict_on(world, events, first_poll=SINCE)
     assert verdict.ok, str(verdict)
     assert set(EVENTS) == set(verdict.expected)
 
@@ -343,7 +343,7 @@ def test_before_the_horizon_nothing_is_sent(world: World) -> None:
     assert len([s for s in verdict.extra if not s.startswith("identify")]) == len(tracks)
 
 
-def test_late_open_of_an_early_row_is_optional_until_the_first_look() -> None:
+def test_late_open_of_an_early_row_is_optional_until_the_first_poll() -> None:
     """The API shows the first activity only, so the first look can't tell what came later."""
     world = World(start=SINCE - timedelta(hours=2))
     owner = world.add_list("One")
@@ -358,8 +358,8 @@ def test_late_open_of_an_early_row_is_optional_until_the_first_look() -> None:
     assert verdict_on(world, events).ok
     assert verdict_on(world, rest).ok
     early = SINCE + timedelta(hours=1)
-    assert verdict_on(world, events, first_look=early).ok
-    assert len(verdict_on(world, rest, first_look=early).missing) == 2
+    assert verdict_on(world, events, first_poll=early).ok
+    assert len(verdict_on(world, rest, first_poll=early).missing) == 2
 
 
 def test_untracked_messages_are_optional() -> None:

@@ -67,7 +67,7 @@ async def test_the_first_start_takes_history_as_known(rig_of: Any) -> None:
         assert set(counts) == {"identify"}
         rig.clock.advance(timedelta(hours=12))
         assert (await rig.run("run", "--once")).code == 0
-        verdict = rig.verdict(started, first_look=started)
+        verdict = rig.verdict(started, first_poll=started)
         assert verdict.ok, verdict
         assert rig.segment.counts()["Email Opened"] > 0
         assert_clean(rig)

@@ -86,11 +86,11 @@ def test_what_is_fresh_stays_so_and_nothing_starves(intervals: list[int], load: 
     step = 1 / (load * sum(1 / interval for interval in intervals))
     now, done, worst = 0.0, [0.0] * len(intervals), [0.0] * len(intervals)
     # In the beginning all are due at once, and wait for each other.
-    settled = 1000 / load
-    while now < 2 * settled:
+    steady = 1000 / load
+    while now < 2 * steady:
         if (taken := queue.take(now)) is not None:
             number, interval = taken
-            if now > settled:
+            if now > steady:
                 worst[number] = max(worst[number], now - done[number])
             done[number] = now
             queue.put(taken, now + interval, slack=interval)
