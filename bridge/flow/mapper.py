@@ -6,7 +6,12 @@ import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from bridge.flow import delivery
-from bridge.flow.acks.checkpoint import ContactCheckpoint, UnsubscribeCheckpoint, checkpoint_of
+from bridge.flow.acks.checkpoint import (
+    ContactCheckpoint,
+    JournalCheckpoint,
+    UnsubscribeCheckpoint,
+    checkpoint_of,
+)
 from bridge.flow.acks.journal import Journal, journaled_events
 from bridge.flow.acks.key_runs import KeyRuns
 from bridge.flow.acks.outcomes import Outcomes
@@ -28,7 +33,6 @@ from bridge.flow.page import (
     UnsubscribePage,
 )
 from bridge.metrics import Metrics
-from bridge.state.store import Store
 
 
 class Mapper:
@@ -88,13 +92,8 @@ class Mapper:
         poll.changed = poll.changed or bool(mapped.totals)
         outbox_id: int | None = None
         if mapped.journaled.seen or mapped.journaled.amounts:
-
-            async def effects(store: Store) -> None:
-                await journaled_runs.save(poll.message.id, store)
-                await store.seen_events.set_totals(poll.message.id, mapped.totals)
-                await store.event_counts.add(poll.message.id, mapped.journaled.counts())
-
-            outbox_id = await self._journal.write(mapped.journaled, effects)
+            effects = JournalCheckpoint(poll.message.id, journaled_runs, mapped)
+            outbox_id = await self._journal.write(mapped.journaled, effects.save)
         checkpoint = checkpoint_of(page, mapped, runs, outbox_id)
         ack = PollPageAck(poll, page.number, checkpoint, self._ledger, self._metrics)
         return Delivery(mapped.reproducible.events + mapped.journaled.events, mapped.names, ack)

@@ -93,6 +93,26 @@ def checkpoint_of(
     )
 
 
+class JournalCheckpoint:
+    """The checkpoint of a poll's journaled events: saved together with their journal.
+
+    message: row of the message.
+    runs: keys of the events.
+    """
+
+    def __init__(self, message: int, runs: KeyRuns, mapped: MappedPage) -> None:
+        self._message = message
+        self._runs = runs
+        self._totals = mapped.totals
+        self._counts = mapped.journaled.counts()
+
+    async def save(self, store: Store) -> None:
+        """Writes it into the transaction."""
+        await self._runs.save(self._message, store)
+        await store.seen_events.set_totals(self._message, self._totals)
+        await store.event_counts.add(self._message, self._counts)
+
+
 class ContactCheckpoint:
     """The checkpoint of a page of contacts: saved together with the journal of its identifies."""
 
