@@ -1,6 +1,7 @@
 """Reads the rows of a message: activity and clicks, page by page."""
 
 import copy
+from typing import Final
 
 from bridge.errors import RefusedError
 from bridge.flow.context import ReaderContext
@@ -23,7 +24,8 @@ from bridge.logs import log
 from bridge.priority import Priority
 from bridge.state.cursors import PollCursor
 
-FIRST_PAGE = PollCursor("activity", 0, wire.START)
+FIRST_PAGE: Final = PollCursor("activity", 0, wire.START)
+FIRST_CLICKS: Final = PollCursor("clicks", 0, wire.START)
 
 
 class RowReader:
@@ -62,13 +64,11 @@ class RowReader:
     async def _read_everything(
         self, poll: MessagePoll, source: SourceList, cursor: PollCursor
     ) -> None:
-        clicks = PollCursor("clicks", 0, wire.START)
         if cursor.stage == "activity":
             await self._read_activity(poll, source, cursor.page)
-        else:
-            clicks = cursor
+            cursor = FIRST_CLICKS
         if poll.message.kind != "transactional" and self._scope.reads_clicks:
-            await self._read_clicks(poll, clicks)
+            await self._read_clicks(poll, cursor)
 
     async def _read_scan(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:
         """Reads one scan; one that is refused or ignored is in cooldown afterwards."""
@@ -98,7 +98,7 @@ class RowReader:
 
     async def _read_rows(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:
         if scan.scan_type.reads_clicks:
-            await self._read_clicks(poll, PollCursor("clicks", 0, wire.START), scan)
+            await self._read_clicks(poll, FIRST_CLICKS, scan)
         else:
             await self._read_activity(poll, source, wire.START, scan)
 
@@ -121,9 +121,7 @@ class RowReader:
             if scan is not None:
                 poll.stats.rows[scan.scan_type.name] += len(page.rows)
             more = page.next_cursor
-            following = (
-                PollCursor("activity", 0, more) if more else PollCursor("clicks", 0, wire.START)
-            )
+            following = PollCursor("activity", 0, more) if more else FIRST_CLICKS
             number = await self._open(poll)
             await self._pages.send(ActivityPage(poll, number, following, page.rows, page.origins))
             if scan is not None and (parameter := ignored_parameter(scan, page.rows, floor)):
