@@ -79,7 +79,9 @@ class Mapper:
                 return await self._unsubscribe_page(page)
             case OutboxPage():
                 events, names = journaled_events(page.body)
-                return self._from_outbox(page.outbox_id, events, names, page.in_flight)
+                return self._from_outbox(
+                    page.list_id, page.outbox_id, events, names, page.in_flight
+                )
             case Flush():
                 return delivery.flush()
 
@@ -93,7 +95,9 @@ class Mapper:
         outbox_id: int | None = None
         if mapped.journaled.seen or mapped.journaled.amounts:
             effects = JournalCheckpoint(poll.message.id, journaled_runs, mapped)
-            outbox_id = await self._journal.write(mapped.journaled, effects.save)
+            outbox_id = await self._journal.write(
+                poll.message.list_id, mapped.journaled, effects.save
+            )
         checkpoint = checkpoint_of(page, mapped, runs, outbox_id)
         ack = PollPageAck(poll, page.number, checkpoint, self._ledger, self._metrics)
         return Delivery(mapped.reproducible.events + mapped.journaled.events, mapped.names, ack)
@@ -106,7 +110,7 @@ class Mapper:
         checkpoint = ContactCheckpoint(page, mapped)
         outbox_id: int | None = None
         if mapped.journaled.events or mapped.journaled.dead or checkpoint.changes_anything:
-            outbox_id = await self._journal.write(mapped.journaled, checkpoint.save)
+            outbox_id = await self._journal.write(list_id, mapped.journaled, checkpoint.save)
             checkpoint.outcomes.publish(self._metrics)
         else:
             # Nothing to send: the checkpoint may wait for a later transaction.
@@ -114,23 +118,32 @@ class Mapper:
                 checkpoint.save, lambda: checkpoint.outcomes.publish(self._metrics)
             )
         return self._from_outbox(
-            outbox_id, mapped.journaled.events, mapped.names, page.poll.in_flight
+            list_id, outbox_id, mapped.journaled.events, mapped.names, page.poll.in_flight
         )
 
     async def _unsubscribe_page(self, page: UnsubscribePage) -> Delivery:
         """The delivery of a page of unsubscribes; its checkpoint is saved before it is sent."""
+        list_id = page.source.list_id
         mapped = self._contacts.map_unsubscribes(page)
         checkpoint = UnsubscribeCheckpoint(page, mapped)
         outbox_id = await self._journal.write(
-            mapped.journaled, checkpoint.save, already_fetched=True
+            list_id, mapped.journaled, checkpoint.save, already_fetched=True
         )
         checkpoint.outcomes.publish(self._metrics)
-        return self._from_outbox(outbox_id, mapped.journaled.events, mapped.names, page.in_flight)
+        return self._from_outbox(
+            list_id, outbox_id, mapped.journaled.events, mapped.names, page.in_flight
+        )
 
     def _from_outbox(
-        self, outbox_id: int | None, events: list[bytes], names: Counter[str], in_flight: InFlight
+        self,
+        list_id: int,
+        outbox_id: int | None,
+        events: list[bytes],
+        names: Counter[str],
+        in_flight: InFlight,
     ) -> Delivery:
         """The delivery of journaled events, which leave the outbox once they are acknowledged."""
-        outcomes = Outcomes({"delivered": len(events), "dead_lettered": 0}, -len(events), names)
+        numbers = {"delivered": len(events), "dead_lettered": 0}
+        outcomes = Outcomes(list_id, numbers, -len(events), names)
         ack = OutboxAck(outbox_id, outcomes, in_flight, self._ledger, self._metrics)
         return Delivery(events, names, ack)

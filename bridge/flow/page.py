@@ -96,9 +96,13 @@ class UnsubscribePage:
 
 @dataclass(eq=False)
 class OutboxPage:
-    """Events that were journaled before a restart and not acknowledged."""
+    """Events that were journaled before a restart and not acknowledged.
+
+    list_id: 0 where an older version journaled them.
+    """
 
     outbox_id: int
+    list_id: int
     in_flight: InFlight
     body: bytes
 

@@ -19,7 +19,7 @@ class Backfills:
         row = await self._db.one(
             "SELECT list_id, since, before, listed, finished, left_out, messages, sent,"
             " (SELECT count(*) FROM backfill_messages WHERE list_id = backfills.list_id)"
-            " FROM backfills WHERE list_id = ?",
+            " FROM backfills WHERE list_id = ? AND kind = 'history'",
             list_id,
         )
         return Backfill(*row) if row else None
@@ -34,7 +34,8 @@ class Backfills:
         if since >= before or (last is not None and not last.finished):
             return False
         await self._db.run(
-            "INSERT OR REPLACE INTO backfills (list_id, since, before) VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO backfills (list_id, kind, since, before)"
+            " VALUES (?, 'history', ?, ?)",
             list_id,
             since,
             before,

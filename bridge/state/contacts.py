@@ -15,17 +15,17 @@ class Contacts:
         self._db = database
 
     async def known(self, list_id: int, emails: Iterable[str]) -> dict[str, Contact]:
-        """The known ones of some contacts of a list, by address."""
+        """The known ones of some contacts of a list, by address in lower case."""
         rows = await self._db.all(
-            "SELECT email, subscribed, user_id, revision, unsubscribed_at FROM contacts"
-            " WHERE list_id = ? AND email IN (SELECT value FROM json_each(?))",
+            "SELECT email, ifnull(spelling, email), subscribed, user_id, revision, unsubscribed_at"
+            " FROM contacts WHERE list_id = ? AND email IN (SELECT value FROM json_each(?))",
             list_id,
-            msgspec.json.encode(list(emails)).decode(),
+            msgspec.json.encode([email.lower() for email in emails]).decode(),
         )
-        return {row[0]: Contact(row[0], bool(row[1]), *row[2:]) for row in rows}
+        return {key: Contact(email, bool(known), *rest) for key, email, known, *rest in rows}
 
     async def subscribed_after(self, list_id: int, email: str, limit: int) -> list[str]:
-        """The next addresses known as subscribed, in order, after `email`."""
+        """The next addresses known as subscribed, in lower case and in order, after `email`."""
         rows = await self._db.all(
             "SELECT email FROM contacts WHERE list_id = ? AND email > ? AND subscribed"
             " ORDER BY email LIMIT ?",
@@ -38,9 +38,18 @@ class Contacts:
     async def set(self, list_id: int, contacts: Iterable[Contact]) -> None:
         """Remembers what Segment is told of contacts."""
         await self._db.many(
-            "INSERT OR REPLACE INTO contacts VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO contacts (list_id, email, spelling, subscribed, user_id,"
+            " revision, unsubscribed_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (list_id, row.email, row.subscribed, row.user_id, row.revision, row.unsubscribed_at)
+                (
+                    list_id,
+                    row.email.lower(),
+                    row.email if row.email != row.email.lower() else None,
+                    row.subscribed,
+                    row.user_id,
+                    row.revision,
+                    row.unsubscribed_at,
+                )
                 for row in contacts
             ],
         )

@@ -19,7 +19,7 @@ import anyio
 from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryError
 
 APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """The file's format. Each is made of the one before, the first of an empty file: schema/."""
 
 QUICK_CHECK_UP_TO: Final = 4 * 2**20
@@ -187,6 +187,7 @@ async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> 
     await db.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit survives power loss, not only a killed process.
     await db.execute("PRAGMA synchronous = FULL")
+    await db.create_function("lower_case", 1, str.lower, deterministic=True)
     for step in range(version + 1, SCHEMA_VERSION + 1):
         schema = files("bridge.state").joinpath("schema", f"{step}.sql").read_text(encoding="utf-8")
         await db.executescript(

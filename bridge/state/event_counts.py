@@ -15,7 +15,8 @@ class EventCounts:
     async def add(self, message: int, counts: Mapping[str, EventCount]) -> None:
         """Adds to a message's numbers, event by event."""
         await self._db.many(
-            "INSERT INTO event_counts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO event_counts (message, event, seen, unsent, dead, amount)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " seen = seen + excluded.seen, unsent = unsent + excluded.unsent,"
             " dead = dead + excluded.dead, amount = amount + excluded.amount",
             [

@@ -39,7 +39,8 @@ class SeenEvents:
     async def set_totals(self, message: int, totals: Mapping[int, tuple[int, Total]]) -> None:
         """Remembers cumulative values: key -> (bucket, total)."""
         await self._db.many(
-            "INSERT OR REPLACE INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO totals (message, key, bucket, order_total, rises, clicks,"
+            " withheld, withheld_clicks) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (message, _signed(key), bucket, *astuple(total))
                 for key, (bucket, total) in totals.items()

@@ -28,7 +28,7 @@ class Unsubscribes:
         """Pending unsubscribes noted by then, with the properties of the message behind each."""
         rows = await self._db.all(
             "SELECT u.email, u.date, u.instant, u.method, m.properties FROM unsubscribes u"
-            " LEFT JOIN causes c ON c.list_id = u.list_id AND c.email = u.email"
+            " LEFT JOIN causes c ON c.list_id = u.list_id AND c.email = lower_case(u.email)"
             " LEFT JOIN messages m ON m.id = c.message"
             " WHERE u.list_id = ? AND u.noted_at <= ? ORDER BY u.email, u.date LIMIT ?",
             list_id,
@@ -52,15 +52,15 @@ class Unsubscribes:
         await self._db.many(
             "INSERT INTO causes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " message = excluded.message, old = excluded.old WHERE old OR NOT excluded.old",
-            [(list_id, email, message, old) for email in emails],
+            [(list_id, email.lower(), message, old) for email in emails],
         )
 
     async def forget_attributions(self, list_id: int, emails: Sequence[str]) -> None:
         """Drops the attributions of contacts, unless their unsubscribe is still pending."""
         await self._db.many(
             "DELETE FROM causes WHERE list_id = ?1 AND email = ?2 AND NOT EXISTS"
-            " (SELECT 1 FROM unsubscribes WHERE list_id = ?1 AND email = ?2)",
-            [(list_id, email) for email in emails],
+            " (SELECT 1 FROM unsubscribes WHERE list_id = ?1 AND lower_case(email) = ?2)",
+            [(list_id, email.lower()) for email in emails],
         )
 
     async def forget_old_attributions(self, list_id: int) -> None:

@@ -64,6 +64,7 @@ class DirectDatabase(Database):
         self._direct = sqlite3.connect(path, isolation_level=None)
         self._direct.execute("PRAGMA journal_mode = WAL")
         self._direct.execute("PRAGMA synchronous = OFF")
+        self._direct.create_function("lower_case", 1, str.lower, deterministic=True)
         for step in range(1, SCHEMA_VERSION + 1):
             schema = files("bridge.state").joinpath("schema", f"{step}.sql").read_text()
             self._direct.executescript(schema)

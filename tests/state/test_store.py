@@ -90,8 +90,8 @@ async def test_counters(store: Store) -> None:
     async with store.transaction():
         await store.counters.add({"fetched": 5, "delivered": 3, "known": 0})
         await store.counters.add({"fetched": 2, "filtered": 1})
-        page = await store.outbox.put(4, b"x")
-        await store.outbox.put(2, b"y")
+        page = await store.outbox.put(7, 4, b"x")
+        await store.outbox.put(7, 2, b"y")
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
     expected = {"fetched": 7, "delivered": 3, "filtered": 1, "in_flight": 7}
     assert await store.counters.all() == expected
@@ -544,12 +544,12 @@ async def test_old_attributions(store: Store) -> None:
 async def test_outbox(store: Store) -> None:
     """Pages that were journaled come back in order until they are acknowledged."""
     async with store.transaction():
-        first = await store.outbox.put(2, b"\x00\xff")
-        second = await store.outbox.put(1, b"second")
-    assert await store.outbox.pages() == [(first, b"\x00\xff"), (second, b"second")]
+        first = await store.outbox.put(7, 2, b"\x00\xff")
+        second = await store.outbox.put(7, 1, b"second")
+    assert await store.outbox.pages() == [(first, 7, b"\x00\xff"), (second, 7, b"second")]
     async with store.transaction():
         await store.outbox.remove(first)
-    assert await store.outbox.pages() == [(second, b"second")]
+    assert await store.outbox.pages() == [(second, 7, b"second")]
 
 
 async def test_dead_letters(store: Store) -> None:

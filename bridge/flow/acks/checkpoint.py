@@ -87,7 +87,8 @@ def checkpoint_of(
         "dead_lettered": len(fresh.dead),
     }
     # Journaled events were counted as fetched, and as in flight, when they were journaled.
-    outcomes = Outcomes(numbers, -len(journaled.events), mapped.names, fresh.dead)
+    list_id = page.poll.message.list_id
+    outcomes = Outcomes(list_id, numbers, -len(journaled.events), mapped.names, fresh.dead)
     return PageCheckpoint(
         page.poll, page.next_cursor, runs, mapped.attributions, fresh.counts(), outcomes, outbox_id
     )
@@ -125,7 +126,7 @@ class ContactCheckpoint:
             "known": mapped.known,
             "filtered": mapped.filtered,
         }
-        self.outcomes = Outcomes(numbers, pending)
+        self.outcomes = Outcomes(page.poll.source.list_id, numbers, pending)
 
     @property
     def changes_anything(self) -> bool:
@@ -140,7 +141,9 @@ class ContactCheckpoint:
         await store.unsubscribes.forget_attributions(list_id, changes.resubscribed)
         await store.unsubscribes.add(list_id, changes.unsubscribes, clock.wall_time())
         if page.poll.sweep and page.subscribed:
-            run = sorted_keys(heads([events.digest(email.encode()) for email in page.emails]))
+            run = sorted_keys(
+                heads([events.digest(email.lower().encode()) for email in page.emails])
+            )
             await store.contact_polls.add_seen_in_sweep(list_id, run)
         await store.contact_polls.save_cursor(list_id, page.next_cursor)
         await store.counters.add(self.outcomes.numbers)
@@ -152,7 +155,8 @@ class UnsubscribeCheckpoint:
     def __init__(self, page: UnsubscribePage, mapped: MappedPage) -> None:
         self._page = page
         # They were counted as fetched, and as in flight, when they were noted.
-        self.outcomes = Outcomes({"filtered": mapped.filtered}, -len(page.rows))
+        numbers = {"filtered": mapped.filtered}
+        self.outcomes = Outcomes(page.source.list_id, numbers, -len(page.rows))
 
     async def save(self, store: Store) -> None:
         """Writes it into the transaction."""

@@ -26,9 +26,9 @@ class Journal:
         self._metrics = metrics
 
     async def write(
-        self, page: EventSet, effects: Work, *, already_fetched: bool = False
+        self, list_id: int, page: EventSet, effects: Work, *, already_fetched: bool = False
     ) -> int | None:
-        """Saves the events of a page and their effects; returns when both are on disk.
+        """Saves the events of a page of a list and their effects; returns when both are on disk.
 
         Returns the id of the page in the outbox, None where there is nothing to be sent.
         `already_fetched`: the events were counted as fetched before.
@@ -44,13 +44,14 @@ class Journal:
             nonlocal outbox_id
             if page.events:
                 body = compressed(b"[" + b",".join(page.events) + b"]")
-                outbox_id = await store.outbox.put(len(page.events), body)
+                outbox_id = await store.outbox.put(list_id, len(page.events), body)
             await store.dead_letters.add(page.dead, clock.wall_time())
             await store.counters.add(numbers)
             await effects(store)
 
         await self._ledger.commit(work)
-        Outcomes(numbers, len(page.events), dead=page.dead).publish(self._metrics)
+        outcomes = Outcomes(list_id, numbers, len(page.events), dead=page.dead)
+        outcomes.publish(self._metrics)
         return outbox_id
 
 

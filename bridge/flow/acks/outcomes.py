@@ -1,4 +1,7 @@
-"""Outcomes of the events of a page, for the state file and for the metrics."""
+"""Outcomes of the events of a page, for the state file and for the metrics.
+
+Whatever is counted of events, by list or by name, is counted here, once it is in the state file.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,14 +14,16 @@ from bridge.state.records import DeadLetter
 
 @dataclass(eq=False)
 class Outcomes:
-    """The outcomes of some events.
+    """The outcomes of some events of one list.
 
+    list_id: 0 for events that an older version journaled.
     numbers: by outcome (fetched, known, filtered, delivered, dead_lettered).
     in_flight: change of the number in flight.
     names: numbers delivered, by name.
     dead: those that can't be sent.
     """
 
+    list_id: int
     numbers: dict[str, int]
     in_flight: int = 0
     names: Counter[str] = field(default_factory=Counter)

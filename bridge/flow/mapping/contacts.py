@@ -27,12 +27,12 @@ class ContactRules:
     wanted: frozenset[str]
 
     def map_contacts(self, page: ContactPage, known: Mapping[str, Contact]) -> MappedPage:
-        """Maps contacts that differ from those `known` (by address), which Segment was told."""
+        """Maps contacts that differ from those `known` (by lower-case address)."""
         mapped = MappedPage()
         contacts = dict(known)
         for row in page.rows:
             email = row.email_address or ""
-            before = contacts.get(email)
+            before = contacts.get(email.lower())
             user_id = _value(row, page.poll.source.field_id)
             subscribed = _is_subscribed(row, page.subscribed)
             if subscribed:
@@ -50,12 +50,12 @@ class ContactRules:
                 if unsubscribed is None:
                     continue
                 after = replace(unsubscribed, user_id=user_id)
-            contacts[email] = self._identify(page, before, after, mapped)
+            contacts[email.lower()] = self._identify(page, before, after, mapped)
         for email in page.deleted:
-            before = contacts.get(email)
+            before = contacts.get(email.lower())
             if before is not None and before.subscribed:
                 after = replace(before, subscribed=False, user_id=None)
-                contacts[email] = self._identify(page, before, after, mapped)
+                contacts[email.lower()] = self._identify(page, before, after, mapped)
         return mapped
 
     def map_unsubscribes(self, page: UnsubscribePage) -> MappedPage:

@@ -15,8 +15,8 @@ class OutboxReader:
     async def replay(self) -> None:
         """Sends all pages of the outbox; returns when they are acknowledged."""
         in_flight = InFlight()
-        for outbox_id, body in await self._ledger.store.outbox.pages():
+        for outbox_id, list_id, body in await self._ledger.store.outbox.pages():
             in_flight.add()
-            await self._pages.send(OutboxPage(outbox_id, in_flight, body))
+            await self._pages.send(OutboxPage(outbox_id, list_id, in_flight, body))
         await self._pages.send(Flush())
         await in_flight.drained()

@@ -35,7 +35,7 @@ async def write(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ledger.run)
         outbox_id = await Journal(ledger, metrics).write(
-            page, effect, already_fetched=already_fetched
+            7, page, effect, already_fetched=already_fetched
         )
         tasks.cancel_scope.cancel()
     return outbox_id
@@ -46,8 +46,8 @@ async def test_events_and_effects_together(store: Store) -> None:
     events = [event_of(1, email_subject="Grüße 🎉"), event_of(2)]
     metrics = Metrics()
     outbox_id = await write(store, EventSet(events=list(events)), metrics)
-    ((stored_id, body),) = await store.outbox.pages()
-    assert stored_id == outbox_id
+    ((stored_id, list_id, body),) = await store.outbox.pages()
+    assert (stored_id, list_id) == (outbox_id, 7)
     assert journaled_events(body) == (events, {"Email Sent": 2})
     assert await store.meta.get("effect") == "there"
     assert await store.counters.all() == {"fetched": 2, "in_flight": 2}

@@ -188,10 +188,10 @@ async def test_a_transaction_that_is_repeated(desk: Desk) -> None:
 async def test_the_outbox_is_left_once_acknowledged(desk: Desk) -> None:
     """Journaled events stay until they are delivered, then they are gone, and told to be."""
     async with desk.store.transaction():
-        outbox_id = await desk.store.outbox.put(2, b"two events")
+        outbox_id = await desk.store.outbox.put(7, 2, b"two events")
     in_flight = InFlight()
     in_flight.add()
-    outcomes = Outcomes({"delivered": 2, "dead_lettered": 0}, -2, Counter({"Email Sent": 2}))
+    outcomes = Outcomes(7, {"delivered": 2, "dead_lettered": 0}, -2, Counter({"Email Sent": 2}))
     ack = OutboxAck(outbox_id, outcomes, in_flight, desk.ledger, desk.metrics)
     assert len(await desk.store.outbox.pages()) == 1
     ack.done([Refusal(event_of(3), "no")])

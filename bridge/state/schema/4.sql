@@ -1,0 +1,117 @@
+-- Format 4: what the service was last run with, and how far it has looked at each thing.
+
+-- Ids of files from before this have no namespace. A new file gets one at its first start.
+INSERT INTO meta SELECT 'namespace', '' WHERE EXISTS (SELECT 1 FROM meta);
+
+-- The start horizon (an instant) of each list by itself; '' until the list is first read.
+ALTER TABLE lists ADD COLUMN horizon TEXT NOT NULL DEFAULT '';
+UPDATE lists SET horizon = coalesce((SELECT value FROM meta WHERE name = 'since'), '');
+-- The latest timestamp that an identify of the list carries (seconds since 1970).
+ALTER TABLE lists ADD COLUMN identified_at REAL NOT NULL DEFAULT 0;
+-- No contact that was forgotten had a revision above this: ids of new ones begin after it.
+ALTER TABLE lists ADD COLUMN forgotten_revision INTEGER NOT NULL DEFAULT 0;
+
+-- Rows of a message in buckets below its floor are no longer looked at. It only rises, when a
+-- complete poll has shown what they came to. NULL until the message is first polled.
+ALTER TABLE messages ADD COLUMN floor INTEGER;
+ALTER TABLE messages ADD COLUMN first_floor INTEGER;     -- that of its first poll
+-- What is forgotten of older files isn't noted: no lower than the oldest bucket still remembered.
+UPDATE messages SET floor = iif(kind = 'broadcast', 0, coalesce(
+    (SELECT min(bucket) FROM (
+        SELECT bucket FROM runs WHERE message = messages.id
+        UNION ALL SELECT bucket FROM totals WHERE message = messages.id)
+     WHERE bucket < 1 << 30),
+    CAST((looked_at / 86400 + 719161) / 7 AS INTEGER)))
+    WHERE looked_at IS NOT NULL;
+-- The subject as Listrak lists it now; '' where the listing has none.
+ALTER TABLE messages ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+
+-- Of runs, `withheld` is 2 for keys of events that were not in BRIDGE_EVENTS. Likewise of totals.
+ALTER TABLE totals ADD COLUMN unwanted REAL NOT NULL DEFAULT 0;
+ALTER TABLE totals ADD COLUMN unwanted_clicks INTEGER NOT NULL DEFAULT 0;
+-- What of `amount` is not to be sent, or couldn't be.
+ALTER TABLE event_counts ADD COLUMN unsent_amount REAL NOT NULL DEFAULT 0;
+
+-- The list whose events they are, 0 for those that an older version journaled.
+ALTER TABLE outbox ADD COLUMN list_id INTEGER NOT NULL DEFAULT 0;
+
+-- Contacts are matched without regard to case.
+CREATE TABLE contacts_4 (
+    list_id         INTEGER NOT NULL,
+    email           TEXT NOT NULL,     -- in lower case
+    spelling        TEXT,              -- as it was last told; NULL where that is in lower case
+    subscribed      INTEGER NOT NULL,
+    user_id         TEXT,
+    revision        INTEGER NOT NULL,  -- counts the changes sent, so that each has an id of its own
+    unsubscribed_at TEXT NOT NULL DEFAULT '',  -- the latest unsubscribe date taken over: as Listrak
+                                               -- wrote it, an instant where it wrote none
+    deleted_at      REAL,              -- when the list was first seen without it
+    PRIMARY KEY (list_id, email)
+) STRICT, WITHOUT ROWID;
+INSERT INTO contacts_4
+    SELECT list_id, lower_case(email), nullif(email, lower_case(email)), subscribed, user_id,
+           max(2 * revision + NOT subscribed) / 2, unsubscribed_at, NULL
+    FROM contacts GROUP BY list_id, lower_case(email);
+DROP TABLE contacts;
+ALTER TABLE contacts_4 RENAME TO contacts;
+UPDATE OR REPLACE causes SET email = lower_case(email);
+-- Sweeps begin anew: whom they had met was noted with regard to case.
+DELETE FROM contact_looks;
+DELETE FROM met;
+
+-- Unsubscribes that were not in BRIDGE_EVENTS when they would have been sent.
+CREATE TABLE withheld_unsubscribes (
+    list_id    INTEGER NOT NULL,
+    email      TEXT NOT NULL,
+    date       TEXT NOT NULL,
+    instant    TEXT NOT NULL,
+    method     TEXT NOT NULL,
+    properties TEXT,                 -- JSON object of the message it came through, NULL for none
+    PRIMARY KEY (list_id, email, date)
+) STRICT, WITHOUT ROWID;
+
+-- Telling all contacts of a list again: the latest run of each list.
+CREATE TABLE identify_runs (
+    list_id    INTEGER PRIMARY KEY,
+    started_at REAL NOT NULL,
+    position   TEXT NOT NULL,        -- cursor of the next page
+    told       INTEGER NOT NULL DEFAULT 0,
+    finished   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Backfills are of two kinds: of the history before the start horizon, and of events that were
+-- withheld by BRIDGE_EVENTS, from since on.
+CREATE TABLE backfills_4 (
+    list_id        INTEGER NOT NULL,
+    kind           TEXT NOT NULL CHECK (kind IN ('history', 'events')),
+    since          TEXT NOT NULL,
+    before         TEXT NOT NULL,
+    warehouse_only INTEGER NOT NULL DEFAULT 0,
+    listed         INTEGER NOT NULL DEFAULT 0,
+    finished       INTEGER NOT NULL DEFAULT 0,
+    left_out       INTEGER NOT NULL DEFAULT 0,
+    messages       INTEGER NOT NULL DEFAULT 0,
+    sent           INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (list_id, kind)
+) STRICT;
+INSERT INTO backfills_4
+    SELECT list_id, 'history', since, before, 0, listed, finished, left_out, messages, sent
+    FROM backfills;
+DROP TABLE backfills;
+ALTER TABLE backfills_4 RENAME TO backfills;
+CREATE TABLE backfill_messages_4 (
+    id              INTEGER PRIMARY KEY,
+    list_id         INTEGER NOT NULL,
+    part            TEXT NOT NULL CHECK (part IN ('withheld', 'old', 'unwanted')),
+    tracked         INTEGER NOT NULL,
+    kind            TEXT NOT NULL,
+    message_id      INTEGER NOT NULL,
+    conversation_id INTEGER NOT NULL,
+    campaign_id     INTEGER NOT NULL,
+    sent_at         TEXT NOT NULL,
+    properties      TEXT,
+    position        TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+INSERT INTO backfill_messages_4 SELECT * FROM backfill_messages;
+DROP TABLE backfill_messages;
+ALTER TABLE backfill_messages_4 RENAME TO backfill_messages;
