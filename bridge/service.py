@@ -4,6 +4,7 @@ import gc
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
@@ -100,20 +101,15 @@ class Service:
             sources = await unless_stopped(self._stop, lambda: self._insist(clients.listrak))
         if sources is None:
             return
-        ahead = clients.listrak.clock.offset or 0.0
-        began = datetime.fromtimestamp(float(first_start) + ahead, UTC)
-        since = times.instant(self._settings.since.at(began))
-        horizon = await self._fix(ledger, "since", since)
-
-        async def name_lists(store: Store) -> None:
-            for source in sources:
-                await store.lists.set_name(source.list_id, source.name)
-
-        await ledger.commit(name_lists)
-        log.info("bridge.ready", lists=[source.list_id for source in sources], since=horizon)
+        seen_at = clock.wall_time() if worked_before else float(first_start)
+        seen_at += clients.listrak.clock.offset or 0.0
+        since = times.instant(self._settings.since.at(datetime.fromtimestamp(seen_at, UTC)))
+        await self._fix(ledger, "since", since)
+        sources = await self._begin_lists(ledger, sources, since)
+        log.info("bridge.ready", lists={source.list_id: source.horizon for source in sources})
         # What exists by now stays: the garbage collector need not scan it again and again.
         gc.freeze()
-        pipeline = self._pipeline(ledger, clients, sources, horizon)
+        pipeline = self._pipeline(ledger, clients, sources)
         if self._only_backfill:
             await pipeline.backfill(self._stop)
         elif self._once:
@@ -131,6 +127,22 @@ class Service:
 
         await ledger.commit(work)
         return fixed
+
+    async def _begin_lists(
+        self, ledger: Ledger, sources: list[SourceList], since: Instant
+    ) -> list[SourceList]:
+        """The lists with their start horizons: `since` for those that are seen the first time."""
+
+        async def work(store: Store) -> None:
+            for source in sources:
+                await store.lists.begin(source.list_id, source.name, since)
+
+        await ledger.commit(work)
+        states = [await ledger.store.lists.state(source.list_id) for source in sources]
+        return [
+            replace(source, horizon=state.horizon)
+            for source, state in zip(sources, states, strict=True)
+        ]
 
     async def _sources(self, listrak: Listrak, *, worked_before: bool) -> list[SourceList] | None:
         """The configured lists; None if Listrak can't be reached for now.
@@ -161,9 +173,7 @@ class Service:
             lambda: resolve(listrak, self._settings.lists), deadline=None, on_wait=on_wait
         )
 
-    def _pipeline(
-        self, ledger: Ledger, clients: Clients, sources: list[SourceList], horizon: Instant
-    ) -> Pipeline:
+    def _pipeline(self, ledger: Ledger, clients: Clients, sources: list[SourceList]) -> Pipeline:
         settings = self._settings
 
         def sender() -> Sender:
@@ -185,7 +195,6 @@ class Service:
             scope=Scope(
                 sources=sources,
                 zone=Zone(settings.listrak_timezone),
-                horizon=horizon,
                 track=settings.track_days * DAY,
                 events=settings.events,
             ),

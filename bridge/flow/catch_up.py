@@ -29,7 +29,7 @@ class CatchUp:
         self._clock = context.listrak.clock
         self._sources = context.scope.sources
         self._track = context.scope.track
-        self._requests = Requests(context.ledger, readers.backfill)
+        self._requests = Requests(context.ledger, readers.backfill, context.scope.sources)
         self._slots = Slots(limits.concurrency, [source.list_id for source in self._sources])
 
     async def everything(self) -> None:

@@ -1,7 +1,7 @@
 """The surroundings of the readers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from anyio.abc import ObjectSendStream
 
@@ -19,16 +19,18 @@ class Scope:
 
     sources: the configured lists.
     zone: the zone of Listrak's naive times.
-    horizon: the start horizon; what happened before it is not sent.
     track: seconds after a send for which a message is polled.
     events: names of the events to send.
+    wanted_since: by event name, since when it is to be sent, where that isn't from the beginning.
+    namespace: first part of the identity of each event; "" in files of older versions.
     """
 
     sources: Sequence[SourceList]
     zone: Zone
-    horizon: Instant
     track: float
     events: frozenset[str]
+    wanted_since: Mapping[str, Instant] = field(default_factory=dict)
+    namespace: str = ""
 
     @property
     def reads_clicks(self) -> bool:

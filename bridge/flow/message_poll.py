@@ -97,6 +97,7 @@ class MessagePoll:
     totals: by key, cumulative values seen; likewise.
     end: called once its last page is acknowledged.
     backfill: the message of a backfill that it reads, None for a tracked message's poll.
+    namespace: see Scope.
     message: with the properties of its events, once rows of it were seen.
     stats: numbers of what was read.
     acks: its open pages.
@@ -111,6 +112,7 @@ class MessagePoll:
     totals: dict[int, Total]
     end: PollEnd
     backfill: BackfillMessage | None = None
+    namespace: str = ""
     message: Message = field(init=False)
     stats: ScanStats = field(init=False, default_factory=ScanStats)
     # Items are checkpoints, None for the last page; the pages' acks save them.
@@ -142,7 +144,7 @@ class MessagePoll:
 
     def identity(self, event: str) -> str:
         """The head of the identity of all events of that name of this message."""
-        return events.identity(event, self._identity, "")
+        return events.identity(self.namespace + event, self._identity, "")
 
     def buckets(self, dates: Sequence[str]) -> list[int]:
         """The buckets of rows by their send (or click) dates: each is forgotten as a whole."""

@@ -52,14 +52,12 @@ class ContactPoll:
     """A poll of a list's contacts.
 
     sweep: it reads all contacts, not only those who came or left lately.
-    horizon: the start horizon.
     previous: start of the poll before, "" if there was none.
     in_flight: its pages that are not acknowledged.
     """
 
     source: SourceList
     sweep: bool
-    horizon: Instant
     previous: Instant = ""
     in_flight: InFlight = field(default_factory=InFlight)
 

@@ -98,7 +98,7 @@ class Pipeline:
         mapper = Mapper(
             self._ledger,
             ActivityRules(scope.zone, scope.events),
-            ContactRules(scope.zone, scope.events),
+            ContactRules(scope.zone, scope.events, scope.namespace),
             self._metrics,
         )
         context = ReaderContext(self._listrak, self._ledger, page_in, scope)

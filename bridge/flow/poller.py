@@ -43,7 +43,7 @@ class Poller:
         self._clock = context.listrak.clock
         self._track = context.scope.track
         self._sources = {source.list_id: source for source in context.scope.sources}
-        self._requests = Requests(context.ledger, readers.backfill)
+        self._requests = Requests(context.ledger, readers.backfill, context.scope.sources)
         self._metrics = metrics
         self._poll_interval = limits.interval
         self._slots = Slots(limits.concurrency, self._sources)

@@ -1,5 +1,6 @@
 """Takes up what was requested from outside, while the service ran or before."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 from bridge import spool
 from bridge.flow.ledger import Ledger
 from bridge.flow.readers.backfill import BackfillReader
+from bridge.flow.source import SourceList
 from bridge.logs import log
 from bridge.state.records import Message
 from bridge.state.store import Store
@@ -26,9 +28,12 @@ class RequestedWork(NamedTuple):
 class Requests:
     """The requests beside the state file."""
 
-    def __init__(self, ledger: Ledger, backfill: BackfillReader) -> None:
+    def __init__(
+        self, ledger: Ledger, backfill: BackfillReader, sources: Sequence[SourceList]
+    ) -> None:
         self._ledger = ledger
         self._backfill = backfill
+        self._sources = {source.list_id: source for source in sources}
 
     async def take(self) -> RequestedWork:
         """Notes in the state file what was requested; what is no request is put aside."""
@@ -42,7 +47,8 @@ class Requests:
                     self._done(place, messages=len(messages))
                     rescan = True
                 case spool.Backfill(list_id, since):
-                    begun = await self._backfill.begin(list_id, since)
+                    source = self._sources.get(list_id)
+                    begun = source is not None and await self._backfill.begin(source, since)
                     self._done(place, list=list_id, since=since, begun=begun)
                     lists.append(list_id)
         tracked = await self._ledger.store.messages.tracked() if rescan else []

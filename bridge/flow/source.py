@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bridge.errors import ConfigurationError
 from bridge.listrak import wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.times import Instant
 from bridge.values import ListSetting
 
 
@@ -14,11 +15,13 @@ class SourceList:
     """A configured list.
 
     field_id: of the profile field that holds the userId, None for none.
+    horizon: its start horizon; what happened before it is not sent. "" until it is known.
     """
 
     list_id: int
     name: str
     field_id: int | None
+    horizon: Instant = ""
 
     @property
     def properties(self) -> dict[str, str]:

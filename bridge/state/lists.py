@@ -13,20 +13,29 @@ class Lists:
     async def state(self, list_id: int) -> ListState:
         """The progress of a list."""
         row = await self._db.one(
-            "SELECT list_id, list_name, discovered_at, contacts_at, swept_at FROM lists"
+            "SELECT list_id, list_name, horizon, discovered_at, contacts_at, swept_at FROM lists"
             " WHERE list_id = ?",
             list_id,
         )
-        return ListState(*row) if row else ListState(list_id, "", None, None, None)
+        return ListState(*row) if row else ListState(list_id, "", "", None, None, None)
 
-    async def set_name(self, list_id: int, name: str) -> None:
-        """Adds a list, or replaces its name."""
+    async def begin(self, list_id: int, name: str, horizon: str) -> None:
+        """Adds a list with its start horizon (an instant); one that is there gets the name only."""
         await self._db.run(
-            "INSERT INTO lists (list_id, list_name) VALUES (?, ?)"
+            "INSERT INTO lists (list_id, list_name, horizon) VALUES (?, ?, ?)"
             " ON CONFLICT (list_id) DO UPDATE SET list_name = excluded.list_name",
             list_id,
             name,
+            horizon,
         )
+
+    async def all(self) -> list[ListState]:
+        """The progress of every list that was ever read."""
+        rows = await self._db.all(
+            "SELECT list_id, list_name, horizon, discovered_at, contacts_at, swept_at FROM lists"
+            " ORDER BY list_id"
+        )
+        return [ListState(*row) for row in rows]
 
     async def set_discovered(self, list_id: int, at: float) -> None:
         """Notes a complete discovery of a list's messages, begun `at` (seconds since 1970)."""

@@ -136,6 +136,7 @@ class BackfillMessage:
 class ListState:
     """The progress of a list; times in seconds since 1970, None for never.
 
+    horizon: its start horizon, "" for a list that was never read.
     discovered_at: start of the latest complete discovery of its messages.
     contacts_at: start of the latest complete poll of its contacts.
     swept_at: start of the latest complete sweep.
@@ -143,6 +144,7 @@ class ListState:
 
     list_id: int
     list_name: str
+    horizon: str
     discovered_at: float | None
     contacts_at: float | None
     swept_at: float | None

@@ -44,7 +44,6 @@ from simulation.population import DAY, KINDS, MINUTE, Send
 from simulation.strategies import Result
 
 LIST = 1
-SOURCE = SourceList(LIST, "News", None)
 TRACK = 30 * DAY
 KIND_OF = {
     "Email Sent": "sent",
@@ -99,6 +98,10 @@ class DirectDatabase(Database):
 
 class DirectLedger(Ledger):
     """Commits at once what somebody waits for; the rest when the simulation says so."""
+
+    def __init__(self, database: DirectDatabase) -> None:
+        super().__init__(Store(database), Metrics())
+        self.database = database
 
     async def commit(self, work: Work) -> None:
         """Commits `work` now, with all that is queued."""
@@ -188,15 +191,16 @@ async def live(
     paths = {path_of(send): send for send in sends}
     listrak: Any = SimulatedListrak(paths, clock, seconds=seconds, page=page, reading=reading)
     database = DirectDatabase(folder / "bridge.db")
-    ledger = DirectLedger(Store(database), Metrics())
+    ledger = DirectLedger(database)
     page_in, page_out = anyio.create_memory_object_stream[Page](100)
     delivery_in, delivery_out = anyio.create_memory_object_stream[Delivery](100)
     zone, events = Zone(ZoneInfo("UTC")), frozenset(TRACKS)
-    scope = Scope([SOURCE], zone, times.from_seconds(begin), TRACK, events)
+    source = SourceList(LIST, "News", None, times.from_seconds(begin))
+    scope = Scope([source], zone, TRACK, events)
     context = ReaderContext(listrak, ledger, page_in, scope)
     rows = RowReader(context, PropertyReader(context))
     reader = MessageReader(context, rows, SummaryMetrics(Metrics()), page_rows=page)
-    poller = VirtualPoller(reader, ledger, database, clock, result)
+    poller = VirtualPoller(reader, source, ledger, clock, result)
     mapper = Mapper(ledger, ActivityRules(zone, events), ContactRules(zone, events), Metrics())
     sink = Sink({send.number: send for send in sends}, clock, result)
     async with anyio.create_task_group() as tasks:
@@ -225,15 +229,16 @@ class VirtualPoller:
     def __init__(
         self,
         reader: MessageReader,
-        ledger: Ledger,
-        database: DirectDatabase,
+        source: SourceList,
+        ledger: DirectLedger,
         clock: VirtualClock,
         result: Result,
     ) -> None:
         self._reader = reader
+        self._source = source
         self._ledger = ledger
         self._messages = ledger.store.messages
-        self._database = database
+        self._database = ledger.database
         self._clock = clock
         self._result = result
         self._queue: DueQueue[int] = DueQueue()
@@ -279,7 +284,7 @@ class VirtualPoller:
         over = schedule.is_over(message, TRACK, self._clock.time)
         planned = await self._reader.plan(message, last=over)
         if planned is not None:
-            poll = await self._reader.read(planned, SOURCE)
+            poll = await self._reader.read(planned, self._source)
             await self._complete(poll)
             message = await self._messages.get(message.id)
             if over and poll.is_proof:

@@ -106,14 +106,14 @@ async def test_counters(store: Store) -> None:
 
 async def test_lists(store: Store) -> None:
     """A list's name follows Listrak, how far it was read stays; lists are apart."""
-    assert await store.lists.state(5) == ListState(5, "", None, None, None)
+    assert await store.lists.state(5) == ListState(5, "", "", None, None, None)
     async with store.transaction():
-        await store.lists.set_name(5, "News")
+        await store.lists.begin(5, "News", "2026-05-01")
         await store.lists.set_discovered(5, NOW)
-        await store.lists.set_name(5, "Néws 🎉")
-        await store.lists.set_name(6, "Other")
-    assert await store.lists.state(5) == ListState(5, "Néws 🎉", NOW, None, None)
-    assert await store.lists.state(6) == ListState(6, "Other", None, None, None)
+        await store.lists.begin(5, "Néws 🎉", "2026-05-01")
+        await store.lists.begin(6, "Other", "2026-05-01")
+    assert await store.lists.state(5) == ListState(5, "Néws 🎉", "2026-05-01", NOW, None, None)
+    assert await store.lists.state(6) == ListState(6, "Other", "2026-05-01", None, None, None)
 
 
 # Messages
@@ -401,8 +401,8 @@ async def test_subscribed_after(store: Store) -> None:
 async def test_contact_polls(store: Store) -> None:
     """A poll of contacts begins, goes on and ends; only a sweep counts as one."""
     async with store.transaction():
-        await store.lists.set_name(5, "News")
-        await store.lists.set_name(6, "Other")
+        await store.lists.begin(5, "News", "2026-05-01")
+        await store.lists.begin(6, "Other", "2026-05-01")
         await store.contact_polls.begin(5, NOW, sweep=True)
         await store.contact_polls.begin(6, NOW, sweep=True)
     assert await store.contact_polls.open_one(5) == (True, NOW, None)
@@ -423,11 +423,11 @@ async def test_contact_polls(store: Store) -> None:
     assert await store.contact_polls.open_one(5) is None
     assert await store.contact_polls.seen_in_sweep(5) == []
     assert len(await store.contact_polls.seen_in_sweep(6)) == 1
-    assert await store.lists.state(5) == ListState(5, "News", None, NOW, NOW)
+    assert await store.lists.state(5) == ListState(5, "News", "2026-05-01", None, NOW, NOW)
     async with store.transaction():
         await store.contact_polls.begin(5, NOW + 60, sweep=False)
         await store.contact_polls.complete(5)
-    assert await store.lists.state(5) == ListState(5, "News", None, NOW + 60, NOW)
+    assert await store.lists.state(5) == ListState(5, "News", "2026-05-01", None, NOW + 60, NOW)
     assert await store.contact_polls.open_one(6) == (True, NOW, None)
 
 

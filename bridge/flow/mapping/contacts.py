@@ -21,10 +21,12 @@ class ContactRules:
 
     zone: of Listrak's naive times.
     wanted: names of the track events to send; identifies always are.
+    namespace: see Scope.
     """
 
     zone: Zone
     wanted: frozenset[str]
+    namespace: str = ""
 
     def map_contacts(self, page: ContactPage, known: Mapping[str, Contact]) -> MappedPage:
         """Maps contacts that differ from those `known` (by lower-case address)."""
@@ -62,7 +64,7 @@ class ContactRules:
         """Maps unsubscribes, with the message behind each where an activity row told it."""
         mapped, list_id = MappedPage(), page.source.list_id
         for row in page.rows:
-            what = events.identity(UNSUBSCRIBED, list_id, row.date, row.email)
+            what = events.identity(self.namespace + UNSUBSCRIBED, list_id, row.date, row.email)
             fingerprint = events.digest(what.encode())
             properties = events.merged(
                 row.properties or "{}",
@@ -88,7 +90,7 @@ class ContactRules:
             instant = self._unsubscribe_instant(row)
         except ValueError:
             instant = ""
-        if before is None and instant < page.poll.horizon:
+        if before is None and instant < page.poll.source.horizon:
             # Unsubscribed before the start horizon, or at an unknown time.
             mapped.filtered += 1
             return None
@@ -98,10 +100,10 @@ class ContactRules:
         taken = before.unsubscribed_at if before else ""
         if not instant and before is not None and before.subscribed:
             # Undated: it happened since the contacts were last polled.
-            instant, date = page.poll.previous or page.poll.horizon, f"change {revision + 1}"
+            instant, date = page.poll.previous or page.poll.source.horizon, f"change {revision + 1}"
         if instant > taken:
             taken = instant
-            if instant >= page.poll.horizon:
+            if instant >= page.poll.source.horizon:
                 method = row.unsubscribe_method or ""
                 mapped.changes.unsubscribes.append(PendingUnsubscribe(email, date, instant, method))
             else:
@@ -133,7 +135,8 @@ class ContactRules:
         mapped.changes.contacts[after.email] = after
         state = "subscribed" if after.subscribed else "not subscribed"
         user = events.literal(after.user_id)
-        what = events.identity(IDENTIFY, list_id, after.revision, state, user, after.email)
+        kind = self.namespace + IDENTIFY
+        what = events.identity(kind, list_id, after.revision, state, user, after.email)
         fingerprint = events.digest(what.encode())
         event = events.identify(
             fingerprint,

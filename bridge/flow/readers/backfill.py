@@ -39,13 +39,13 @@ class BackfillReader:
         self._discovery = discovery
         self._rows = rows.with_priority(Priority.BACKFILL)
 
-    async def begin(self, list_id: int, since: Instant) -> bool:
+    async def begin(self, source: SourceList, since: Instant) -> bool:
         """Queues a backfill; False if nothing is to be done, or another one is under way."""
         begun = False
 
         async def work(store: Store) -> None:
             nonlocal begun
-            begun = await store.backfills.begin(list_id, since, self._scope.horizon)
+            begun = await store.backfills.begin(source.list_id, since, source.horizon)
 
         await self._ledger.commit(work)
         return begun
@@ -66,7 +66,7 @@ class BackfillReader:
             await self._ledger.commit(lambda store: store.backfills.finish(source.list_id))
             log.info("backfill.finished", list=source.list_id, since=backfill.since)
             return False
-        poll = await self._begin(message, backfill)
+        poll = await self._begin(source, message, backfill)
         try:
             await self._rows.read(poll, source)
         except MissingError as error:
@@ -81,7 +81,7 @@ class BackfillReader:
         """Queues the messages that may have events in the span of a backfill."""
         track = self._scope.track
         oldest = times.from_seconds(times.seconds(backfill.since) - track)
-        never_tracked = times.from_seconds(times.seconds(self._scope.horizon) - track)
+        never_tracked = times.from_seconds(times.seconds(source.horizon) - track)
         known = {
             (message.kind, message.message_id): message
             for message in await self._ledger.store.messages.all_of(source.list_id)
@@ -106,7 +106,9 @@ class BackfillReader:
         )
         log.info("backfill.listed", list=source.list_id, messages=len(queued), left_out=left_out)
 
-    async def _begin(self, queued: BackfillMessage, backfill: Backfill) -> MessagePoll:
+    async def _begin(
+        self, source: SourceList, queued: BackfillMessage, backfill: Backfill
+    ) -> MessagePoll:
         """A poll of what a backfill is to send of a message."""
         store, track, now = self._ledger.store, self._scope.track, self._clock.now()
         message = await store.messages.get(queued.tracked) if queued.tracked else queued.message
@@ -119,7 +121,7 @@ class BackfillReader:
             floor, ceiling = 0, NO_BUCKET
         else:
             # Younger sends are tracked.
-            floor, ceiling = 0, floor_of(message, times.seconds(self._scope.horizon) - track)
+            floor, ceiling = 0, floor_of(message, times.seconds(source.horizon) - track)
         snapshot = MessageSnapshot(message, {}, {}, Watermarks(), FilterSupport(), now, track)
         return MessagePoll(
             PlannedPoll(snapshot, PollPlan(full=True, expected_rows=math.inf), "", queued.cursor),
@@ -132,4 +134,5 @@ class BackfillReader:
             totals=await store.seen_events.totals(message.id) if is_withheld else {},
             end=BackfillPollEnd(queued),
             backfill=queued,
+            namespace=self._scope.namespace,
         )

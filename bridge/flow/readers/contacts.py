@@ -59,7 +59,6 @@ class ContactReader:
         poll = ContactPoll(
             source,
             sweep,
-            self._scope.horizon,
             times.from_seconds(previous) if previous else "",
         )
         await read_from(
@@ -77,7 +76,7 @@ class ContactReader:
             await self._read_state(poll, cursor, UNSUBSCRIBED_STAGE, since)
             cursor = UNSUBSCRIBED_STAGE
         if cursor.stage == "Unsubscribed":
-            horizon = times.from_seconds(times.seconds(poll.horizon) - DAY)
+            horizon = times.from_seconds(times.seconds(poll.source.horizon) - DAY)
             await self._read_state(
                 poll, cursor, DELETED_STAGE, since or self._scope.zone.naive(horizon)
             )

@@ -38,7 +38,7 @@ class Discovery:
         state = await self._ledger.store.lists.state(source.list_id)
         first = state.discovered_at is None
         # The first time also messages sent before the horizon whose tracking reaches past it.
-        since = times.seconds(self._scope.horizon) if first else started
+        since = times.seconds(source.horizon) if first else started
         oldest = times.from_seconds(since - self._scope.track)
         # A message without a send date may be left out by a date filter: now and then all are read.
         recent_only = not first and not everything

@@ -90,7 +90,7 @@ class MessageReader:
             await self._ledger.commit(
                 lambda store: store.polls.begin(message.id, started, planned.summary)
             )
-        poll = await self._begin(planned)
+        poll = await self._begin(planned, source)
         try:
             await self._rows.read(poll, source)
         except BridgeError:
@@ -125,15 +125,15 @@ class MessageReader:
         except MissingError:
             return None
 
-    async def _begin(self, planned: PlannedPoll) -> MessagePoll:
+    async def _begin(self, planned: PlannedPoll, source: SourceList) -> MessagePoll:
         seen_events = self._ledger.store.seen_events
         snapshot, scope = planned.snapshot, self._scope
         message = snapshot.message
         first = message.polled_at is None
-        since = times.seconds(scope.horizon) if first else snapshot.now
+        since = times.seconds(source.horizon) if first else snapshot.now
         runs = await seen_events.runs(message.id)
         window = PollWindow(
-            horizon=scope.horizon,
+            horizon=source.horizon,
             floor=floor_of(message, since - scope.track),
             previous="" if message.polled_at is None else times.from_seconds(message.polled_at),
             complete_until={
@@ -148,4 +148,5 @@ class MessageReader:
             seen=SeenKeys(runs) if planned.plan.full else SeenKeys.unmerged(runs),
             totals=await seen_events.totals(message.id),
             end=TrackedPollEnd(self._cache),
+            namespace=scope.namespace,
         )

@@ -47,7 +47,7 @@ class Book:
         field: int | None = FIELD,
         rules: ContactRules = RULES,
     ) -> MappedPage:
-        poll = ContactPoll(SourceList(5, "News", field), False, HORIZON, previous)
+        poll = ContactPoll(SourceList(5, "News", field, HORIZON), False, previous)
         cursor = ContactCursor("Subscribed", "next")
         page = ContactPage(poll, cursor, list(rows), subscribed, deleted or [])
         mapped = rules.map_contacts(page, self.known)

@@ -108,7 +108,7 @@ def test_a_draft_is_never_over() -> None:
 )
 def test_sweeps(swept: float | None, due: bool) -> None:
     """All contacts are read at first and once a day: only that shows a changed profile value."""
-    state = ListState(5, "News", None, SENT, None if swept is None else SENT - swept)
+    state = ListState(5, "News", "", None, SENT, None if swept is None else SENT - swept)
     assert is_sweep_due(state, SENT) is due
 
 
