@@ -17,18 +17,20 @@ from bridge.clients import (
     Clients,
     open_clients,
 )
-from bridge.clock import DAY
 from bridge.errors import ConfigurationError, CredentialsError, TemporaryError
+from bridge.flow.configuration import Configuration
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
+from bridge.flow.reconfiguration import take_over
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.source import SourceList, resolve
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
-from bridge.listrak.times import Instant, Zone
+from bridge.listrak.times import Zone
 from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.present import configuration_of, namespace_of
 from bridge.retry import retry
 from bridge.settings import Settings
 from bridge.state.store import Store, open_store
@@ -90,6 +92,7 @@ class Service:
         log.info("bridge.stopped")
 
     async def _work(self, ledger: Ledger, clients: Clients) -> None:
+        namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
         first_start = await self._fix(ledger, "first_start", str(clock.wall_time()))
         worked_before = await ledger.store.meta.get("since") is not None
         sources = await unless_stopped(
@@ -101,15 +104,21 @@ class Service:
             sources = await unless_stopped(self._stop, lambda: self._insist(clients.listrak))
         if sources is None:
             return
+        ahead = clients.listrak.clock.offset or 0.0
         seen_at = clock.wall_time() if worked_before else float(first_start)
-        seen_at += clients.listrak.clock.offset or 0.0
-        since = times.instant(self._settings.since.at(datetime.fromtimestamp(seen_at, UTC)))
+        since = times.instant(self._settings.since.at(datetime.fromtimestamp(seen_at + ahead, UTC)))
         await self._fix(ledger, "since", since)
-        sources = await self._begin_lists(ledger, sources, since)
+        configuration = await take_over(
+            ledger,
+            configuration_of(self._settings, sources),
+            [replace(source, horizon=since) for source in sources],
+            times.from_seconds(clients.listrak.clock.now()),
+        )
+        sources = await self._with_horizons(ledger, sources)
         log.info("bridge.ready", lists={source.list_id: source.horizon for source in sources})
         # What exists by now stays: the garbage collector need not scan it again and again.
         gc.freeze()
-        pipeline = self._pipeline(ledger, clients, sources)
+        pipeline = self._pipeline(ledger, clients, self._scope(sources, configuration, namespace))
         if self._only_backfill:
             await pipeline.backfill(self._stop)
         elif self._once:
@@ -128,16 +137,8 @@ class Service:
         await ledger.commit(work)
         return fixed
 
-    async def _begin_lists(
-        self, ledger: Ledger, sources: list[SourceList], since: Instant
-    ) -> list[SourceList]:
-        """The lists with their start horizons: `since` for those that are seen the first time."""
-
-        async def work(store: Store) -> None:
-            for source in sources:
-                await store.lists.begin(source.list_id, source.name, since)
-
-        await ledger.commit(work)
+    async def _with_horizons(self, ledger: Ledger, sources: list[SourceList]) -> list[SourceList]:
+        """The lists with the start horizon of each."""
         states = [await ledger.store.lists.state(source.list_id) for source in sources]
         return [
             replace(source, horizon=state.horizon)
@@ -173,7 +174,7 @@ class Service:
             lambda: resolve(listrak, self._settings.lists), deadline=None, on_wait=on_wait
         )
 
-    def _pipeline(self, ledger: Ledger, clients: Clients, sources: list[SourceList]) -> Pipeline:
+    def _pipeline(self, ledger: Ledger, clients: Clients, scope: Scope) -> Pipeline:
         settings = self._settings
 
         def sender() -> Sender:
@@ -192,17 +193,24 @@ class Service:
             ledger,
             self._metrics,
             self._sink or sender,
-            scope=Scope(
-                sources=sources,
-                zone=Zone(settings.listrak_timezone),
-                track=settings.track_days * DAY,
-                events=settings.events,
-            ),
+            scope=scope,
             limits=PollLimits(
                 interval=settings.poll_interval,
                 concurrency=settings.poll_concurrency,
                 queue_pages=settings.queue_pages,
             ),
+        )
+
+    def _scope(
+        self, sources: list[SourceList], configuration: Configuration, namespace: str
+    ) -> Scope:
+        return Scope(
+            sources=sources,
+            zone=Zone(self._settings.listrak_timezone),
+            track=configuration.track,
+            events=self._settings.events,
+            wanted_since=configuration.wanted_since,
+            namespace=namespace,
         )
 
     # Around the work

@@ -50,7 +50,12 @@ LAYERS = [
     ["bridge.clients"],
     # The way out and back. First what is decided purely: when, what, and why numbers differ.
     ["bridge.flow"],
-    ["bridge.flow.source", "bridge.flow.figures"],
+    [
+        "bridge.flow.source",
+        "bridge.flow.figures",
+        "bridge.flow.buckets",
+        "bridge.flow.configuration",
+    ],
     ["bridge.flow.reconciliation", "bridge.flow.summary_metrics"],
     ["bridge.flow.scheduling"],
     [
@@ -101,6 +106,7 @@ LAYERS = [
     ["bridge.flow.requests"],
     ["bridge.flow.poller", "bridge.flow.catch_up"],
     ["bridge.flow.pipeline"],
+    ["bridge.flow.reconfiguration", "bridge.present"],
     ["bridge.status", "bridge.supervisor"],
     ["bridge.service"],
     ["bridge.commands"],

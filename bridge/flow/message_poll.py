@@ -2,29 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, Final, NamedTuple, Protocol
 
 import anyio
 
-from bridge.clock import DAY
+from bridge.flow.buckets import NO_BUCKET, bucket_of, floor_of
 from bridge.flow.ordered_acks import OrderedAcks
 from bridge.flow.planner.evaluation import PollResult, ScanStats
 from bridge.flow.planner.plan import PollPlan
 from bridge.flow.planner.snapshot import MessageSnapshot
-from bridge.listrak import times
 from bridge.listrak.times import Instant
 from bridge.segment import events
 from bridge.state.cursors import PollCursor
 from bridge.state.keys import SeenKeys
 from bridge.state.records import BackfillMessage, Message, Total
 from bridge.state.store import Store
-
-NO_BUCKET: Final = 2**31
-"""A bucket above all others."""
-
-NO_DATE: Final = 2**30
-"""Bucket of rows without a send date: never dropped while the message is tracked."""
 
 ALWAYS: Final = "9999"
 """An instant after all others."""
@@ -142,6 +134,14 @@ class MessagePoll:
         reconciled = self.result is not None and self.result.reconciled and not self.stats.skipped
         return self.plan.full or reconciled
 
+    @property
+    def floor_from_now_on(self) -> int:
+        """The floor of its message once it is complete: only what it has looked at is forgotten."""
+        if self.result is None or not self.result.complete:
+            return self.window.floor
+        snapshot = self.planned.snapshot
+        return max(self.window.floor, floor_of(self.message, snapshot.now - snapshot.track))
+
     def identity(self, event: str) -> str:
         """The head of the identity of all events of that name of this message."""
         return events.identity(self.namespace + event, self._identity, "")
@@ -161,24 +161,3 @@ class MessagePoll:
         window = self.window
         polled = max(window.previous, window.complete_until.get(event, ""))
         return max(activity or sent or self.message.sent_at, polled) or window.horizon
-
-
-def bucket_of(day: str, remembered: dict[str, int]) -> int:
-    """The week of a day as YYYY-MM-DD; NO_DATE for what isn't one."""
-    try:
-        return remembered[day]
-    except KeyError:
-        try:
-            bucket = date.fromisoformat(day).toordinal() // 7
-        except ValueError:
-            bucket = NO_DATE
-        remembered[day] = bucket
-        return bucket
-
-
-def floor_of(message: Message, oldest: float) -> int:
-    """The lowest bucket still tracked, given the oldest send of interest (seconds since 1970)."""
-    if message.kind == "broadcast":
-        return 0
-    # A day earlier: buckets are weeks of naive local dates.
-    return bucket_of(times.from_seconds(oldest - DAY)[:10], {})

@@ -47,6 +47,12 @@ class ContactPolls:
             cursors.BEGUN,
         )
 
+    async def request_sweep(self, list_id: int) -> None:
+        """Makes a sweep of the list due at once; a poll that is open is given up."""
+        await self._db.run("UPDATE lists SET swept_at = NULL WHERE list_id = ?", list_id)
+        await self._db.run("DELETE FROM contact_looks WHERE list_id = ?", list_id)
+        await self._db.run("DELETE FROM met WHERE list_id = ?", list_id)
+
     async def save_cursor(self, list_id: int, cursor: ContactCursor) -> None:
         """Saves where the poll goes on."""
         await self._db.run(

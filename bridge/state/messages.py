@@ -8,7 +8,7 @@ from bridge.state.records import Message, MessageRef
 # In the order of Message's fields.
 _COLUMNS = (
     "id, list_id, kind, message_id, conversation_id, campaign_id, sent_at, properties, found_at,"
-    " looked_at, moved_at, summary, retired, asked, watch"
+    " looked_at, moved_at, summary, retired, asked, watch, floor, first_floor"
 )
 
 
@@ -58,6 +58,20 @@ class Messages:
             properties,
             sent_at,
             message,
+        )
+
+    async def set_first_floor(self, message: int, floor: int) -> None:
+        """Fixes the floor of a message's first poll; of a later one nothing changes."""
+        await self._db.run(
+            "UPDATE messages SET floor = ?1, first_floor = ?1 WHERE id = ?2 AND floor IS NULL",
+            floor,
+            message,
+        )
+
+    async def raise_floor(self, message: int, floor: int) -> None:
+        """Raises the floor of a message, below which nothing is looked at any more."""
+        await self._db.run(
+            "UPDATE messages SET floor = max(ifnull(floor, 0), ?) WHERE id = ?", floor, message
         )
 
     async def request_rescan(self, messages: Iterable[int]) -> None:

@@ -40,6 +40,8 @@ class Message:
     untracked: 1 once it is no longer tracked.
     rescan_requested: 1 from the request for a full poll until one begins.
     watermarks: JSON; see flow/planner/watermarks.py.
+    floor: lowest bucket that is looked at (flow/buckets.py); None until it is first polled.
+    first_floor: the floor of its first poll; None also where an older version made it.
     """
 
     id: int
@@ -57,6 +59,8 @@ class Message:
     untracked: int
     rescan_requested: int = 0
     watermarks: str = ""
+    floor: int | None = None
+    first_floor: int | None = None
 
     @property
     def path(self) -> str:

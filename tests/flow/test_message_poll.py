@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planner_parts import message_of
 
-from bridge.flow.message_poll import NO_DATE, bucket_of, floor_of
+from bridge.flow.buckets import NO_DATE, bucket_of, floor_of
 from bridge.listrak import times
 
 DAYS = st.dates(date(2015, 1, 1), date(2035, 12, 31))

@@ -21,10 +21,13 @@ class TrackedPollEnd:
             await store.polls.complete(message, changed=poll.changed)
         elif poll.changed:
             await store.polls.complete_partial(message, poll.started_at)
-        if poll.plan.full or poll.changed:
-            await store.seen_events.compact(message, poll.window.floor)
         seen = seen_of(await store.event_counts.of(message))
         poll.result = evaluate(poll.planned.snapshot, poll.plan, poll.stats, seen)
+        floor = poll.floor_from_now_on
+        if floor > poll.window.floor:
+            await store.messages.raise_floor(message, floor)
+        if poll.plan.full or poll.changed or floor > poll.window.floor:
+            await store.seen_events.compact(message, floor)
         watermarks = poll.result.watermarks.text()
         await store.messages.save_watermarks(message, watermarks, poll.planned.summary)
 

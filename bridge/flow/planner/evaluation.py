@@ -8,7 +8,7 @@ from bridge.event_types import CLICKED, UNCOUNTED
 from bridge.flow.figures import TOLERANCE, Counts
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.plan import PollPlan
-from bridge.flow.planner.scan_types import ESCALATION, TRACKED, ScanType
+from bridge.flow.planner.scan_types import ALL_CLICKS, ESCALATION, TRACKED, ScanType
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import ScanAttempt, Watermark, Watermarks
 
@@ -37,7 +37,7 @@ class ScanFeedback(NamedTuple):
     """The scan."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class PollResult:
     """The result of a poll."""
 
@@ -45,6 +45,8 @@ class PollResult:
     """The watermarks from now on."""
     reconciled: bool
     """Tells whether all that Listrak counted was seen."""
+    complete: bool = False
+    """Tells whether every row and click that is tracked was looked at."""
     feedback: list[ScanFeedback] = field(default_factory=list)
     """Evidence about its scans."""
     newly_never_shown: dict[str, float] = field(default_factory=dict)
@@ -69,7 +71,21 @@ def evaluate(
     if not watermarks.of(CLICKED).pending_at:
         # Else clicks are still to come: their links must not count as read.
         watermarks.link_clicks.update(stats.link_clicks)
+    result.complete = plan.full or _reads_all_tracked(snapshot, plan, stats, watermarks)
     return result
+
+
+def _reads_all_tracked(
+    snapshot: MessageSnapshot, plan: PollPlan, stats: ScanStats, watermarks: Watermarks
+) -> bool:
+    """Tells whether scans have read all tracked rows, and all clicks by a scan or by their count.
+
+    Rows of transactional messages count their clicks themselves.
+    """
+    names = {scan.scan_type.name for scan in plan.scans} - stats.skipped
+    has_links = snapshot.message.kind != "transactional" and CLICKED not in snapshot.ignored_events
+    knows_clicks = ALL_CLICKS in names or watermarks.of(CLICKED).reconciled_at >= snapshot.now
+    return TRACKED in names and (not has_links or knows_clicks)
 
 
 def apply(filters: FilterSupport, snapshot: MessageSnapshot, feedback: list[ScanFeedback]) -> None:

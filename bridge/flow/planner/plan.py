@@ -12,6 +12,7 @@ from typing import Final
 
 from bridge.clock import DAY, MINUTE
 from bridge.event_types import CONVERTED, SENT, UNCOUNTED
+from bridge.flow.buckets import start_of
 from bridge.flow.figures import TOLERANCE
 from bridge.flow.planner.scan_types import ALL_CLICKS, ESCALATION, TRACKED, Scan, ScanType
 from bridge.flow.planner.snapshot import MessageSnapshot
@@ -246,6 +247,9 @@ def _scan(snapshot: MessageSnapshot, event: str, scan_type: ScanType) -> Scan:
         since = snapshot.now - scan_type.lookback
     elif scan_type.tracked_only and snapshot.message.kind != "broadcast":
         since = snapshot.now - snapshot.track - TRACKED_OVERLAP
+        if scan_type.reads_all_tracked and snapshot.message.floor is not None:
+            # It is forgotten afterwards what lies below: after an absence that reaches further.
+            since = min(since, start_of(snapshot.message.floor))
     asked = scan_type.activity_type
     # Sends of a short lookback are few enough to be read without their filter.
     is_accepted = asked is not None and snapshot.filters.accepts(asked, snapshot.now)

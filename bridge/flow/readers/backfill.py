@@ -4,8 +4,9 @@ import math
 
 from bridge.errors import MissingError
 from bridge.flow.acks.poll_ends import BackfillPollEnd
+from bridge.flow.buckets import NO_BUCKET, floor_of
 from bridge.flow.context import ReaderContext
-from bridge.flow.message_poll import NO_BUCKET, MessagePoll, PlannedPoll, PollWindow, floor_of
+from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.plan import PollPlan
 from bridge.flow.planner.snapshot import MessageSnapshot

@@ -29,27 +29,29 @@ class Discovery:
         self._scope = context.scope
 
     async def discover(self, source: SourceList, *, everything: bool) -> None:
-        """Starts tracking the messages of a list.
+        """Tracks the messages of a list that were sent since the latest complete discovery.
 
         `everything`: also split tests, conversations and transactional messages, and messages
-        without a date; else those that were sent lately.
+        without a date, which makes it a complete one; else those that were sent lately.
         """
         started = self._listrak.clock.now()
-        state = await self._ledger.store.lists.state(source.list_id)
-        first = state.discovered_at is None
-        # The first time also messages sent before the horizon whose tracking reaches past it.
-        since = times.seconds(source.horizon) if first else started
-        oldest = times.from_seconds(since - self._scope.track)
+        previous = (await self._ledger.store.lists.state(source.list_id)).discovered_at
+        # It goes on from the previous one, however long ago: what was sent meanwhile is found, and
+        # what was found before is known by then. The first time also messages sent before the
+        # horizon whose tracking reaches past it.
+        since = times.seconds(source.horizon) if previous is None else min(previous, started)
+        oldest = times.from_seconds(since - max(self._scope.track, LOOKBACK))
         # A message without a send date may be left out by a date filter: now and then all are read.
-        recent_only = not first and not everything
-        lately = times.from_seconds(started - LOOKBACK) if recent_only else None
+        recent_only = previous is not None and not everything
+        lately = times.from_seconds(since - LOOKBACK) if recent_only else None
         refs = await self._broadcasts(source.list_id, oldest, lately, tests=everything)
         if everything:
             refs += await self._recurring(source.list_id)
 
         async def work(store: Store) -> None:
             await store.messages.add(refs, started)
-            await store.lists.set_discovered(source.list_id, started)
+            if everything:
+                await store.lists.set_discovered(source.list_id, started)
 
         await self._ledger.commit(work)
 

@@ -5,10 +5,11 @@ import msgspec
 from bridge.errors import BridgeError, MissingError
 from bridge.event_types import CLICKED, UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import TrackedPollEnd
+from bridge.flow.buckets import floor_of
 from bridge.flow.context import ReaderContext
 from bridge.flow.figures import counted_of, seen_of
 from bridge.flow.message_cache import MessageCache
-from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow, floor_of
+from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow
 from bridge.flow.planner.plan import plan
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import ROW_DELAY
@@ -19,6 +20,7 @@ from bridge.listrak import times, wire
 from bridge.state.cursors import PollCursor
 from bridge.state.keys import SeenKeys
 from bridge.state.records import Message
+from bridge.state.store import Store
 
 
 class MessageReader:
@@ -86,11 +88,14 @@ class MessageReader:
     async def read(self, planned: PlannedPoll, source: SourceList) -> MessagePoll:
         """Reads what is planned. The poll is complete once its last page is acknowledged."""
         message, started = planned.snapshot.message, planned.snapshot.now
-        if planned.plan.full and planned.cursor is None:
-            await self._ledger.commit(
-                lambda store: store.polls.begin(message.id, started, planned.summary)
-            )
         poll = await self._begin(planned, source)
+        if planned.plan.full and planned.cursor is None:
+
+            async def begin(store: Store) -> None:
+                await store.messages.set_first_floor(message.id, poll.window.floor)
+                await store.polls.begin(message.id, started, planned.summary)
+
+            await self._ledger.commit(begin)
         try:
             await self._rows.read(poll, source)
         except BridgeError:
@@ -129,12 +134,14 @@ class MessageReader:
         seen_events = self._ledger.store.seen_events
         snapshot, scope = planned.snapshot, self._scope
         message = snapshot.message
-        first = message.polled_at is None
-        since = times.seconds(source.horizon) if first else snapshot.now
+        floor = message.floor
+        if floor is None:
+            # The first time also sends from before the horizon whose tracking reaches past it.
+            floor = floor_of(message, times.seconds(source.horizon) - scope.track)
         runs = await seen_events.runs(message.id)
         window = PollWindow(
             horizon=source.horizon,
-            floor=floor_of(message, since - scope.track),
+            floor=floor,
             previous="" if message.polled_at is None else times.from_seconds(message.polled_at),
             complete_until={
                 event: times.from_seconds(watermark.reconciled_at - ROW_DELAY)

@@ -1,0 +1,141 @@
+"""The configuration that the state file remembers, and how it differs from the present one: pure.
+
+Each difference has one consequence. It is acted on in `flow/reconfiguration.py` and nowhere else,
+and is told by the sentence of its Change.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from bridge.clock import DAY
+from bridge.listrak.times import Instant
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service is run with, as far as the data depends on it.
+
+    lists: by id, the profile field that holds the userId, None for none.
+    events: by the name of an event to be sent, since when it is; "" for from the beginning.
+    track: seconds after a send for which a message is polled.
+    zone: name of the zone of Listrak's times.
+    write_key: a fingerprint of the write key; "" where it isn't known.
+    since: BRIDGE_SINCE as it is written.
+    """
+
+    lists: dict[int, int | None]
+    events: dict[str, Instant]
+    track: float
+    zone: str
+    write_key: str
+    since: str
+
+    @property
+    def wanted_since(self) -> Mapping[str, Instant]:
+        """Since when events are to be sent, of those that weren't always."""
+        return {event: since for event, since in self.events.items() if since}
+
+    def continuing(self, before: "Configuration | None", at: Instant) -> "Configuration":
+        """This configuration from `at` on, after another one; None for the first of all.
+
+        Events that were not sent before are from then on.
+        """
+        if before is None:
+            return self
+        events = {event: before.events.get(event, at) for event in self.events}
+        return msgspec.structs.replace(self, events=events)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between two configurations.
+
+    kind: a stable name.
+    list_id: the list that it is of, None for all.
+    sentence: what follows from it, for people.
+    """
+
+    kind: str
+    list_id: int | None
+    sentence: str
+
+
+def changes(
+    before: Configuration, present: Configuration, known: Mapping[int, Instant]
+) -> list[Change]:
+    """The differences between the remembered configuration and the present one.
+
+    known: start horizon by the id of each list that was ever read.
+    """
+    found = [*_list_changes(before, present, known), *_event_changes(before, present)]
+    if present.track != before.track:
+        found.append(_tracking_change(before.track, present.track))
+    if present.zone != before.zone:
+        text = (
+            f"LISTRAK_TIMEZONE {before.zone} -> {present.zone}: what is read from now on gets its "
+            "timestamps by the new zone; ids stay, and nothing is sent again"
+        )
+        found.append(Change("zone", None, text))
+    if before.write_key and present.write_key != before.write_key:
+        text = (
+            "another SEGMENT_WRITE_KEY: events go to that source from now on. Contacts are not "
+            "identified there: `listrak-bridge identify --all` does that"
+        )
+        found.append(Change("write_key", None, text))
+    if present.since != before.since:
+        text = (
+            f"BRIDGE_SINCE {before.since} -> {present.since}: counts for lists that are added; "
+            "those that were read before keep their start horizon. `listrak-bridge backfill` "
+            "brings what happened before it"
+        )
+        found.append(Change("since", None, text))
+    return found
+
+
+def _list_changes(
+    before: Configuration, present: Configuration, known: Mapping[int, Instant]
+) -> Iterator[Change]:
+    for list_id, field in present.lists.items():
+        if list_id not in known:
+            text = "added: what happens from its start horizon on is sent, all its contacts are "
+            yield Change("list_added", list_id, f"{text}identified")
+        elif list_id not in before.lists:
+            text = f"is back: it goes on where it was (start horizon {known[list_id]})"
+            yield Change("list_back", list_id, text)
+        elif field != before.lists[list_id]:
+            was, now = _field(before.lists[list_id]), _field(field)
+            text = f"userId from {now} instead of {was}: all its contacts are swept at once"
+            yield Change("profile_field", list_id, f"{text}, those with another userId identified")
+    for list_id in before.lists.keys() - present.lists.keys():
+        text = "removed: it rests where it is; what profiles have of it stays. Configured again, "
+        yield Change("list_removed", list_id, f"{text}it goes on from there")
+
+
+def _event_changes(before: Configuration, present: Configuration) -> Iterator[Change]:
+    if less := _names(before.events.keys() - present.events.keys()):
+        text = f"no longer in BRIDGE_EVENTS: {less}. They are withheld from now on"
+        yield Change("events_narrowed", None, text)
+    if more := _names(present.events.keys() - before.events.keys()):
+        text = (
+            f"now in BRIDGE_EVENTS: {more}. They are sent from now on; `listrak-bridge backfill "
+            "--events` brings what was withheld of emails that are still tracked"
+        )
+        yield Change("events_widened", None, text)
+
+
+def _tracking_change(before: float, present: float) -> Change:
+    text = f"BRIDGE_TRACK_DAYS {before / DAY:g} -> {present / DAY:g}: "
+    if present > before:
+        text += "holds for sends that are still remembered; forgotten ones don't come back"
+    else:
+        text += "older sends are read a last time, then forgotten"
+    return Change("tracking", None, text)
+
+
+def _field(field_id: int | None) -> str:
+    return "no profile field" if field_id is None else f"profile field {field_id}"
+
+
+def _names(events: Collection[str]) -> str:
+    return ", ".join(sorted(events))

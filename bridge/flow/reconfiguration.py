@@ -1,0 +1,79 @@
+"""Takes over another configuration: the one place that acts on what has changed since last time."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from bridge.flow.configuration import Change, Configuration, changes
+from bridge.flow.ledger import Ledger
+from bridge.flow.source import SourceList
+from bridge.listrak.times import Instant
+from bridge.logs import log
+from bridge.state.store import Store
+
+CONFIGURATION = "configuration"
+"""The name under which the state file keeps the configuration that it was last run with."""
+
+
+async def pending_changes(store: Store, present: Configuration) -> list[Change]:
+    """What a start with the present configuration would change; only reads."""
+    known = await _horizons(store)
+    before = await _remembered(store, present, known)
+    return [] if before is None else changes(before, present, known)
+
+
+async def take_over(
+    ledger: Ledger, present: Configuration, sources: Sequence[SourceList], at: Instant
+) -> Configuration:
+    """Acts on what has changed, logs a sentence for each change, remembers the configuration.
+
+    sources: with the start horizon of those that are read the first time.
+    at: the present by Listrak's clock.
+
+    Returns the configuration that holds from now on.
+    """
+    known = await _horizons(ledger.store)
+    before = await _remembered(ledger.store, present, known)
+    found = [] if before is None else changes(before, present, known)
+    now = present.continuing(before, at)
+
+    async def work(store: Store) -> None:
+        for source in sources:
+            await store.lists.begin(source.list_id, source.name, source.horizon)
+        await _act(found, store)
+        await store.meta.set(CONFIGURATION, msgspec.json.encode(now).decode())
+
+    await ledger.commit(work)
+    for change in found:
+        log.warning(
+            "configuration.changed", kind=change.kind, list=change.list_id, text=change.sentence
+        )
+    return now
+
+
+async def _act(found: Sequence[Change], store: Store) -> None:
+    """Does what changes call for; all others only hold from now on."""
+    for change in found:
+        if change.kind == "profile_field" and change.list_id is not None:
+            # A poll that is open has read a part of the contacts with the other field.
+            await store.contact_polls.request_sweep(change.list_id)
+
+
+async def _horizons(store: Store) -> dict[int, Instant]:
+    return {state.list_id: state.horizon for state in await store.lists.all() if state.horizon}
+
+
+async def _remembered(
+    store: Store, present: Configuration, known: Mapping[int, Instant]
+) -> Configuration | None:
+    """The configuration of last time; None where there was none.
+
+    An older version remembered only which lists it had read: the rest counts as unchanged.
+    """
+    text = await store.meta.get(CONFIGURATION)
+    if text is not None:
+        return msgspec.json.decode(text, type=Configuration)
+    if not known:
+        return None
+    lists = {list_id: present.lists.get(list_id) for list_id in known}
+    return msgspec.structs.replace(present, lists=lists)

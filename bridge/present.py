@@ -1,0 +1,36 @@
+"""The present configuration, made of the settings and of what Listrak has of the lists."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from bridge.clock import DAY
+from bridge.flow.configuration import Configuration
+from bridge.flow.source import SourceList
+from bridge.settings import Settings
+
+_DIGEST_BYTES: Final = 8
+"""Bytes of what is kept of a write key: enough to tell keys apart, nothing to find one by."""
+
+
+def namespace_of(settings: Settings) -> str:
+    """The namespace of a new state file: one for each Segment source, the same at each time."""
+    return _one_way(settings.segment_write_key, b"namespace") + "\x1f"
+
+
+def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Configuration:
+    """The present configuration."""
+    return Configuration(
+        lists={source.list_id: source.field_id for source in sources},
+        events=dict.fromkeys(sorted(settings.events), ""),
+        track=settings.track_days * DAY,
+        zone=settings.listrak_timezone.key,
+        write_key=_one_way(settings.segment_write_key, b"write key"),
+        since=settings.since.text,
+    )
+
+
+def _one_way(write_key: str, purpose: bytes) -> str:
+    return hashlib.blake2b(
+        write_key.encode(), digest_size=_DIGEST_BYTES, person=purpose
+    ).hexdigest()
