@@ -252,7 +252,7 @@ def test_servers_only_serve(module: str) -> None:
 
 def test_who_reads_settings() -> None:
     """Settings are read at the composition root and by the commands; the rest takes arguments."""
-    allowed = {"bridge.service", "bridge.clients", "bridge.cli"}
+    allowed = {"bridge.service", "bridge.present", "bridge.clients", "bridge.cli"}
     for module in OURS:
         if "bridge.settings" in imported(module):
             assert module in allowed or module.startswith("bridge.commands.")

@@ -14,7 +14,7 @@ from bridge.listrak.times import Instant
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service is run with, as far as the data depends on it.
+    """The settings of a run, as far as the data depends on them.
 
     lists: by id, the profile field that holds the userId, None for none.
     events: by the name of an event to be sent, since when it is; "" for from the beginning.
@@ -33,7 +33,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wanted_since(self) -> Mapping[str, Instant]:
-        """Since when events are to be sent, of those that weren't always."""
+        """The times since when events are to be sent, of those that weren't always."""
         return {event: since for event, since in self.events.items() if since}
 
     def continuing(self, before: "Configuration | None", at: Instant) -> "Configuration":

@@ -16,7 +16,7 @@ CONFIGURATION = "configuration"
 
 
 async def pending_changes(store: Store, present: Configuration) -> list[Change]:
-    """What a start with the present configuration would change; only reads."""
+    """The changes that a start with the present configuration would make; only reads."""
     known = await _horizons(store)
     before = await _remembered(store, present, known)
     return [] if before is None else changes(before, present, known)

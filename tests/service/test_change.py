@@ -1,0 +1,229 @@
+"""Time passes and settings change: nothing that was due is missing, nothing is sent twice."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from rig import Rig, quiet_world
+
+from bridge.sandbox.account import Message
+from bridge.sandbox.world import World
+
+pytestmark = pytest.mark.anyio
+
+LIST, OTHER = 12345, 13456
+PEOPLE = [f"person{number}@example.com" for number in range(5)]
+
+
+def account() -> World:
+    """An account of two lists with a few contacts, of which nothing was sent yet."""
+    world = quiet_world()
+    for list_id in (LIST, OTHER):
+        world.add_list(f"List {list_id}", list_id=list_id)
+        world.add_field(list_id, "Customer ID")
+        for email in PEOPLE:
+            world.subscribe(list_id, email)
+    return world
+
+
+def later(rig: Rig, **delta: float) -> World:
+    """The world after some time."""
+    rig.clock.advance(timedelta(**delta))
+    rig.world.advance(rig.clock.now)
+    return rig.world
+
+
+async def caught_up(rig: Rig, **settings: str) -> str:
+    """A catch-up with some settings; what it logged."""
+    done = await rig.run("run", "--once", **settings)
+    assert done.code == 0, done.err
+    return done.err
+
+
+def sent(rig: Rig) -> Counter[str]:
+    """Numbers of what Segment received, by name; each messageId was received once."""
+    ids = Counter(event["messageId"] for event in rig.segment.received())
+    assert not [one for one, number in ids.items() if number > 1]
+    return Counter(event.get("event") or event["type"] for event in rig.segment.received())
+
+
+def series(rig: Rig, kind: str) -> Message:
+    """A message of a conversation, or a transactional one, that goes to a person a day for 40 days.
+
+    Each opens the next day; the first orders then.
+    """
+    world, message = rig.world, None
+    for day in range(40):
+        email = PEOPLE[day % len(PEOPLE)]
+        send = world.send_conversation if kind == "conversation" else world.send_transactional
+        message = send(LIST, [email], message=message)
+        row = message.latest[email]
+        later(rig, days=1)
+        world.open(message, email, row=row)
+        if day % 10 == 0:
+            world.order(message, email, 500 + day, row=row)
+    assert message is not None
+    return message
+
+
+@pytest.mark.parametrize("kind", ["conversation", "transactional"])
+@pytest.mark.parametrize("tracked", [("30", "60"), ("30", "7", "30"), ("7", "60", "7")])
+async def test_another_track_days_sends_nothing_again(
+    rig_of: Any, kind: str, tracked: tuple[str, ...]
+) -> None:
+    """What was forgotten stays forgotten, what is remembered is tracked for longer."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        await caught_up(rig, BRIDGE_TRACK_DAYS=tracked[0])
+        message = series(rig, kind)
+        await caught_up(rig, BRIDGE_TRACK_DAYS=tracked[0])
+        before = sent(rig)
+        assert before["Email Sent"] == 40
+        assert before["Email Opened"] == 40
+        assert before["Email Converted"] == 4
+        for days in tracked[1:]:
+            later(rig, days=1)
+            log = await caught_up(rig, BRIDGE_TRACK_DAYS=days)
+            assert "configuration.changed" in log
+            await caught_up(rig, BRIDGE_TRACK_DAYS=days)
+        assert sent(rig) == before
+        latest = message.rows[-1]
+        rig.world.order(message, latest.email, 700, row=latest)
+        await caught_up(rig, BRIDGE_TRACK_DAYS=tracked[-1])
+        assert sent(rig) - before == {"Email Converted": 1}
+
+
+@pytest.mark.parametrize("days_away", [3, 12, 90])
+async def test_an_absence_loses_nothing(rig_of: Any, days_away: int) -> None:
+    """Every message sent meanwhile is found and looked at once, however old it is by then."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_TRACK_DAYS="7") as rig:
+        world = rig.world
+        await caught_up(rig)
+        talk = world.send_conversation(LIST, PEOPLE)
+        mail = world.send_transactional(LIST, PEOPLE)
+        known = world.send_broadcast(LIST, PEOPLE)
+        await caught_up(rig)
+        for _day in range(days_away):
+            later(rig, hours=12)
+            message = world.send_broadcast(LIST, PEOPLE)
+            world.send_conversation(LIST, PEOPLE[:1], message=talk)
+            world.send_transactional(LIST, PEOPLE[:1], message=mail)
+            later(rig, hours=12)
+            for one in (message, talk, mail):
+                world.open(one, PEOPLE[0])
+                world.order(one, PEOPLE[0], 1000)
+        world.order(known, PEOPLE[1], 900)
+        await caught_up(rig)
+        arrived = sent(rig)
+        assert arrived["Email Sent"] == 15 + 7 * days_away
+        assert arrived["Email Opened"] == 3 * days_away
+        assert arrived["Email Converted"] == 3 * days_away + 1
+        later(rig, days=1)
+        await caught_up(rig)
+        assert sent(rig) == arrived
+
+
+async def test_a_list_added_later_begins_then(rig_of: Any) -> None:
+    """What happened on it before isn't sent; what happens from then on is."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        world = rig.world
+        await caught_up(rig)
+        for _day in range(60):
+            message = world.send_broadcast(OTHER, PEOPLE)
+            world.open(message, PEOPLE[0])
+            later(rig, days=1)
+        log = await caught_up(rig, LISTRAK_LISTS=f"{LIST},{OTHER}")
+        assert sent(rig) == {"identify": 2 * len(PEOPLE)}
+        assert "list_added" in log
+        later(rig, hours=1)
+        world.open(message, PEOPLE[1])
+        world.send_broadcast(OTHER, PEOPLE[:2])
+        await caught_up(rig, LISTRAK_LISTS=f"{LIST},{OTHER}")
+        assert sent(rig)["Email Opened"] == 1
+        assert sent(rig)["Email Sent"] == 2
+
+
+async def test_a_list_that_is_back_goes_on_where_it_was(rig_of: Any) -> None:
+    """Removed for 40 days, nothing of it is missing afterwards."""
+    both = f"{LIST},{OTHER}"
+    async with rig_of(world=account(), lists=both, BRIDGE_TRACK_DAYS="7") as rig:
+        world = rig.world
+        await caught_up(rig)
+        log = await caught_up(rig, LISTRAK_LISTS=str(LIST))
+        assert "list_removed" in log
+        for _day in range(40):
+            world.open(world.send_broadcast(OTHER, PEOPLE), PEOPLE[0])
+            later(rig, days=1)
+        world.subscribe(OTHER, "new@example.com")
+        world.delete_contact(OTHER, PEOPLE[4])
+        await caught_up(rig, LISTRAK_LISTS=str(LIST))
+        assert sent(rig) == {"identify": 2 * len(PEOPLE)}
+        log = await caught_up(rig)
+        assert "list_back" in log
+        assert sent(rig)["Email Sent"] == 40 * len(PEOPLE)
+        assert sent(rig)["Email Opened"] == 40
+        assert sent(rig)["identify"] == 2 * len(PEOPLE) + 2
+
+
+async def test_another_profile_field_is_told_at_once(rig_of: Any) -> None:
+    """The running service tells the new userIds without waiting for the daily sweep."""
+    world = account()
+    other = world.add_field(LIST, "Loyalty number")
+    field = next(iter(world.lists[LIST].fields))
+    for number, email in enumerate(PEOPLE):
+        world.set_profile(LIST, email, field, f"C-{number}")
+        world.set_profile(LIST, email, other.field_id, f"L-{number}")
+    async with rig_of(world=world, lists=f"{LIST}={field}", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        await caught_up(rig)
+        later(rig, minutes=5)
+        await rig.start("run", LISTRAK_LISTS=f"{LIST}={other.field_id}")
+        await rig.segment.wait_for(2 * len(PEOPLE), timeout=20)
+        told = [event["userId"] for event in rig.segment.received()]
+        assert sorted(told) == sorted(f"{kind}-{n}" for kind in "CL" for n in range(len(PEOPLE)))
+        assert "profile_field" in rig.log()
+
+
+def ids(rig: Rig) -> set[str]:
+    """All messageIds that Segment received."""
+    return {event["messageId"] for event in rig.segment.received()}
+
+
+async def test_environments_share_no_id(rig_of: Any, tmp_path: Any) -> None:
+    """Another write key, other ids; a lost state file with the same key, the same again."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_SINCE="30d") as rig:
+        message = rig.world.send_broadcast(LIST, PEOPLE)
+        rig.world.open(message, PEOPLE[0])
+        await caught_up(rig)
+        first = ids(rig)
+        assert len(first) == 2 * len(PEOPLE) + 1
+        lost = str(tmp_path / "again.db")
+        assert (await rig.run("run", "--once", BRIDGE_STATE=lost)).code == 0
+        assert ids(rig) == first
+        state = rig.state.read_bytes()
+        assert b"the-write-key" not in state
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    async with rig_of(world=rig.world, lists=str(LIST), BRIDGE_SINCE="30d") as other:
+        preview = await other.run(
+            "preview",
+            SEGMENT_WRITE_KEY="another-write-key",
+            BRIDGE_STATE=str(staging / "bridge.db"),
+        )
+        assert preview.code == 0, preview.err
+        shown = {json.loads(line)["messageId"] for line in preview.out.splitlines()}
+        assert len(shown) == len(first)
+        assert not shown & first
+
+
+async def test_changes_of_no_consequence_for_data_are_told(rig_of: Any) -> None:
+    """Another write key, BRIDGE_SINCE: a sentence each, once, and nothing is sent again."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        rig.world.send_broadcast(LIST, PEOPLE)
+        await caught_up(rig)
+        before = sent(rig)
+        since = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
+        log = await caught_up(rig, BRIDGE_SINCE=since)
+        assert '"kind": "since"' in log or "kind=since" in log
+        assert "configuration.changed" not in await caught_up(rig, BRIDGE_SINCE=since)
+        assert sent(rig) == before
