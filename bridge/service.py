@@ -138,10 +138,15 @@ class Service:
         return fixed
 
     async def _with_horizons(self, ledger: Ledger, sources: list[SourceList]) -> list[SourceList]:
-        """The lists with the start horizon of each."""
+        """The lists with the start horizon of each.
+
+        It divides Listrak's own naive times, so that another zone moves it along with them: nothing
+        changes sides.
+        """
+        zone = Zone(self._settings.listrak_timezone)
         states = [await ledger.store.lists.state(source.list_id) for source in sources]
         return [
-            replace(source, horizon=state.horizon)
+            replace(source, horizon=zone.moved(state.horizon, state.zone))
             for source, state in zip(sources, states, strict=True)
         ]
 
@@ -211,6 +216,7 @@ class Service:
             events=self._settings.events,
             wanted_since=configuration.wanted_since,
             namespace=namespace,
+            ignored_user_ids=self._settings.ignored_user_ids,
         )
 
     # Around the work

@@ -25,6 +25,7 @@ from bridge.values import (
     secret_text,
     segment_address,
     since,
+    texts,
     timezone,
 )
 
@@ -124,6 +125,13 @@ class Settings:
     )
     events: frozenset[str] = setting(
         "BRIDGE_EVENTS", "all", "which of the events to send", event_names
+    )
+    ignored_user_ids: frozenset[str] = setting(
+        "BRIDGE_IGNORED_USER_IDS",
+        "",
+        "values of the profile field that stand for nobody, besides the usual ones such as `n/a`: "
+        "contacts with one of them get no userId",
+        texts,
     )
     poll_interval: float = setting(
         "BRIDGE_POLL_INTERVAL",

@@ -108,6 +108,11 @@ def event_names(text: str) -> frozenset[str]:
     return frozenset(by_lower[name.lower()] for name in wanted)
 
 
+def texts(text: str) -> frozenset[str]:
+    """Some texts in lower case, separated by commas."""
+    return frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+
+
 def list_settings(text: str) -> tuple[ListSetting, ...]:
     """The lists of `12345=777,67890`: ids, each perhaps with a profile field's id or exact name."""
     allowed = "list ids separated by commas, each optionally =profile field, as in 12345=777,67890"

@@ -75,7 +75,7 @@ LAYERS = [
     ["bridge.flow.page"],
     # How a page becomes events.
     ["bridge.flow.mapping"],
-    ["bridge.flow.mapping.mapped_page"],
+    ["bridge.flow.mapping.mapped_page", "bridge.flow.mapping.user_ids"],
     ["bridge.flow.mapping.page_mapping", "bridge.flow.mapping.contacts"],
     ["bridge.flow.mapping.totals"],
     ["bridge.flow.mapping.activity"],

@@ -81,7 +81,7 @@ def test_defaults(variable: str, expected: object) -> None:
 def test_the_table_is_whole() -> None:
     """These are all variables of the contract, each once, each with a meaning."""
     variables = [declared.variable for declared in DECLARATIONS.values()]
-    assert len(set(variables)) == len(variables) == 25
+    assert len(set(variables)) == len(variables) == 26
     assert {name for name in variables if DECLARATIONS[field_of(name)].default is None} == set(
         REQUIRED
     )

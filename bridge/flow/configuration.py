@@ -37,7 +37,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
         return {event: since for event, since in self.events.items() if since}
 
     def continuing(self, before: "Configuration | None", at: Instant) -> "Configuration":
-        """This configuration from `at` on, after another one; None for the first of all.
+        """The configuration from `at` on, after another one; None for the first of all.
 
         Events that were not sent before are from then on.
         """

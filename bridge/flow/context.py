@@ -23,6 +23,7 @@ class Scope:
     events: names of the events to send.
     wanted_since: by event name, since when it is to be sent, where that isn't from the beginning.
     namespace: first part of the identity of each event; "" in files of older versions.
+    ignored_user_ids: values that stand for nobody, besides the usual ones, in lower case.
     """
 
     sources: Sequence[SourceList]
@@ -31,6 +32,7 @@ class Scope:
     events: frozenset[str]
     wanted_since: Mapping[str, Instant] = field(default_factory=dict)
     namespace: str = ""
+    ignored_user_ids: frozenset[str] = frozenset()
 
     @property
     def reads_clicks(self) -> bool:

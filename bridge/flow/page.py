@@ -53,13 +53,17 @@ class ContactPoll:
 
     sweep: it reads all contacts, not only those who came or left lately.
     previous: start of the poll before, "" if there was none.
+    first_revision: that of contacts that aren't known yet.
     in_flight: its pages that are not acknowledged.
+    told: names of what was logged of it already.
     """
 
     source: SourceList
     sweep: bool
     previous: Instant = ""
+    first_revision: int = 0
     in_flight: InFlight = field(default_factory=InFlight)
+    told: set[str] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -67,6 +71,7 @@ class ContactPage:
     """Contacts of a list.
 
     next_cursor: where the poll goes on after this page.
+    read_at: when it was read, in seconds since 1970 by Listrak's clock; later for a later page.
     subscribed: the requested state.
     deleted: addresses known as subscribed that the list doesn't have any more.
     """
@@ -74,6 +79,7 @@ class ContactPage:
     poll: ContactPoll
     next_cursor: ContactCursor
     rows: list[wire.Contact]
+    read_at: float
     subscribed: bool = True
     deleted: list[str] = field(default_factory=list)
 

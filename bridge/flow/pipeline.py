@@ -14,6 +14,7 @@ from bridge.flow.ledger import Ledger
 from bridge.flow.mapper import Mapper
 from bridge.flow.mapping.activity import ActivityRules
 from bridge.flow.mapping.contacts import ContactRules
+from bridge.flow.mapping.user_ids import UserIds
 from bridge.flow.page import Page
 from bridge.flow.poller import Poller
 from bridge.flow.readers import Readers, readers_of
@@ -98,7 +99,9 @@ class Pipeline:
         mapper = Mapper(
             self._ledger,
             ActivityRules(scope.zone, scope.events),
-            ContactRules(scope.zone, scope.events, scope.namespace),
+            ContactRules(
+                scope.zone, scope.events, scope.namespace, UserIds(scope.ignored_user_ids)
+            ),
             self._metrics,
         )
         context = ReaderContext(self._listrak, self._ledger, page_in, scope)

@@ -39,7 +39,7 @@ async def take_over(
 
     async def work(store: Store) -> None:
         for source in sources:
-            await store.lists.begin(source.list_id, source.name, source.horizon)
+            await store.lists.begin(source.list_id, source.name, source.horizon, present.zone)
         await _act(found, store)
         await store.meta.set(CONFIGURATION, msgspec.json.encode(now).decode())
 

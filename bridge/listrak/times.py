@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 Instant = str
 Read = TypeVar("Read")
@@ -131,6 +132,13 @@ class Zone:
     def naive(self, text: Instant) -> str:
         """An instant as a naive time for a query, to the second."""
         return f"{moment(text).astimezone(self._zone):%Y-%m-%dT%H:%M:%S}"
+
+    def moved(self, text: Instant, other: str) -> Instant:
+        """The instant that has the same naive time here as `text` has in another zone, by name."""
+        if not text or other in ("", str(self._zone)):
+            return text
+        there = moment(text).astimezone(ZoneInfo(other)).replace(tzinfo=None)
+        return instant(there.replace(tzinfo=self._zone))
 
     def naive_from(self, text: Instant) -> str:
         """A naive time for the beginning of a span: not after that of any later instant.

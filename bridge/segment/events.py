@@ -148,20 +148,31 @@ def tracks(
     ]
 
 
-def identify(
-    fingerprint: Fingerprint, email: str, list_id: int, *, subscribed: bool, user_id: str | None
-) -> bytes:
-    """An encoded identify. A trait of null removes it from the profile (FACTS.md: Events).
+class Identify(NamedTuple):
+    """An identify event: what is known of a contact of a list.
 
     email: JSON text.
+    timestamp: the instant of the reading that showed it: profiles take what is latest (FACTS.md:
+        Timestamps).
     user_id: None for none.
     """
-    user = f'"userId":{literal(user_id)},' if user_id else ""
-    return (
-        f'{{"type":"identify","messageId":"{message_id(fingerprint)}","anonymousId":{email},{user}'
-        f'"traits":{{"email":{email},"listrak_list_{list_id}":{"true" if subscribed else "null"}}},'
-        f'"context":{{"library":{_LIBRARY}}}}}'
-    ).encode()
+
+    fingerprint: Fingerprint
+    email: str
+    timestamp: str
+    list_id: int
+    subscribed: bool
+    user_id: str | None
+
+    def encode(self) -> bytes:
+        """The event as it is sent. A trait of null leaves the profile (FACTS.md: Events)."""
+        email, user = self.email, f'"userId":{literal(self.user_id)},' if self.user_id else ""
+        trait = f'"listrak_list_{self.list_id}":{"true" if self.subscribed else "null"}'
+        return (
+            f'{{"type":"identify","messageId":"{message_id(self.fingerprint)}",'
+            f'"anonymousId":{email},{user}"timestamp":"{self.timestamp}",'
+            f'"traits":{{"email":{email},{trait}}},"context":{{"library":{_LIBRARY}}}}}'
+        ).encode()
 
 
 def problem(email: str | None, event: bytes) -> str | None:

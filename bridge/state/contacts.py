@@ -1,11 +1,25 @@
 """Contacts: what Segment was last told of each."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
 from bridge.state.database import Database
 from bridge.state.records import Contact
+
+
+class KnownAddress(NamedTuple):
+    """The address of a contact that is known.
+
+    key: in lower case, by which it is known.
+    spelling: as Segment was told it.
+    subscribed: whether that told it as subscribed.
+    """
+
+    key: str
+    spelling: str
+    subscribed: bool
 
 
 class Contacts:
@@ -17,29 +31,61 @@ class Contacts:
     async def known(self, list_id: int, emails: Iterable[str]) -> dict[str, Contact]:
         """The known ones of some contacts of a list, by address in lower case."""
         rows = await self._db.all(
-            "SELECT email, ifnull(spelling, email), subscribed, user_id, revision, unsubscribed_at"
-            " FROM contacts WHERE list_id = ? AND email IN (SELECT value FROM json_each(?))",
+            "SELECT email, ifnull(spelling, email), subscribed, user_id, revision,"
+            " unsubscribed_at, deleted_at FROM contacts"
+            " WHERE list_id = ? AND email IN (SELECT value FROM json_each(?))",
             list_id,
             msgspec.json.encode([email.lower() for email in emails]).decode(),
         )
         return {key: Contact(email, bool(known), *rest) for key, email, known, *rest in rows}
 
-    async def subscribed_after(self, list_id: int, email: str, limit: int) -> list[str]:
-        """The next addresses known as subscribed, in lower case and in order, after `email`."""
+    async def after(self, list_id: int, email: str, limit: int) -> list[KnownAddress]:
+        """The next contacts that weren't deleted, in the order of addresses, after `email`."""
         rows = await self._db.all(
-            "SELECT email FROM contacts WHERE list_id = ? AND email > ? AND subscribed"
-            " ORDER BY email LIMIT ?",
+            "SELECT email, ifnull(spelling, email), subscribed FROM contacts"
+            " WHERE list_id = ? AND email > ? AND deleted_at IS NULL ORDER BY email LIMIT ?",
             list_id,
             email,
             limit,
         )
-        return [row[0] for row in rows]
+        return [KnownAddress(key, spelling, bool(known)) for key, spelling, known in rows]
+
+    async def forget_deleted(self, list_id: int, before: float) -> None:
+        """Forgets contacts that were deleted before then (seconds since 1970), with all of them.
+
+        Those with a pending unsubscribe stay until it is sent.
+        """
+        deleted = (
+            "FROM contacts WHERE list_id = ?1 AND deleted_at < ?2 AND email NOT IN"
+            " (SELECT lower_case(email) FROM unsubscribes WHERE list_id = ?1)"
+        )
+        await self._db.run(
+            "UPDATE lists SET forgotten_revision = max(forgotten_revision,"
+            f" (SELECT ifnull(max(revision), 0) {deleted})) WHERE list_id = ?1",
+            list_id,
+            before,
+        )
+        await self._db.run(
+            f"DELETE FROM causes WHERE list_id = ?1 AND email IN (SELECT email {deleted})",
+            list_id,
+            before,
+        )
+        await self._db.run(f"DELETE {deleted}", list_id, before)
+
+    async def most_shared_user_id(self, list_id: int) -> int:
+        """The number of a list's contacts that share a userId: the largest there is, 0 for none."""
+        row = await self._db.one(
+            "SELECT ifnull(max(contacts), 0) FROM (SELECT count(*) AS contacts FROM contacts"
+            " WHERE list_id = ? AND user_id IS NOT NULL GROUP BY user_id)",
+            list_id,
+        )
+        return int(row[0])
 
     async def set(self, list_id: int, contacts: Iterable[Contact]) -> None:
         """Remembers what Segment is told of contacts."""
         await self._db.many(
             "INSERT OR REPLACE INTO contacts (list_id, email, spelling, subscribed, user_id,"
-            " revision, unsubscribed_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            " revision, unsubscribed_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     list_id,
@@ -49,6 +95,7 @@ class Contacts:
                     row.user_id,
                     row.revision,
                     row.unsubscribed_at,
+                    row.deleted_at,
                 )
                 for row in contacts
             ],

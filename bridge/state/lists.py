@@ -3,6 +3,12 @@
 from bridge.state.database import Database
 from bridge.state.records import ListState
 
+# In the order of ListState's fields.
+_COLUMNS = (
+    "list_id, list_name, horizon, discovered_at, contacts_at, swept_at, zone, identified_at,"
+    " forgotten_revision"
+)
+
 
 class Lists:
     """The table of lists."""
@@ -13,28 +19,35 @@ class Lists:
     async def state(self, list_id: int) -> ListState:
         """The progress of a list."""
         row = await self._db.one(
-            "SELECT list_id, list_name, horizon, discovered_at, contacts_at, swept_at FROM lists"
-            " WHERE list_id = ?",
+            f"SELECT {_COLUMNS} FROM lists WHERE list_id = ?",
             list_id,
         )
         return ListState(*row) if row else ListState(list_id, "", "", None, None, None)
 
-    async def begin(self, list_id: int, name: str, horizon: str) -> None:
-        """Adds a list with its start horizon (an instant); one that is there gets the name only."""
+    async def begin(self, list_id: int, name: str, horizon: str, zone: str) -> None:
+        """Adds a list with its start horizon (an instant) and the zone that it is fixed in.
+
+        One that is there keeps them, and gets the name.
+        """
         await self._db.run(
-            "INSERT INTO lists (list_id, list_name, horizon) VALUES (?, ?, ?)"
-            " ON CONFLICT (list_id) DO UPDATE SET list_name = excluded.list_name",
+            "INSERT INTO lists (list_id, list_name, horizon, zone) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (list_id) DO UPDATE SET list_name = excluded.list_name,"
+            " zone = iif(zone = '', excluded.zone, zone)",
             list_id,
             name,
             horizon,
+            zone,
+        )
+
+    async def set_identified(self, list_id: int, at: float) -> None:
+        """Notes the latest timestamp that an identify of a list carries (seconds since 1970)."""
+        await self._db.run(
+            "UPDATE lists SET identified_at = max(identified_at, ?) WHERE list_id = ?", at, list_id
         )
 
     async def all(self) -> list[ListState]:
         """The progress of every list that was ever read."""
-        rows = await self._db.all(
-            "SELECT list_id, list_name, horizon, discovered_at, contacts_at, swept_at FROM lists"
-            " ORDER BY list_id"
-        )
+        rows = await self._db.all(f"SELECT {_COLUMNS} FROM lists ORDER BY list_id")
         return [ListState(*row) for row in rows]
 
     async def set_discovered(self, list_id: int, at: float) -> None:

@@ -144,6 +144,9 @@ class ListState:
     discovered_at: start of the latest complete discovery of its messages.
     contacts_at: start of the latest complete poll of its contacts.
     swept_at: start of the latest complete sweep.
+    zone: the zone that the horizon was fixed in.
+    identified_at: the latest timestamp that an identify of it carries.
+    forgotten_revision: no contact that was forgotten had a later one.
     """
 
     list_id: int
@@ -152,13 +155,18 @@ class ListState:
     discovered_at: float | None
     contacts_at: float | None
     swept_at: float | None
+    zone: str = ""
+    identified_at: float = 0.0
+    forgotten_revision: int = 0
 
 
 class Contact(msgspec.Struct, frozen=True, gc=False):
     """A contact of a list as Segment was last told it. A struct: there are millions of them.
 
     revision: number of the changes sent, so that each has an id of its own.
-    unsubscribed_at: instant of the latest unsubscribe that was noted, "" for none.
+    unsubscribed_at: the latest unsubscribe that was noted, as Listrak wrote its date; an instant
+        where it wrote none, and in rows of older versions; "" for none.
+    deleted_at: when its list was first seen without it (seconds since 1970), else None.
     """
 
     email: str
@@ -166,6 +174,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
     user_id: str | None
     revision: int
     unsubscribed_at: str
+    deleted_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

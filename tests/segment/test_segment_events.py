@@ -101,13 +101,15 @@ def test_identify(
     fingerprint: bytes, email: str, list_id: int, subscribed: bool, user_id: str | None
 ) -> None:
     """An identify sets the list's trait while subscribed, and removes it by null afterwards."""
-    encoded = events.identify(
-        fingerprint, events.literal(email), list_id, subscribed=subscribed, user_id=user_id
-    )
+    at = "2026-05-10T12:00:00.001Z"
+    encoded = events.Identify(
+        fingerprint, events.literal(email), at, list_id, subscribed, user_id
+    ).encode()
     expected: dict[str, Any] = {
         "type": "identify",
         "messageId": f"listrak-{fingerprint.hex()}",
         "anonymousId": email,
+        "timestamp": at,
         "traits": {"email": email, f"listrak_list_{list_id}": True if subscribed else None},
         "context": {"library": LIBRARY},
     }

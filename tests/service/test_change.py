@@ -35,7 +35,7 @@ def later(rig: Rig, **delta: float) -> World:
     return rig.world
 
 
-async def caught_up(rig: Rig, **settings: str) -> str:
+async def caught_up(rig: Rig, **settings: Any) -> str:
     """A catch-up with some settings; what it logged."""
     done = await rig.run("run", "--once", **settings)
     assert done.code == 0, done.err

@@ -30,6 +30,7 @@ from bridge.state.store import Store, open_store
 
 pytestmark = pytest.mark.anyio
 
+MAY = "2026-05-01T00:00:00.000Z"
 NOW = 1_778_500_000.25
 
 
@@ -108,12 +109,12 @@ async def test_lists(store: Store) -> None:
     """A list's name follows Listrak, how far it was read stays; lists are apart."""
     assert await store.lists.state(5) == ListState(5, "", "", None, None, None)
     async with store.transaction():
-        await store.lists.begin(5, "News", "2026-05-01")
+        await store.lists.begin(5, "News", MAY, "UTC")
         await store.lists.set_discovered(5, NOW)
-        await store.lists.begin(5, "Néws 🎉", "2026-05-01")
-        await store.lists.begin(6, "Other", "2026-05-01")
-    assert await store.lists.state(5) == ListState(5, "Néws 🎉", "2026-05-01", NOW, None, None)
-    assert await store.lists.state(6) == ListState(6, "Other", "2026-05-01", None, None, None)
+        await store.lists.begin(5, "Néws 🎉", MAY, "UTC")
+        await store.lists.begin(6, "Other", MAY, "UTC")
+    assert await store.lists.state(5) == ListState(5, "Néws 🎉", MAY, NOW, None, None, "UTC")
+    assert await store.lists.state(6) == ListState(6, "Other", MAY, None, None, None, "UTC")
 
 
 # Messages
@@ -366,43 +367,84 @@ async def test_totals(store: Store) -> None:
 
 
 async def test_contacts(store: Store) -> None:
-    """What Segment was told of a contact is found by list and exact address."""
+    """What Segment was told of a contact is found by list and address, in whatever case."""
     contacts = [
-        Contact("zoë@example.com", True, "C-17", 1, ""),
-        Contact("Zoë@example.com", False, None, 3, SENT_AT),
-        Contact("o'brien@x.y", True, None, 1, ""),
+        Contact("Zoë@example.com", True, "C-17", 1, "", 7.0),
+        Contact("o'brien@x.y", False, None, 3, SENT_AT),
         Contact("", True, None, 1, ""),
     ]
     async with store.transaction():
         await store.contacts.set(5, contacts)
         await store.contacts.set(6, [structs.replace(contacts[0], user_id="other")])
     emails = [contact.email for contact in contacts]
-    found = await store.contacts.known(5, [*emails, "stranger@x.y", "zoë@example.com"])
-    assert found == {contact.email: contact for contact in contacts}
+    found = await store.contacts.known(5, [*emails, "stranger@x.y", "ZOË@example.com"])
+    assert found == {contact.email.lower(): contact for contact in contacts}
+    other = Contact("zOë@example.com", False, "C-17", 2, "")
     async with store.transaction():
-        await store.contacts.set(5, [structs.replace(contacts[0], subscribed=False, revision=2)])
-    changed = await store.contacts.known(5, ["zoë@example.com"])
-    assert changed["zoë@example.com"] == Contact("zoë@example.com", False, "C-17", 2, "")
+        await store.contacts.set(5, [other])
+    assert await store.contacts.known(5, ["zoë@example.com"]) == {"zoë@example.com": other}
     assert (await store.contacts.known(6, emails))["zoë@example.com"].user_id == "other"
     assert await store.contacts.known(5, []) == {}
 
 
-async def test_subscribed_after(store: Store) -> None:
-    """Known subscribers can be walked through in order, a piece at a time."""
+async def test_contacts_in_order(store: Store) -> None:
+    """Known contacts can be walked through in order, a piece at a time, without deleted ones."""
     async with store.transaction():
-        for email, subscribed in (("b", True), ("a", True), ("c", False), ("ä", True), ("d", True)):
+        for email, subscribed in (("B", True), ("a", True), ("c", False), ("ä", True)):
             await store.contacts.set(5, [Contact(email, subscribed, None, 1, "")])
+        await store.contacts.set(5, [Contact("gone", False, None, 1, "", 7.0)])
         await store.contacts.set(6, [Contact("aa", True, None, 1, "")])
-    assert await store.contacts.subscribed_after(5, "", 2) == ["a", "b"]
-    assert await store.contacts.subscribed_after(5, "b", 2) == ["d", "ä"]
-    assert await store.contacts.subscribed_after(5, "ä", 2) == []
+    assert await store.contacts.after(5, "", 2) == [("a", "a", True), ("b", "B", True)]
+    assert await store.contacts.after(5, "b", 2) == [("c", "c", False), ("ä", "ä", True)]
+    assert await store.contacts.after(5, "ä", 2) == []
+
+
+async def test_deleted_contacts_are_forgotten(store: Store) -> None:
+    """With what else is kept of them, once it is long enough; ids of later ones begin above."""
+    async with store.transaction():
+        await store.lists.begin(5, "News", MAY, "UTC")
+        await store.contacts.set(
+            5,
+            [
+                Contact("Long@x.y", False, None, 4, "", 10.0),
+                Contact("waiting@x.y", False, None, 9, "", 10.0),
+                Contact("lately@x.y", False, None, 8, "", 30.0),
+                Contact("here@x.y", True, None, 7, ""),
+            ],
+        )
+        await store.unsubscribes.attribute(5, 1, ["LONG@x.y", "here@x.y"], old=False)
+        await store.unsubscribes.add(5, [PendingUnsubscribe("Waiting@x.y", "d", "i", "")], NOW)
+        await store.contacts.forget_deleted(5, 20.0)
+    left = await store.contacts.after(5, "", 9)
+    assert [one.key for one in left] == ["here@x.y"]
+    assert set(await store.contacts.known(5, ["long@x.y", "waiting@x.y", "lately@x.y"])) == {
+        "waiting@x.y",
+        "lately@x.y",
+    }
+    assert (await store.lists.state(5)).forgotten_revision == 4
+    async with store.transaction():
+        await store.unsubscribes.remove(5, [PendingUnsubscribe("Waiting@x.y", "d", "i", "")])
+        await store.contacts.forget_deleted(5, 20.0)
+        await store.contacts.forget_deleted(5, 20.0)
+    assert (await store.lists.state(5)).forgotten_revision == 9
+
+
+async def test_the_most_shared_user_id(store: Store) -> None:
+    """The largest number of contacts of a list with the same userId."""
+    assert await store.contacts.most_shared_user_id(5) == 0
+    async with store.transaction():
+        for number in range(7):
+            user = "shared" if number % 2 else f"own-{number}"
+            await store.contacts.set(5, [Contact(f"{number}@x.y", True, user, 1, "")])
+        await store.contacts.set(6, [Contact("9@x.y", True, "shared", 1, "")])
+    assert await store.contacts.most_shared_user_id(5) == 3
 
 
 async def test_contact_polls(store: Store) -> None:
     """A poll of contacts begins, goes on and ends; only a sweep counts as one."""
     async with store.transaction():
-        await store.lists.begin(5, "News", "2026-05-01")
-        await store.lists.begin(6, "Other", "2026-05-01")
+        await store.lists.begin(5, "News", MAY, "UTC")
+        await store.lists.begin(6, "Other", MAY, "UTC")
         await store.contact_polls.begin(5, NOW, sweep=True)
         await store.contact_polls.begin(6, NOW, sweep=True)
     assert await store.contact_polls.open_one(5) == (True, NOW, None)
@@ -423,11 +465,11 @@ async def test_contact_polls(store: Store) -> None:
     assert await store.contact_polls.open_one(5) is None
     assert await store.contact_polls.seen_in_sweep(5) == []
     assert len(await store.contact_polls.seen_in_sweep(6)) == 1
-    assert await store.lists.state(5) == ListState(5, "News", "2026-05-01", None, NOW, NOW)
+    assert await store.lists.state(5) == ListState(5, "News", MAY, None, NOW, NOW, "UTC")
     async with store.transaction():
         await store.contact_polls.begin(5, NOW + 60, sweep=False)
         await store.contact_polls.complete(5)
-    assert await store.lists.state(5) == ListState(5, "News", "2026-05-01", None, NOW + 60, NOW)
+    assert await store.lists.state(5) == ListState(5, "News", MAY, None, NOW + 60, NOW, "UTC")
     assert await store.contact_polls.open_one(6) == (True, NOW, None)
 
 

@@ -140,7 +140,9 @@ class ContactCheckpoint:
         await store.contacts.set(list_id, changes.contacts.values())
         await store.unsubscribes.forget_attributions(list_id, changes.resubscribed)
         await store.unsubscribes.add(list_id, changes.unsubscribes, clock.wall_time())
-        if page.poll.sweep and page.subscribed:
+        if changes.contacts:
+            await store.lists.set_identified(list_id, page.read_at)
+        if page.poll.sweep:
             run = sorted_keys(
                 heads([events.digest(email.lower().encode()) for email in page.emails])
             )

@@ -1,15 +1,16 @@
 """The mapping of contacts to identifies and unsubscribes: pure decisions, a page at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
 from bridge.flow.mapping.mapped_page import MappedPage
+from bridge.flow.mapping.user_ids import UserIds, is_shared
 from bridge.flow.page import ContactPage, UnsubscribePage
 from bridge.listrak import wire
-from bridge.listrak.times import Instant, Zone, canonical
+from bridge.listrak.times import Instant, Zone, canonical, from_seconds
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
 from bridge.state.records import Contact, DeadLetter, PendingUnsubscribe
@@ -22,11 +23,13 @@ class ContactRules:
     zone: of Listrak's naive times.
     wanted: names of the track events to send; identifies always are.
     namespace: see Scope.
+    user_ids: which values of a profile field are userIds.
     """
 
     zone: Zone
     wanted: frozenset[str]
     namespace: str = ""
+    user_ids: UserIds = field(default_factory=UserIds)
 
     def map_contacts(self, page: ContactPage, known: Mapping[str, Contact]) -> MappedPage:
         """Maps contacts that differ from those `known` (by lower-case address)."""
@@ -35,14 +38,14 @@ class ContactRules:
         for row in page.rows:
             email = row.email_address or ""
             before = contacts.get(email.lower())
-            user_id = _value(row, page.poll.source.field_id)
+            user_id = self._user_id(page, row, mapped)
             subscribed = _is_subscribed(row, page.subscribed)
             if subscribed:
                 after = Contact(
                     email,
                     True,
                     user_id,
-                    before.revision if before else 0,
+                    before.revision if before else page.poll.first_revision,
                     before.unsubscribed_at if before else "",
                 )
                 if before is None or not before.subscribed:
@@ -55,9 +58,11 @@ class ContactRules:
             contacts[email.lower()] = self._identify(page, before, after, mapped)
         for email in page.deleted:
             before = contacts.get(email.lower())
-            if before is not None and before.subscribed:
-                after = replace(before, subscribed=False, user_id=None)
+            if before is not None:
+                user_id = None if before.subscribed else before.user_id
+                after = replace(before, subscribed=False, user_id=user_id, deleted_at=page.read_at)
                 contacts[email.lower()] = self._identify(page, before, after, mapped)
+        mapped.user_ids_shared = is_shared(each.user_id for each in contacts.values())
         return mapped
 
     def map_unsubscribes(self, page: UnsubscribePage) -> MappedPage:
@@ -96,21 +101,37 @@ class ContactRules:
             return None
         email = row.email_address or ""
         date = canonical(row.unsubscribe_date)
-        revision = before.revision if before else 0
+        horizon = page.poll.source.horizon
+        revision = before.revision if before else page.poll.first_revision
         taken = before.unsubscribed_at if before else ""
+        kept = date
         if not instant and before is not None and before.subscribed:
             # Undated: it happened since the contacts were last polled.
-            instant, date = page.poll.previous or page.poll.source.horizon, f"change {revision + 1}"
-        if instant > taken:
-            taken = instant
-            if instant >= page.poll.source.horizon:
+            instant, date = page.poll.previous or horizon, f"change {revision + 1}"
+            kept = instant
+        # Listrak's own texts are compared, both read in the present zone: another one changes
+        # nothing.
+        taken_at = self.zone.lenient(taken)
+        if instant > taken_at and kept != taken:
+            taken = kept
+            if instant >= horizon:
                 method = row.unsubscribe_method or ""
                 mapped.changes.unsubscribes.append(PendingUnsubscribe(email, date, instant, method))
             else:
                 mapped.filtered += 1
         else:
+            # An older version kept the instant.
+            taken = kept if instant and instant == taken_at else taken
             mapped.known += 1
         return Contact(email, False, None, revision, taken)
+
+    def _user_id(self, page: ContactPage, row: wire.Contact, mapped: MappedPage) -> str | None:
+        """The contact's userId, None for none; a value that stands for nobody is none."""
+        value = _value(row, page.poll.source.field_id)
+        if value is None or not self.user_ids.is_nobody(value):
+            return value
+        mapped.user_ids_withheld += 1
+        return None
 
     def _unsubscribe_instant(self, row: wire.Contact) -> Instant:
         subscribed = max(
@@ -126,26 +147,29 @@ class ContactRules:
             after.user_id,
         ):
             mapped.known += 1
+            # What it was told as stays: another spelling alone is no change.
+            after = replace(after, email=before.email)
             if before != after:
-                mapped.changes.contacts[after.email] = after
+                mapped.changes.contacts[after.email.lower()] = after
             return after
         # The revision gives a contact that changes back an id of its own.
         list_id = page.poll.source.list_id
         after = replace(after, revision=after.revision + 1)
-        mapped.changes.contacts[after.email] = after
+        mapped.changes.contacts[after.email.lower()] = after
         state = "subscribed" if after.subscribed else "not subscribed"
         user = events.literal(after.user_id)
         kind = self.namespace + IDENTIFY
         what = events.identity(kind, list_id, after.revision, state, user, after.email)
         fingerprint = events.digest(what.encode())
-        event = events.identify(
+        event = events.Identify(
             fingerprint,
             events.literal(after.email),
+            from_seconds(page.read_at),
             list_id,
-            subscribed=after.subscribed,
-            user_id=after.user_id,
+            after.subscribed,
+            after.user_id,
         )
-        _put(mapped, IDENTIFY, fingerprint, after.email, event)
+        _put(mapped, IDENTIFY, fingerprint, after.email, event.encode())
         return after
 
 

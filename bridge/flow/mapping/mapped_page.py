@@ -58,7 +58,7 @@ class Attributions:
 class ContactChanges:
     """The changes that a page of contacts makes.
 
-    contacts: by address, what Segment is told from now on.
+    contacts: by address in lower case, what Segment is told from now on.
     resubscribed: addresses whose earlier attributions are void.
     unsubscribes: those that wait for their attribution.
     """
@@ -78,6 +78,8 @@ class MappedPage:
     names: number of events to be sent, by name.
     known: number of rows and events that were seen before.
     filtered: number of those that are not to be sent.
+    user_ids_withheld: number of contacts whose userId stands for nobody.
+    user_ids_shared: many contacts of the page have the same userId.
     """
 
     reproducible: EventSet = field(default_factory=EventSet)
@@ -88,3 +90,5 @@ class MappedPage:
     names: Counter[str] = field(default_factory=Counter)
     known: int = 0
     filtered: int = 0
+    user_ids_withheld: int = 0
+    user_ids_shared: bool = False

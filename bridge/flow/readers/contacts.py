@@ -1,22 +1,29 @@
 """Reads a list's contacts: all of them, or those who came or left lately."""
 
+from functools import partial
 from typing import Final
 
 from bridge.clock import DAY
 from bridge.flow.context import ReaderContext
+from bridge.flow.mapping.user_ids import MOST_SHARED
 from bridge.flow.page import ContactPage, ContactPoll, Flush
 from bridge.flow.readers.restart import read_from
 from bridge.flow.scheduling import schedule
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
+from bridge.logs import log
 from bridge.priority import Priority
 from bridge.segment import events
 from bridge.state.cursors import ContactCursor
 from bridge.state.keys import SeenKeys, heads
+from bridge.state.store import Store
 
 CHUNK: Final = 1000
 """Known contacts that are compared with a sweep at once."""
+
+UNSUBSCRIBED_TURNS: Final = 30
+"""Sweeps until each contact known as not subscribed, and unseen by all, was requested once."""
 
 FIRST_STAGE: Final = ContactCursor("Subscribed", wire.START)
 UNSUBSCRIBED_STAGE: Final = ContactCursor("Unsubscribed", wire.START)
@@ -31,6 +38,8 @@ class ContactReader:
         self._ledger = context.ledger
         self._pages = context.pages
         self._scope = context.scope
+        # The latest time that a page of each list was read at.
+        self._read_at: dict[int, float] = {}
 
     async def is_sweep_next(self, source: SourceList) -> bool:
         """Tells whether a sweep is next: it has begun already, or is due."""
@@ -55,11 +64,13 @@ class ContactReader:
             )
         else:
             sweep, _, cursor = begun
-        previous = (await store.lists.state(source.list_id)).contacts_at
+        state = await store.lists.state(source.list_id)
+        self._read_at.setdefault(source.list_id, state.identified_at)
         poll = ContactPoll(
             source,
             sweep,
-            times.from_seconds(previous) if previous else "",
+            times.from_seconds(state.contacts_at) if state.contacts_at else "",
+            state.forgotten_revision,
         )
         await read_from(
             cursor or FIRST_STAGE,
@@ -67,7 +78,18 @@ class ContactReader:
             lambda cursor: self._read_stages(poll, cursor),
             f"contacts of list {source.list_id}",
         )
-        await self._ledger.commit(lambda store: store.contact_polls.complete(source.list_id))
+        await self._ledger.commit(partial(self._complete, poll))
+        if sweep:
+            self._note_user_ids(poll, await store.contacts.most_shared_user_id(source.list_id))
+
+    async def _complete(self, poll: ContactPoll, store: Store) -> None:
+        list_id = poll.source.list_id
+        await store.contact_polls.complete(list_id)
+        if poll.sweep:
+            # Nothing of them is tracked any more.
+            await store.contacts.forget_deleted(
+                list_id, self._listrak.clock.now() - self._scope.track
+            )
 
     async def _read_stages(self, poll: ContactPoll, cursor: ContactCursor) -> None:
         """Reads from a page on to the end: who is subscribed, who isn't, who was deleted."""
@@ -106,34 +128,67 @@ class ContactReader:
             page = await listrak.contacts(list_id, state, more, field_id, since)
             more = page.next_cursor
             following = ContactCursor(state, more) if more else next_stage
-            await self._send(ContactPage(poll, following, page.rows, state == "Subscribed"))
+            read_at = self._reading(list_id)
+            await self._send(
+                ContactPage(poll, following, page.rows, read_at, state == "Subscribed")
+            )
         # The next stage compares with what this one found, and no two identifies of a contact are
         # on their way at once.
         await self._drain(poll)
 
     async def _find_deleted(self, poll: ContactPoll, after: str) -> None:
-        """Requests one by one the contacts known as subscribed that the sweep has not seen.
+        """Requests one by one the known contacts that the sweep has not seen.
 
-        A sweep alone proves nothing: its pages shift while it goes on, and may come back empty.
+        A sweep alone proves nothing: its pages shift while it goes on, and may come back empty. Of
+        those known as not subscribed, whom a date filter may leave out, a part is requested each
+        time.
         """
         source, store, listrak = poll.source, self._ledger.store, self._client_for(poll)
         seen = SeenKeys(await store.contact_polls.seen_in_sweep(source.list_id))
-        while emails := await store.contacts.subscribed_after(source.list_id, after, CHUNK):
-            after = emails[-1]
-            unseen = seen.unseen(heads([events.digest(email.encode()) for email in emails]))
+        turn = int(self._listrak.clock.now() // DAY)
+        while known := await store.contacts.after(source.list_id, after, CHUNK):
+            after = known[-1].key
+            keys = heads([events.digest(one.key.encode()) for one in known])
             rows: list[wire.Contact] = []
             deleted: list[str] = []
-            for email in (emails[place] for place in unseen):
-                if email:
-                    row = await listrak.contact(source.list_id, email, source.field_id)
+            for place in seen.unseen(keys):
+                one = known[place]
+                is_due = one.subscribed or (int(keys[place]) + turn) % UNSUBSCRIBED_TURNS == 0
+                if one.key and is_due:
+                    row = await listrak.contact(source.list_id, one.spelling, source.field_id)
                     if row is None:
-                        deleted.append(email)
+                        deleted.append(one.spelling)
                     else:
                         # The known spelling: the answer's may differ in upper and lower case.
-                        row.email_address = email
+                        row.email_address = one.spelling
                         rows.append(row)
-            await self._send(ContactPage(poll, ContactCursor("lost", after), rows, deleted=deleted))
+            cursor = ContactCursor("lost", after)
+            read_at = self._reading(source.list_id)
+            await self._send(ContactPage(poll, cursor, rows, read_at, deleted=deleted))
         await self._drain(poll)
+
+    def _reading(self, list_id: int) -> float:
+        """The time of a reading that has just ended, by Listrak's clock, in whole milliseconds.
+
+        It is later than that of every reading before, whatever the clocks say: what is shown later
+        has the later timestamp.
+        """
+        before = round(self._read_at[list_id] * 1000)
+        now = int(self._listrak.clock.now() * 1000)
+        self._read_at[list_id] = at = max(now, before + 1) / 1000
+        return at
+
+    def _note_user_ids(self, poll: ContactPoll, contacts: int) -> None:
+        """Tells where so many contacts share a userId that it can't be theirs."""
+        if contacts > MOST_SHARED:
+            log.error(
+                "user_id.shared",
+                list=poll.source.list_id,
+                field=poll.source.field_id,
+                contacts=contacts,
+                note="Segment merges them into one profile: choose another profile field, or "
+                "empty it in Listrak",
+            )
 
     def _client_for(self, poll: ContactPoll) -> Listrak:
         return self._listrak.with_priority(Priority.FULL) if poll.sweep else self._listrak

@@ -14,9 +14,10 @@ from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.in_flight import InFlight
 from bridge.flow.mapping.contacts import ContactRules
 from bridge.flow.mapping.mapped_page import MappedPage
+from bridge.flow.mapping.user_ids import UserIds
 from bridge.flow.page import ContactPage, ContactPoll, UnsubscribePage
 from bridge.flow.source import SourceList
-from bridge.listrak import wire
+from bridge.listrak import times, wire
 from bridge.listrak.times import Zone
 from bridge.state.cursors import ContactCursor
 from bridge.state.records import Contact, PendingUnsubscribe
@@ -30,13 +31,14 @@ AGO = "2026-03-01T00:00:00"
 LEFT = "2026-05-10T08:00:00"
 LEFT_AT = "2026-05-10T12:00:00.000Z"
 POLLED = "2026-05-09T00:00:00.000Z"
+READ_AT = times.seconds("2026-05-11T12:00:00.500Z")
 
 
 class Book:
     """What is known of a list's contacts, kept as the mapper keeps it."""
 
     def __init__(self, *known: Contact) -> None:
-        self.known = {contact.email: contact for contact in known}
+        self.known = {contact.email.lower(): contact for contact in known}
 
     def read(
         self,
@@ -49,7 +51,7 @@ class Book:
     ) -> MappedPage:
         poll = ContactPoll(SourceList(5, "News", field, HORIZON), False, previous)
         cursor = ContactCursor("Subscribed", "next")
-        page = ContactPage(poll, cursor, list(rows), subscribed, deleted or [])
+        page = ContactPage(poll, cursor, list(rows), READ_AT, subscribed, deleted or [])
         mapped = rules.map_contacts(page, self.known)
         self.known |= mapped.changes.contacts
         return mapped
@@ -394,3 +396,105 @@ def test_unsubscribed_dead_letter() -> None:
     """An unsubscribe that Segment wouldn't take is a dead letter."""
     mapped = RULES.map_unsubscribes(pending(PendingUnsubscribe("", LEFT, LEFT_AT, "x")))
     assert [letter.event for letter in mapped.journaled.dead] == [UNSUBSCRIBED]
+
+
+# Another zone, another spelling, values of nobody
+
+
+def left(date: str, email: str = ZOE) -> wire.Contact:
+    """A contact who unsubscribed then."""
+    return here(email, subscription_state="Unsubscribed", unsubscribe_date=date)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles", "Europe/Berlin"])
+def test_another_zone_sends_no_unsubscribe_again(zone: str) -> None:
+    """Listrak's own text is compared; only a later one is another unsubscribe."""
+    book = Book(Contact(ZOE, False, None, 2, LEFT))
+    moved = ContactRules(Zone(ZoneInfo(zone)), frozenset(TRACKS))
+    for rules in (moved, RULES, moved):
+        assert not book.read(left(LEFT), subscribed=False, rules=rules).changes.unsubscribes
+    later = book.read(left("2026-05-10T08:00:01"), subscribed=False, rules=moved)
+    assert [one.date for one in later.changes.unsubscribes] == ["2026-05-10T08:00:01"]
+
+
+def test_an_instant_of_an_older_version_is_replaced_by_the_text() -> None:
+    """The same unsubscribe is known, and from then on by Listrak's own text."""
+    book = Book(Contact(ZOE, False, None, 2, LEFT_AT))
+    assert not book.read(left(LEFT), subscribed=False).changes.unsubscribes
+    assert book.known[ZOE].unsubscribed_at == LEFT
+
+
+def test_the_repeated_hour_has_two_unsubscribes() -> None:
+    """Who leaves, comes back and leaves in the second of two equal hours left twice."""
+    rules = ContactRules(Zone(ZoneInfo("America/New_York")), frozenset(TRACKS))
+    book = Book(Contact(ZOE, True, None, 1, "2026-11-01T01:50:00"))
+    row = here(
+        subscription_state="Unsubscribed",
+        subscribe_date="2026-06-01T00:00:00",
+        resubscribe_date="2026-11-01T01:55:00",
+        unsubscribe_date="2026-11-01T01:10:00",
+    )
+    found = book.read(row, subscribed=False, rules=rules).changes.unsubscribes
+    assert [one.instant for one in found] == ["2026-11-01T06:10:00.000Z"]
+    assert not book.read(row, subscribed=False, rules=rules).changes.unsubscribes
+
+
+def test_case_makes_no_other_contact() -> None:
+    """Another spelling is no change; what is sent is spelled as its row is."""
+    book = Book()
+    first = book.read(here("Bob@X.com", "C-1"), here("bob@x.com", "C-1"))
+    (event,) = map(json.loads, first.journaled.events)
+    assert event["anonymousId"] == "Bob@X.com"
+    assert not book.read(here("BOB@x.com", "C-1")).journaled.events
+    assert book.known["bob@x.com"].email == "Bob@X.com"
+    gone = book.read(left("2026-05-10T08:00:00", "bob@x.com"), subscribed=False)
+    (event,) = map(json.loads, gone.journaled.events)
+    assert event["anonymousId"] == "bob@x.com"
+    assert event["traits"]["listrak_list_5"] is None
+    assert [one.email for one in gone.changes.unsubscribes] == ["bob@x.com"]
+    assert set(book.known) == {"bob@x.com"}
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "null", "NULL", " n/a ", "N/A", "Anonymous", "undefined", "None", "guest"]
+)
+def test_values_of_nobody_are_no_user_id(value: str) -> None:
+    """They are withheld, as Segment would make one person of all who have them."""
+    rules = ContactRules(RULES.zone, RULES.wanted, user_ids=UserIds(["guest"]))
+    book = Book(Contact("ann@x.com", True, value, 1, ""))
+    mapped = book.read(here("Bob@X.com", value), here("ann@x.com", value), rules=rules)
+    events = [json.loads(event) for event in mapped.journaled.events]
+    assert len(events) == 2
+    assert not any("userId" in event for event in events)
+    assert mapped.user_ids_withheld == 2
+    assert not book.read(here("Bob@X.com", value), rules=rules).journaled.events
+
+
+def test_a_value_of_many_is_told() -> None:
+    """It is sent as it is; one that a household shares is no alarm."""
+    rows = [here(f"{number}@x.com", "C-1") for number in range(21)]
+    assert not Book().read(*rows[:20]).user_ids_shared
+    mapped = Book().read(*rows)
+    assert mapped.user_ids_shared
+    assert {json.loads(event)["userId"] for event in mapped.journaled.events} == {"C-1"}
+
+
+def test_who_returns_after_being_forgotten_has_new_ids() -> None:
+    """A deleted contact is noted as such, and begins above what was forgotten when it is back."""
+    book = Book()
+    ids = {event["messageId"] for event in map(json.loads, book.read(here()).journaled.events)}
+    book.read(deleted=[ZOE])
+    assert book.known[ZOE].deleted_at == READ_AT
+    again = Book(*book.known.values()).read(here())
+    assert again.changes.contacts[ZOE].deleted_at is None
+    ids |= {event["messageId"] for event in map(json.loads, again.journaled.events)}
+    assert len(ids) == 2
+    page = ContactPage(
+        ContactPoll(SourceList(5, "News", FIELD, HORIZON), True, POLLED, first_revision=3),
+        ContactCursor("Subscribed", "next"),
+        [here()],
+        READ_AT,
+    )
+    (event,) = map(json.loads, RULES.map_contacts(page, {}).journaled.events)
+    assert event["messageId"] not in ids
+    assert event["timestamp"] == "2026-05-11T12:00:00.500Z"
