@@ -46,9 +46,14 @@ class Requests:
                     await self._ledger.commit(partial(_request_rescan, messages))
                     self._done(place, messages=len(messages))
                     rescan = True
-                case spool.Backfill(list_id, since):
+                case spool.Backfill(list_id, since, events, warehouse_only):
                     source = self._sources.get(list_id)
-                    begun = source is not None and await self._backfill.begin(source, since)
+                    begun = source is not None and await self._backfill.begin(
+                        source,
+                        since,
+                        "events" if events else "history",
+                        warehouse_only=warehouse_only,
+                    )
                     self._done(place, list=list_id, since=since, begun=begun)
                     lists.append(list_id)
         tracked = await self._ledger.store.messages.tracked() if rescan else []
