@@ -25,7 +25,7 @@ REFRESH_INTERVAL = 0.3
 
 @dataclass(frozen=True)
 class Wish:
-    """What a person wants to be sent.
+    """The wish of a person for events to be sent.
 
     since: instant from which on; "" for all that was withheld.
     kind: see Backfill.
