@@ -224,7 +224,7 @@ async def test_untrack(store: Store) -> None:
             await store.polls.begin(message.id, NOW, "{}")
             await store.seen_events.add_run(message.id, 0, run_of(1, 2))
             await store.seen_events.set_totals(message.id, {1: (0, Total(5.0, 1, 0))})
-            await store.unsubscribes.attribute(5, message.id, [f"{message.id}@x.y"], old=False)
+            await store.unsubscribes.attribute(5, message.id, [f"{message.id}@x.y"], NOW, old=False)
             await store.messages.freeze_properties(message.id, "{}", "")
             await store.messages.save_watermarks(message.id, "{}", "{}")
         await store.messages.untrack(first.id)
@@ -413,7 +413,7 @@ async def test_deleted_contacts_are_forgotten(store: Store) -> None:
                 Contact("here@x.y", True, None, 7, ""),
             ],
         )
-        await store.unsubscribes.attribute(5, 1, ["LONG@x.y", "here@x.y"], old=False)
+        await store.unsubscribes.attribute(5, 1, ["LONG@x.y", "here@x.y"], NOW, old=False)
         await store.unsubscribes.add(5, [PendingUnsubscribe("Waiting@x.y", "d", "i", "")], NOW)
         await store.contacts.forget_deleted(5, 20.0)
     left = await store.contacts.after(5, "", 9)
@@ -432,13 +432,13 @@ async def test_deleted_contacts_are_forgotten(store: Store) -> None:
 
 async def test_the_most_shared_user_id(store: Store) -> None:
     """The largest number of contacts of a list with the same userId."""
-    assert await store.contacts.most_shared_user_id(5) == 0
+    assert await store.contacts.most_shared_user_id(5) == ("", 0)
     async with store.transaction():
         for number in range(7):
             user = "shared" if number % 2 else f"own-{number}"
             await store.contacts.set(5, [Contact(f"{number}@x.y", True, user, 1, "")])
         await store.contacts.set(6, [Contact("9@x.y", True, "shared", 1, "")])
-    assert await store.contacts.most_shared_user_id(5) == 3
+    assert await store.contacts.most_shared_user_id(5) == ("shared", 3)
 
 
 async def test_contact_polls(store: Store) -> None:
@@ -513,7 +513,7 @@ async def test_attributions(store: Store) -> None:
     (message,) = await tracked(store)
     async with store.transaction():
         await store.messages.freeze_properties(message.id, '{"email_id":"7"}', SENT_AT)
-        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], NOW, old=False)
         for list_id in (5, 6):
             await store.unsubscribes.add(list_id, [unsubscribe(), unsubscribe("c@x.y")], NOW)
     found = {row.email: row.properties for row in await store.unsubscribes.pending(5, NOW, 10)}
@@ -538,8 +538,8 @@ async def test_which_attribution(
     async with store.transaction():
         for message in (first, second):
             await store.messages.freeze_properties(message.id, str(message.message_id), SENT_AT)
-        await store.unsubscribes.attribute(5, first.id, ["zoë@x.y"], old=first_old)
-        await store.unsubscribes.attribute(5, second.id, ["zoë@x.y"], old=second_old)
+        await store.unsubscribes.attribute(5, first.id, ["zoë@x.y"], NOW, old=first_old)
+        await store.unsubscribes.attribute(5, second.id, ["zoë@x.y"], NOW, old=second_old)
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
     (row,) = await store.unsubscribes.pending(5, NOW, 10)
     assert row.properties == str(winner)
@@ -550,7 +550,7 @@ async def test_forgotten_attributions(store: Store) -> None:
     (message,) = await tracked(store)
     async with store.transaction():
         await store.messages.freeze_properties(message.id, "{}", SENT_AT)
-        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], NOW, old=False)
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
         await store.unsubscribes.forget_attributions(5, ["zoë@x.y", "b@x.y"])
         await store.unsubscribes.add(5, [unsubscribe("b@x.y")], NOW)
@@ -570,13 +570,13 @@ async def test_old_attributions(store: Store) -> None:
 
     async with store.transaction():
         await store.messages.freeze_properties(message.id, "{}", SENT_AT)
-        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], old=True)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], NOW, old=True)
         await store.unsubscribes.add(5, [unsubscribe("other@x.y")], NOW + 99)
         await store.unsubscribes.forget_old_attributions(5)
     assert await properties() == "{}"
     async with store.transaction():
         await store.unsubscribes.remove(5, [unsubscribe(), unsubscribe("other@x.y")])
-        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], old=True)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], NOW, old=True)
         await store.unsubscribes.forget_old_attributions(5)
     assert await properties() is None
 

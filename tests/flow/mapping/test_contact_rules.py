@@ -466,16 +466,17 @@ def test_values_of_nobody_are_no_user_id(value: str) -> None:
     events = [json.loads(event) for event in mapped.journaled.events]
     assert len(events) == 2
     assert not any("userId" in event for event in events)
-    assert mapped.user_ids_withheld == 2
+    assert mapped.user_ids_withheld.total() == 2
     assert not book.read(here("Bob@X.com", value), rules=rules).journaled.events
 
 
 def test_a_value_of_many_is_told() -> None:
     """It is sent as it is; one that a household shares is no alarm."""
     rows = [here(f"{number}@x.com", "C-1") for number in range(21)]
-    assert not Book().read(*rows[:20]).user_ids_shared
-    mapped = Book().read(*rows)
-    assert mapped.user_ids_shared
+    book = Book()
+    mapped = book.read(*rows)
+    assert mapped.changes.user_ids == ["C-1"] * 21
+    assert book.read(*rows).changes.user_ids == [], "each contact counts once"
     assert {json.loads(event)["userId"] for event in mapped.journaled.events} == {"C-1"}
 
 
