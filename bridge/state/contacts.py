@@ -65,11 +65,13 @@ class Contacts:
             list_id,
             before,
         )
-        await self._db.run(
-            f"DELETE FROM causes WHERE list_id = ?1 AND email IN (SELECT email {deleted})",
-            list_id,
-            before,
-        )
+        for table in ("causes", "withheld_unsubscribes"):
+            await self._db.run(
+                f"DELETE FROM {table} WHERE list_id = ?1 AND lower_case(email) IN"
+                f" (SELECT email {deleted})",
+                list_id,
+                before,
+            )
         await self._db.run(f"DELETE {deleted}", list_id, before)
 
     async def most_shared_user_id(self, list_id: int) -> tuple[str, int]:

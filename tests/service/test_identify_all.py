@@ -141,7 +141,7 @@ async def test_the_running_service_does_it(rig_of: Any) -> None:
 
 @pytest.mark.parametrize("kills", [(5,), (20, 40)])
 async def test_goes_on_after_a_kill(rig_of: Any, kills: tuple[int, ...]) -> None:
-    """Killed in the middle it goes on where it was; whoever was told is not told under another id."""
+    """Killed in the middle it goes on where it was; who was told isn't told under another id."""
     async with rig_of(
         world=account(),
         lists=str(LIST),

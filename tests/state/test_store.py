@@ -20,6 +20,7 @@ from bridge.state.records import (
     Contact,
     DeadLetter,
     EventCount,
+    IdentifyRun,
     ListState,
     Message,
     MessageRef,
@@ -415,7 +416,10 @@ async def test_deleted_contacts_are_forgotten(store: Store) -> None:
         )
         await store.unsubscribes.attribute(5, 1, ["LONG@x.y", "here@x.y"], NOW, old=False)
         await store.unsubscribes.add(5, [PendingUnsubscribe("Waiting@x.y", "d", "i", "")], NOW)
+        withheld = [PendingUnsubscribe(f"{name}@x.y", "d", "i", "") for name in ("LONG", "here")]
+        await store.unsubscribes.withhold(5, withheld)
         await store.contacts.forget_deleted(5, 20.0)
+    assert [row.email for row in await store.unsubscribes.withheld(5, "", 9)] == ["here@x.y"]
     left = await store.contacts.after(5, "", 9)
     assert [one.key for one in left] == ["here@x.y"]
     assert set(await store.contacts.known(5, ["long@x.y", "waiting@x.y", "lately@x.y"])) == {
@@ -579,6 +583,68 @@ async def test_old_attributions(store: Store) -> None:
         await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], NOW, old=True)
         await store.unsubscribes.forget_old_attributions(5)
     assert await properties() is None
+
+
+async def test_attributions_of_strangers(store: Store) -> None:
+    """Who left through a message and is in no list is forgotten, unless it is still to be told."""
+    (message,) = await tracked(store)
+    names = ["stranger@x.y", "Known@x.y", "Waiting@x.y", "lately@x.y"]
+    async with store.transaction():
+        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
+        await store.contacts.set(5, [Contact("KNOWN@x.y", True, None, 1, "")])
+        await store.unsubscribes.add(5, [unsubscribe("WAITING@x.y")], NOW)
+        await store.unsubscribes.attribute(5, message.id, names[:3], NOW, old=False)
+        await store.unsubscribes.attribute(5, message.id, names[3:], NOW + 9, old=False)
+        await store.unsubscribes.attribute(6, message.id, names[:1], NOW, old=False)
+        await store.unsubscribes.forget_strangers(5, NOW + 5)
+        for list_id in (5, 6):
+            await store.unsubscribes.add(list_id, [unsubscribe(name) for name in names], NOW)
+    found = {row.email for row in await store.unsubscribes.pending(5, NOW, 10) if row.properties}
+    assert found == {"Known@x.y", "Waiting@x.y", "WAITING@x.y", "lately@x.y"}
+    (row, *_) = [row for row in await store.unsubscribes.pending(6, NOW, 10) if row.properties]
+    assert row.email == "stranger@x.y"
+
+
+# Runs of `identify --all`
+
+
+async def test_identify_runs(store: Store) -> None:
+    """A run begins, goes on and is complete; whom it or a poll has told is remembered till then."""
+    runs = store.identify_runs
+    assert await runs.of(5) is None
+    async with store.transaction():
+        await runs.add_told(5, run_of(1))
+        assert await runs.begin(5, NOW)
+        assert not await runs.begin(5, NOW + 1)
+        assert await runs.begin(6, NOW)
+    assert await runs.open_one(5) == IdentifyRun(5, NOW, None, 0, False)
+    assert await runs.told(5) == [], "no run was under way"
+    cursor = ContactCursor("Subscribed", "a+b=")
+    async with store.transaction():
+        await runs.advance(5, cursor, run_of(1, 2, 3), 2)
+        await runs.advance(5, cursor, run_of(4), 1)
+        await runs.add_told(5, run_of(5))
+    assert await runs.open_one(5) == IdentifyRun(5, NOW, cursor, 3, False)
+    assert merged(await runs.told(5)).tolist() == [1, 2, 3, 4, 5]
+    async with store.transaction():
+        await runs.finish(5)
+        await runs.add_told(5, run_of(7))
+    assert await runs.open_one(5) is None
+    assert await runs.of(5) == IdentifyRun(5, NOW, cursor, 3, True)
+    assert await runs.told(5) == []
+    async with store.transaction():
+        # The clock has stepped back: the next run is a later one all the same.
+        assert await runs.begin(5, NOW - 99)
+    again = await runs.open_one(5)
+    assert again is not None
+    assert again.started_at > NOW
+    async with store.transaction():
+        await runs.advance(5, cursor, run_of(1), 1)
+        await runs.finish(6)
+        await runs.begin_anew(NOW + 5)
+    assert await runs.open_one(5) == IdentifyRun(5, NOW + 5, None, 0, False)
+    assert await runs.told(5) == []
+    assert await runs.open_one(6) is None, "one that is complete stays so"
 
 
 # Outbox and dead letters
