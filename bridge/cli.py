@@ -137,6 +137,23 @@ def backfill(since: str | None, only_list: int | None, events: bool, warehouse_o
     )
 
 
+@cli.command()
+@click.option("--all", "everything", is_flag=True, help="All contacts, changed or not.")
+@click.option("--list", "only_list", type=int, metavar="ID", help="Only this list.")
+def identify(everything: bool, only_list: int | None) -> None:
+    """Tell all contacts again, for another write key or another source.
+
+    The running service does it, at low priority; where none runs, this command does it by itself.
+    Interrupted, it goes on where it was. Every contact counts as one more event.
+    """
+    if not everything:
+        raise click.UsageError("it needs --all; changed contacts are told by the service itself")
+    settings = _settings()
+    from bridge.commands.identify import identify_all
+
+    _complete(lambda: identify_all(settings, only_list=only_list))
+
+
 @cli.group("dead-letters")
 def dead_letters() -> None:
     """Look into events that can't be sent, each kept with the reason."""

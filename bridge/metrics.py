@@ -38,7 +38,20 @@ class Metrics:
         self.wire_bytes = self._counter("segment_sent_bytes", "Bytes sent to Segment, compressed")
         self.posts = self._gauge("segment_posts_open", "Batches on their way to Segment")
 
-        # The pipeline
+        self._of_contacts()
+        self._of_pipeline()
+
+    def _of_contacts(self) -> None:
+        self.user_ids_withheld = self._gauge(
+            "user_ids_withheld",
+            "Contacts whose profile value stands for nobody, in the latest sweep",
+            "list",
+        )
+        self.user_id_shared = self._gauge(
+            "user_id_shared", "Contacts that share a userId: the most of the list", "list"
+        )
+
+    def _of_pipeline(self) -> None:
         self.retries = self._counter("retries", "Waits before another try", "api")
         self.queue = self._gauge("queue_pages", "Pages waiting in or for a queue", "queue")
         self.commits = self._counter("commits", "Transactions of the state file")

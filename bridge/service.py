@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import anyio
 
@@ -46,12 +46,15 @@ COPIED: Final = (
 )
 """The meaning of a state file that was copied while a service had it open."""
 
+Only = Literal["backfill", "identify"]
+"""The kinds of requested work that a command can do by itself."""
+
 
 class Service:
     """One run of the bridge.
 
     once: reads what exists now and ends, else runs until a signal.
-    only_backfill: reads nothing but the requested backfills (with once).
+    only: with once, what alone is read of what was requested; None for everything.
     sink: makes what replaces the sender, None for the sender.
     """
 
@@ -60,12 +63,12 @@ class Service:
         settings: Settings,
         *,
         once: bool,
-        only_backfill: bool = False,
+        only: Only | None = None,
         sink: Callable[[], Sink] | None = None,
     ) -> None:
         self._settings = settings
         self._once = once
-        self._only_backfill = only_backfill
+        self._only = only
         self._sink = sink
         self._metrics = Metrics()
         self._health = Health(self._metrics)
@@ -130,8 +133,10 @@ class Service:
             pipeline = self._pipeline(ledger, clients, scope)
             # What exists by now stays: the garbage collector need not scan it again and again.
             gc.freeze()
-            if self._only_backfill:
+            if self._only == "backfill":
                 await pipeline.backfill(self._stop)
+            elif self._only == "identify":
+                await pipeline.identify(self._stop)
             elif self._once:
                 await pipeline.catch_up(self._stop)
             else:
@@ -322,12 +327,12 @@ async def run(
     settings: Settings,
     *,
     once: bool,
-    only_backfill: bool = False,
+    only: Only | None = None,
     sink: Callable[[], Sink] | None = None,
 ) -> None:
     """Runs the bridge, as Service; raises the one error that ended it, not a group."""
     try:
-        await Service(settings, once=once, only_backfill=only_backfill, sink=sink).run()
+        await Service(settings, once=once, only=only, sink=sink).run()
     except BaseExceptionGroup as group:
         error = cause(group)
         if isinstance(error, anyio.get_cancelled_exc_class()):

@@ -36,7 +36,13 @@ class Backfill(msgspec.Struct, tag="backfill", frozen=True):
     warehouse_only: bool = False
 
 
-Request = Repair | Backfill
+class IdentifyAll(msgspec.Struct, tag="identify_all", frozen=True):
+    """A request to tell all contacts of a list again."""
+
+    list_id: int
+
+
+Request = Repair | Backfill | IdentifyAll
 
 
 class Invalid(msgspec.Struct, frozen=True):

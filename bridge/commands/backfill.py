@@ -1,26 +1,27 @@
 """The command `backfill`: has older events sent, by the running service or by itself."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import anyio
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bridge import clock, service, spool
-from bridge.errors import ConfigurationError, StateError
+from bridge import clock, spool
+from bridge.commands.errand import (
+    Done,
+    configured_lists,
+    require_started,
+    see_through,
+    waiting_lists,
+)
+from bridge.errors import ConfigurationError
 from bridge.event_types import TRACKS
 from bridge.listrak import times
 from bridge.listrak.times import Instant
+from bridge.service import Only
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION, is_locked
 from bridge.state.records import Backfill, BackfillKind
 from bridge.state.store import Store, open_store
 from bridge.values import since as parse_since
-
-REFRESH_INTERVAL = 0.3
-"""Seconds between two updates of the progress bars."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,17 @@ async def backfill(
     Raises ConfigurationError for a list or an instant that can't be, StateError where the service
     was never started, TemporaryError where something could not be read for now.
     """
-    configured = [setting.list_id for setting in settings.lists]
-    if only_list is not None and only_list not in configured:
-        raise ConfigurationError("LISTRAK_LISTS", f"doesn't name list {only_list}")
+    wanted = configured_lists(settings, only_list)
     wish = Wish(
         "" if since is None else _instant(since, settings),
         "events" if events else "history",
         warehouse_only,
     )
     console = Console(stderr=True)
-    wanted = configured if only_list is None else [only_list]
     lists = await _request(settings, wanted, wish, console)
     if not lists:
         return
-    while not await _is_done(settings, lists, wish.kind):
-        if is_locked(settings.state):
-            await _follow_service(settings, lists, wish.kind, console)
-        else:
-            await _run_alone(settings, lists, wish.kind, console)
+    await see_through(settings, Backfills(settings, lists, wish.kind), console)
     async with open_store(settings.state, read_only=True) as store:
         for list_id in lists:
             backfill = await store.backfills.of(list_id, wish.kind)
@@ -103,16 +97,7 @@ async def _request(
     """Leaves a request for each list that has anything to be sent; returns those lists."""
     wanting: list[int] = []
     async with open_store(settings.state, read_only=True) as store:
-        if await store.version() < SCHEMA_VERSION:
-            raise StateError(
-                f"BRIDGE_STATE: {str(settings.state)!r} was written by an older version. Start the "
-                "service once: it brings the file up to date"
-            )
-        if await store.meta.get("since") is None:
-            raise StateError(
-                f"BRIDGE_STATE: with {str(settings.state)!r} no service was started yet. "
-                "Start it first; what happens from then on is its own to send"
-            )
+        await require_started(settings, store, "what happens from then on is its own to send")
         for list_id in lists:
             horizon = (await store.lists.state(list_id)).horizon
             last = await store.backfills.of(list_id, wish.kind)
@@ -140,91 +125,32 @@ async def _request(
     return wanting
 
 
-async def _is_done(settings: Settings, lists: Sequence[int], kind: BackfillKind) -> bool:
-    async with open_store(settings.state, read_only=True) as store:
-        return await _finished(store, lists, kind)
+class Backfills:
+    """The backfills that a person waits for."""
 
+    only: Only = "backfill"
 
-async def _finished(store: Store, lists: Sequence[int], kind: BackfillKind) -> bool:
-    waiting = {
-        request.list_id
-        for _, request in spool.waiting(store.path)
-        if isinstance(request, spool.Backfill)
-    }
-    backfills = [await store.backfills.of(list_id, kind) for list_id in lists]
-    return waiting.isdisjoint(lists) and all(one is not None and one.finished for one in backfills)
-
-
-async def _follow_service(
-    settings: Settings, lists: Sequence[int], kind: BackfillKind, console: Console
-) -> None:
-    """Shows the progress of the running service, until it is done or gone."""
-    console.print("The running service does it; Ctrl-C ends the watching only.")
-
-    def over() -> bool:
-        return not is_locked(settings.state)
-
-    async with open_store(settings.state, read_only=True) as store:
-        with Bars(lists, kind, console) as bars:
-            while not await _finished(store, lists, kind) and not over():
-                await bars.show(store)
-                await anyio.sleep(REFRESH_INTERVAL)
-
-
-async def _run_alone(
-    settings: Settings, lists: Sequence[int], kind: BackfillKind, console: Console
-) -> None:
-    """Runs the backfills in this process, which locks the state file meanwhile."""
-    async with anyio.create_task_group() as tasks:
-
-        async def watch() -> None:
-            with Bars(lists, kind, console) as bars:
-                while True:
-                    # The file may be busy for a moment, while the service below opens it.
-                    with suppress(StateError):
-                        async with open_store(settings.state, read_only=True) as store:
-                            await bars.show(store)
-                    await anyio.sleep(REFRESH_INTERVAL)
-
-        tasks.start_soon(watch)
-        await service.run(replace(settings, status_bind=None), once=True, only_backfill=True)
-        tasks.cancel_scope.cancel()
-
-
-class Bars:
-    """A progress bar a list: messages read, of all that are to be read."""
-
-    def __init__(self, lists: Sequence[int], kind: BackfillKind, console: Console) -> None:
+    def __init__(self, settings: Settings, lists: Sequence[int], kind: BackfillKind) -> None:
+        self.lists = lists
+        self._settings = settings
         self._kind = kind
-        columns = ("{task.description}", "{task.fields[sent]:,} events sent")
-        self._progress = Progress(
-            TextColumn(columns[0]),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(columns[1]),
-            console=console,
-            transient=True,
-        )
-        self._tasks = {
-            list_id: self._progress.add_task(f"list {list_id}", total=None, sent=0)
-            for list_id in lists
-        }
 
-    def __enter__(self) -> "Bars":
-        self._progress.start()
-        return self
+    def waiting(self) -> set[int]:
+        """See Errand."""
+        return waiting_lists(self._settings, spool.Backfill).intersection(self.lists)
 
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    async def is_done(self, store: Store) -> bool:
+        """See Errand."""
+        backfills = [await store.backfills.of(list_id, self._kind) for list_id in self.lists]
+        done = all(one is not None and one.finished for one in backfills)
+        return done and not self.waiting()
 
-    async def show(self, store: Store) -> None:
-        """Updates the bars."""
-        for list_id, task in self._tasks.items():
-            state = await store.backfills.of(list_id, self._kind)
-            if state is not None and state.listed:
-                total = state.messages + state.waiting
-                done = state.messages
-                self._progress.update(task, completed=done, total=total, sent=state.sent)
+    async def progress(self, store: Store, list_id: int) -> Done | None:
+        """See Errand: messages read, of all that are to be read."""
+        state = await store.backfills.of(list_id, self._kind)
+        if state is None or not state.listed:
+            return None
+        return Done(state.messages, state.messages + state.waiting, state.sent)
 
 
 def _tell(done: Backfill, untracked_until: Instant, console: Console) -> None:

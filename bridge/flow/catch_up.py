@@ -29,7 +29,7 @@ class CatchUp:
         self._clock = context.listrak.clock
         self._sources = context.scope.sources
         self._track = context.scope.track
-        self._requests = Requests(context.ledger, readers.backfill, context.scope.sources)
+        self._requests = Requests(context.ledger, readers, context.scope.sources)
         self._slots = Slots(limits.concurrency, [source.list_id for source in self._sources])
 
     async def everything(self) -> None:
@@ -39,7 +39,7 @@ class CatchUp:
         await self._requests.take()
         await self._readers.outbox.replay()
         # Contacts first: their unsubscribes wait for the messages that they are attributed to.
-        for step in (self._contacts, self._messages):
+        for step in (self._contacts, self._messages, self._identify_all):
             async with anyio.create_task_group() as tasks:
                 for source in self._sources:
                     tasks.start_soon(self._attempt, step, source, began, failed)
@@ -55,6 +55,19 @@ class CatchUp:
         async with anyio.create_task_group() as tasks:
             for source in self._sources:
                 tasks.start_soon(self._backfill, source)
+
+    async def identifies(self) -> None:
+        """Brings the runs of `identify --all` that were requested to their end."""
+        await self._requests.take()
+        await self._readers.outbox.replay()
+        async with anyio.create_task_group() as tasks:
+            for source in self._sources:
+                tasks.start_soon(self._identify_all, source, 0.0, [])
+
+    async def _identify_all(self, source: SourceList, _: float, __: list[BridgeError]) -> None:
+        async with self._slots.of(source.list_id):
+            while await self._readers.identify.read_next(source):
+                pass
 
     async def _backfill(self, source: SourceList) -> None:
         async with self._slots.of(source.list_id):

@@ -33,7 +33,7 @@ from bridge.flow.page import (
     Page,
     UnsubscribePage,
 )
-from bridge.logs import log
+from bridge.flow.user_id_alarm import UserIdAlarm
 from bridge.metrics import Metrics
 from bridge.segment.events import for_warehouses
 
@@ -49,6 +49,7 @@ class Mapper:
         self._contacts = contacts
         self._metrics = metrics
         self._journal = Journal(ledger, metrics)
+        self._user_ids = UserIdAlarm(metrics)
 
     async def run(
         self, pages: ObjectReceiveStream[Page], deliveries: ObjectSendStream[Delivery]
@@ -113,7 +114,11 @@ class Mapper:
         list_id = page.poll.source.list_id
         known = await self._ledger.store.contacts.known(list_id, page.emails)
         mapped = self._contacts.map_contacts(page, known)
-        _tell_user_ids(page, mapped)
+        findings = page.poll.user_ids
+        findings.withheld += mapped.user_ids_withheld
+        if mapped.changes.user_ids:
+            findings.shared.add(mapped.changes.user_ids)
+            self._user_ids.note(page.poll)
         checkpoint = ContactCheckpoint(page, mapped)
         outbox_id: int | None = None
         if mapped.journaled.events or mapped.journaled.dead or checkpoint.changes_anything:
@@ -161,26 +166,3 @@ class Mapper:
         outcomes = Outcomes(list_id, numbers, -len(events), names)
         ack = OutboxAck(outbox_id, outcomes, in_flight, self._ledger, self._metrics)
         return Delivery(events, names, ack)
-
-
-def _tell_user_ids(page: ContactPage, mapped: MappedPage) -> None:
-    """Logs userIds that can't be any, once a poll."""
-    poll = page.poll
-    if mapped.user_ids_withheld and "withheld" not in poll.told:
-        poll.told.add("withheld")
-        log.warning(
-            "user_id.withheld",
-            list=poll.source.list_id,
-            field=poll.source.field_id,
-            contacts=mapped.user_ids_withheld,
-            note="values that stand for nobody, on this page; README.md lists them",
-        )
-    if mapped.user_ids_shared and "shared" not in poll.told:
-        poll.told.add("shared")
-        log.error(
-            "user_id.shared",
-            list=poll.source.list_id,
-            field=poll.source.field_id,
-            note="many contacts of a page have the same userId, so that Segment merges them into "
-            "one profile: choose another profile field, or empty it in Listrak",
-        )

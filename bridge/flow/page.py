@@ -1,8 +1,10 @@
 """Pages, which go from the readers to the mapper."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from bridge.flow.in_flight import InFlight
+from bridge.flow.mapping.user_ids import SharedUserIds
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.source import SourceList
 from bridge.listrak import wire
@@ -47,6 +49,27 @@ class LastPage:
     number: int
 
 
+@dataclass(eq=False)
+class UserIdFindings:
+    """Findings of a poll of contacts about their userIds.
+
+    withheld: number of contacts whose value stands for nobody, by the kind of value.
+    is_whole: they were counted from the poll's first page on, not from a restart.
+    shared: the values that most have.
+    is_told: the alarm that too many share one was given.
+    """
+
+    withheld: Counter[str] = field(default_factory=Counter)
+    is_whole: bool = True
+    shared: SharedUserIds = field(default_factory=SharedUserIds)
+    is_told: bool = False
+
+    def begin(self, *, is_whole: bool) -> None:
+        """Counts anew, from the poll's first page on or from another."""
+        self.withheld.clear()
+        self.is_whole = is_whole
+
+
 @dataclass(frozen=True)
 class ContactPoll:
     """A poll of a list's contacts.
@@ -54,16 +77,18 @@ class ContactPoll:
     sweep: it reads all contacts, not only those who came or left lately.
     previous: start of the poll before, "" if there was none.
     first_revision: that of contacts that aren't known yet.
-    in_flight: its pages that are not acknowledged.
-    told: names of what was logged of it already.
+    zone: the zone, by name, in which older versions read the unsubscribe dates that they kept.
+    in_flight: pages of the list's contacts that are not acknowledged.
+    user_ids: what is found of its contacts' userIds.
     """
 
     source: SourceList
     sweep: bool
     previous: Instant = ""
     first_revision: int = 0
+    zone: str = ""
     in_flight: InFlight = field(default_factory=InFlight)
-    told: set[str] = field(default_factory=set)
+    user_ids: UserIdFindings = field(default_factory=UserIdFindings)
 
 
 @dataclass(eq=False)
@@ -73,7 +98,10 @@ class ContactPage:
     next_cursor: where the poll goes on after this page.
     read_at: when it was read, in seconds since 1970 by Listrak's clock; later for a later page.
     subscribed: the requested state.
-    deleted: addresses known as subscribed that the list doesn't have any more.
+    deleted: known addresses that the list doesn't have any more.
+    as_known: known addresses that are told again as they are known.
+    told_before: of `identify --all`, which of its addresses (in lower case) were told since it
+        began; all others are told, changed or not. None for a poll, which tells changes.
     """
 
     poll: ContactPoll
@@ -82,11 +110,13 @@ class ContactPage:
     read_at: float
     subscribed: bool = True
     deleted: list[str] = field(default_factory=list)
+    as_known: list[str] = field(default_factory=list)
+    told_before: frozenset[str] | None = None
 
     @property
     def emails(self) -> list[str]:
         """The addresses of all contacts it is about."""
-        return [row.email_address or "" for row in self.rows] + self.deleted
+        return [row.email_address or "" for row in self.rows] + self.deleted + self.as_known
 
 
 @dataclass(eq=False)

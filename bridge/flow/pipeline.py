@@ -20,7 +20,6 @@ from bridge.flow.page import Page
 from bridge.flow.poller import Poller
 from bridge.flow.readers import Readers, readers_of
 from bridge.flow.scheduling.slots import slot_count
-from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.stopping import unless_stopped
@@ -87,6 +86,14 @@ class Pipeline:
 
         await self._run(read, stop)
 
+    async def identify(self, stop: anyio.Event) -> None:
+        """Reads nothing but the runs of `identify --all`, to their end, or until `stop`."""
+
+        async def read(readers: Readers, context: ReaderContext) -> None:
+            await CatchUp(readers, context, self._limits).identifies()
+
+        await self._run(read, stop)
+
     async def _run(self, read: Read, stop: anyio.Event) -> None:
         limits, scope = self._limits, self._scope
         page_in, page_out = anyio.create_memory_object_stream[Page](
@@ -106,7 +113,7 @@ class Pipeline:
             self._metrics,
         )
         context = ReaderContext(self._listrak, self._ledger, page_in, scope)
-        readers = readers_of(context, SummaryMetrics(self._metrics))
+        readers = readers_of(context, self._metrics)
         async with anyio.create_task_group() as actors:
             actors.start_soon(self._make_sink().run, delivery_out)
             actors.start_soon(mapper.run, page_out, delivery_in)

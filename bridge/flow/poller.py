@@ -17,7 +17,7 @@ from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.retry import backoff
 
-LIST_TASKS: Final = ("discovery", "contacts", "unsubscribes", "backfill")
+LIST_TASKS: Final = ("discovery", "contacts", "unsubscribes", "backfill", "identify")
 
 
 class Task(NamedTuple):
@@ -43,7 +43,7 @@ class Poller:
         self._clock = context.listrak.clock
         self._track = context.scope.track
         self._sources = {source.list_id: source for source in context.scope.sources}
-        self._requests = Requests(context.ledger, readers.backfill, context.scope.sources)
+        self._requests = Requests(context.ledger, readers, context.scope.sources)
         self._metrics = metrics
         self._poll_interval = limits.interval
         self._slots = Slots(limits.concurrency, self._sources)
@@ -88,7 +88,8 @@ class Poller:
         while True:
             requested = await self._requests.take()
             tasks = [Task("message", message.list_id, message.id) for message in requested.messages]
-            tasks += [Task("backfill", list_id, list_id) for list_id in requested.lists]
+            tasks += [Task("backfill", list_id, list_id) for list_id in requested.backfills]
+            tasks += [Task("identify", list_id, list_id) for list_id in requested.identifies]
             for task in tasks:
                 if task.list_id in self._queues:
                     self._queues[task.list_id].hasten(task, clock.monotonic())
@@ -147,6 +148,10 @@ class Poller:
             case "backfill":
                 await slot.lengthen()
                 more = await self._readers.backfill.read_next(source)
+                return 0.0 if more else schedule.BACKFILL_INTERVAL
+            case "identify":
+                await slot.lengthen()
+                more = await self._readers.identify.read_next(source)
                 return 0.0 if more else schedule.BACKFILL_INTERVAL
             case "message":
                 return await self._poll_message(task, source, slot)

@@ -7,6 +7,7 @@ import msgspec
 from bridge.flow.configuration import Change, Configuration, changes
 from bridge.flow.ledger import Ledger
 from bridge.flow.source import SourceList
+from bridge.listrak import times
 from bridge.listrak.times import Instant
 from bridge.logs import log
 from bridge.state.store import Store
@@ -48,7 +49,7 @@ async def take_over(
     async def work(store: Store) -> None:
         for source in sources:
             await store.lists.begin(source.list_id, source.name, source.horizon, present.zone)
-        await _act(found, store)
+        await _act(found, at, store)
         await store.meta.set(CONFIGURATION, msgspec.json.encode(now).decode())
 
     await ledger.commit(work)
@@ -59,12 +60,15 @@ async def take_over(
     return now
 
 
-async def _act(found: Sequence[Change], store: Store) -> None:
+async def _act(found: Sequence[Change], at: Instant, store: Store) -> None:
     """Does what changes call for; all others only hold from now on."""
     for change in found:
         if change.kind == "profile_field" and change.list_id is not None:
             # A poll that is open has read a part of the contacts with the other field.
             await store.contact_polls.request_sweep(change.list_id)
+        elif change.kind == "write_key":
+            # Whom `identify --all` has told so far isn't known to the other source.
+            await store.identify_runs.begin_anew(times.seconds(at))
 
 
 async def _horizons(store: Store) -> dict[int, Instant]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bridge import spool
 from bridge.flow.ledger import Ledger
-from bridge.flow.readers.backfill import BackfillReader
+from bridge.flow.readers import Readers
 from bridge.flow.source import SourceList
 from bridge.logs import log
 from bridge.state.records import Message
@@ -18,26 +18,27 @@ class RequestedWork(NamedTuple):
     """The work that was requested.
 
     messages: to be polled in full.
-    lists: ids of lists with a backfill to do.
+    backfills: ids of lists with a backfill to do.
+    identifies: ids of lists whose contacts are to be told again.
     """
 
     messages: list[Message]
-    lists: list[int]
+    backfills: list[int]
+    identifies: list[int]
 
 
 class Requests:
     """The requests beside the state file."""
 
-    def __init__(
-        self, ledger: Ledger, backfill: BackfillReader, sources: Sequence[SourceList]
-    ) -> None:
+    def __init__(self, ledger: Ledger, readers: Readers, sources: Sequence[SourceList]) -> None:
         self._ledger = ledger
-        self._backfill = backfill
+        self._backfill = readers.backfill
+        self._identify = readers.identify
         self._sources = {source.list_id: source for source in sources}
 
     async def take(self) -> RequestedWork:
         """Notes in the state file what was requested; what is no request is put aside."""
-        rescan, lists = False, list[int]()
+        rescan, backfills, identifies = False, list[int](), list[int]()
         for place, request in spool.waiting(self._ledger.store.path):
             match request:
                 case spool.Invalid(reason):
@@ -46,7 +47,9 @@ class Requests:
                     await self._ledger.commit(partial(_request_rescan, messages))
                     self._done(place, messages=len(messages))
                     rescan = True
-                case spool.Backfill(list_id=list_id) if list_id not in self._sources:
+                case spool.Backfill(list_id=list_id) | spool.IdentifyAll(list_id=list_id) if (
+                    list_id not in self._sources
+                ):
                     # It rests for now: the request waits for it.
                     continue
                 case spool.Backfill(list_id, since, events, warehouse_only):
@@ -57,9 +60,14 @@ class Requests:
                         warehouse_only=warehouse_only,
                     )
                     self._done(place, list=list_id, since=since, begun=begun)
-                    lists.append(list_id)
+                    backfills.append(list_id)
+                case spool.IdentifyAll(list_id):
+                    begun = await self._identify.begin(self._sources[list_id])
+                    self._done(place, list=list_id, identify="all", begun=begun)
+                    identifies.append(list_id)
         tracked = await self._ledger.store.messages.tracked() if rescan else []
-        return RequestedWork([message for message in tracked if message.rescan_requested], lists)
+        again = [message for message in tracked if message.rescan_requested]
+        return RequestedWork(again, backfills, identifies)
 
     def _done(self, place: Path, **details: object) -> None:
         spool.done(place)

@@ -122,10 +122,10 @@ class Zone:
         first = earlier + tail
         return later + tail if earlier != later and first < not_before else first
 
-    def lenient(self, text: str | None) -> Instant:
+    def lenient(self, text: str | None, not_before: Instant = "") -> Instant:
         """The instant of a time, "" also for what is no date: for uses where a date only helps."""
         try:
-            return self.instant(text)
+            return self.instant(text, not_before)
         except ValueError:
             return ""
 
@@ -134,10 +134,16 @@ class Zone:
         return f"{moment(text).astimezone(self._zone):%Y-%m-%dT%H:%M:%S}"
 
     def moved(self, text: Instant, other: str) -> Instant:
-        """The instant that has the same naive time here as `text` has in another zone, by name."""
+        """The instant that divides naive times here as `text` does in another zone, by name.
+
+        Times of an hour that repeats there are read as of its first run: where `text` lies in the
+        second one, all of them are before it.
+        """
         if not text or other in ("", str(self._zone)):
             return text
-        there = moment(text).astimezone(ZoneInfo(other)).replace(tzinfo=None)
+        there = moment(text).astimezone(ZoneInfo(other))
+        if there.fold:
+            there = _after_repetition(there)
         return instant(there.replace(tzinfo=self._zone))
 
     def naive_from(self, text: Instant) -> str:
@@ -190,6 +196,15 @@ class Zone:
             # The end of time (9999-12-31T23:59:59) is no date either.
             raise ValueError(f"{text!r} is out of the calendar") from None
         return max(earlier, later) if earlier < not_before else earlier
+
+
+def _after_repetition(there: datetime) -> datetime:
+    """The end of the repeated hour that a moment lies in the second run of."""
+    utc = there.astimezone(UTC).replace(second=0, microsecond=0)
+    while there.fold:
+        utc += timedelta(minutes=1)
+        there = utc.astimezone(there.tzinfo)
+    return there
 
 
 def _clock(text: str) -> str:

@@ -65,19 +65,29 @@ class Contacts:
             list_id,
             before,
         )
-        await self._db.run(
-            f"DELETE FROM causes WHERE list_id = ?1 AND email IN (SELECT email {deleted})",
-            list_id,
-            before,
-        )
+        for table in ("causes", "withheld_unsubscribes"):
+            await self._db.run(
+                f"DELETE FROM {table} WHERE list_id = ?1 AND lower_case(email) IN"
+                f" (SELECT email {deleted})",
+                list_id,
+                before,
+            )
         await self._db.run(f"DELETE {deleted}", list_id, before)
 
-    async def most_shared_user_id(self, list_id: int) -> int:
-        """The number of a list's contacts that share a userId: the largest there is, 0 for none."""
+    async def most_shared_user_id(self, list_id: int) -> tuple[str, int]:
+        """The userId that most of a list's contacts share, and how many do; 0 for none."""
         row = await self._db.one(
-            "SELECT ifnull(max(contacts), 0) FROM (SELECT count(*) AS contacts FROM contacts"
-            " WHERE list_id = ? AND user_id IS NOT NULL GROUP BY user_id)",
+            "SELECT user_id, count(*) AS contacts FROM contacts"
+            " WHERE list_id = ? AND user_id IS NOT NULL AND deleted_at IS NULL"
+            " GROUP BY user_id ORDER BY contacts DESC, user_id LIMIT 1",
             list_id,
+        )
+        return row or ("", 0)
+
+    async def count(self, list_id: int) -> int:
+        """The number of a list's known contacts, without deleted ones."""
+        row = await self._db.one(
+            "SELECT count(*) FROM contacts WHERE list_id = ? AND deleted_at IS NULL", list_id
         )
         return int(row[0])
 

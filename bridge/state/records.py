@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from bridge.state.cursors import PollCursor
+from bridge.state.cursors import ContactCursor, PollCursor
 
 Kind = Literal["broadcast", "conversation", "transactional"]
 BackfillKind = Literal["history", "events"]
@@ -188,12 +188,29 @@ class ListState:
     forgotten_revision: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class IdentifyRun:
+    """A run of `identify --all` over the contacts of a list.
+
+    started_at: seconds since 1970.
+    cursor: its next page, None for the first.
+    told: number of contacts that it has told; others were told by polls meanwhile.
+    finished: all were told.
+    """
+
+    list_id: int
+    started_at: float
+    cursor: ContactCursor | None
+    told: int
+    finished: bool
+
+
 class Contact(msgspec.Struct, frozen=True, gc=False):
     """A contact of a list as Segment was last told it. A struct: there are millions of them.
 
     revision: number of the changes sent, so that each has an id of its own.
-    unsubscribed_at: the latest unsubscribe that was noted, as Listrak wrote its date; an instant
-        where it wrote none, and in rows of older versions; "" for none.
+    unsubscribed_at: the latest unsubscribe that was noted, as Listrak wrote its date, or in its way
+        where it wrote none; an instant in rows of older versions; "" for none.
     deleted_at: when its list was first seen without it (seconds since 1970), else None.
     """
 

@@ -11,6 +11,7 @@ from bridge.state.counters import Counters
 from bridge.state.database import Database, open_database
 from bridge.state.dead_letters import DeadLetters
 from bridge.state.event_counts import EventCounts
+from bridge.state.identify_runs import IdentifyRuns
 from bridge.state.lists import Lists
 from bridge.state.messages import Messages
 from bridge.state.meta import Meta
@@ -36,6 +37,7 @@ class Store:
         self.event_counts = EventCounts(database)
         self.contacts = Contacts(database)
         self.contact_polls = ContactPolls(database)
+        self.identify_runs = IdentifyRuns(database)
         self.unsubscribes = Unsubscribes(database)
         self.outbox = Outbox(database)
         self.dead_letters = DeadLetters(database)

@@ -82,13 +82,31 @@ class Unsubscribes:
         )
 
     async def attribute(
-        self, list_id: int, message: int, emails: Sequence[str], *, old: bool
+        self, list_id: int, message: int, emails: Sequence[str], at: float, *, old: bool
     ) -> None:
-        """Notes who unsubscribed through a message; `old`: perhaps before the start horizon."""
+        """Notes who unsubscribed through a message.
+
+        at: present time, seconds since 1970 by this machine's clock.
+        old: perhaps before the start horizon.
+        """
         await self._db.many(
-            "INSERT INTO causes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " message = excluded.message, old = excluded.old WHERE old OR NOT excluded.old",
-            [(list_id, email.lower(), message, old) for email in emails],
+            "INSERT INTO causes VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " message = excluded.message, old = excluded.old, noted_at = excluded.noted_at"
+            " WHERE old OR NOT excluded.old",
+            [(list_id, email.lower(), message, old, at) for email in emails],
+        )
+
+    async def forget_strangers(self, list_id: int, before: float) -> None:
+        """Drops attributions of whom the list doesn't have, unless an unsubscribe is pending.
+
+        before: those noted before then, in seconds since 1970 by this machine's clock.
+        """
+        await self._db.run(
+            "DELETE FROM causes WHERE list_id = ?1 AND noted_at < ?2 AND email NOT IN"
+            " (SELECT email FROM contacts WHERE list_id = ?1) AND email NOT IN"
+            " (SELECT lower_case(email) FROM unsubscribes WHERE list_id = ?1)",
+            list_id,
+            before,
         )
 
     async def forget_attributions(self, list_id: int, emails: Sequence[str]) -> None:

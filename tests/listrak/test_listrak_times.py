@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from bridge.listrak import times
@@ -142,6 +142,38 @@ def test_the_hour_that_spring_leaves_out() -> None:
 def test_the_hour_that_autumn_repeats(text: str, not_before: str, expected: str) -> None:
     """Of its two readings the earliest that isn't before what must have come before it."""
     assert EASTERN.instant(text, not_before) == expected
+
+
+EASTERN_AUTUMN = datetime(2026, 11, 1, 6, tzinfo=UTC)
+"""The beginning of the hour that New York repeats."""
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.sampled_from(ZONES),
+    MOMENTS | st.timedeltas(timedelta(hours=-3), timedelta(hours=3)).map(EASTERN_AUTUMN.__add__),
+    st.timedeltas(timedelta(hours=-3), timedelta(hours=3)),
+)
+@example("America/New_York", "UTC", EASTERN_AUTUMN + timedelta(minutes=30), timedelta(minutes=-20))
+@example("America/New_York", "UTC", EASTERN_AUTUMN + timedelta(minutes=30), timedelta(minutes=20))
+@example("UTC", "Asia/Kolkata", datetime(2026, 5, 1, tzinfo=UTC), timedelta(0))
+def test_what_divides_times_moves_along_with_the_zone(
+    before: str, after: str, divide: datetime, off: timedelta
+) -> None:
+    """A time as Listrak writes it stays on its side of a horizon, whatever zone is configured."""
+    there, here = Zone(ZoneInfo(before)), Zone(ZoneInfo(after))
+    horizon = times.instant(divide)
+    naive = divide.astimezone(ZoneInfo(before)).replace(tzinfo=None) + off
+    for zone in (before, after):
+        # An hour that spring leaves out is written by nobody in whose zone that is.
+        local = naive.replace(tzinfo=ZoneInfo(zone))
+        assume(local.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == naive)
+    edge = divide.astimezone(ZoneInfo(before)).replace(tzinfo=None)
+    edge_here = edge.replace(tzinfo=ZoneInfo(after))
+    assume(edge_here.astimezone(UTC).astimezone(ZoneInfo(after)).replace(tzinfo=None) == edge)
+    text = naive.isoformat(timespec="milliseconds")
+    assert (there.instant(text) >= horizon) == (here.instant(text) >= here.moved(horizon, before))
+    assert here.moved(horizon, after) == horizon
 
 
 def test_other_hours_are_not_moved() -> None:

@@ -276,7 +276,7 @@ class Dump:
                 "contact_looks": self._rows("contact_looks"),
                 "met": self._rows("met", without=("seq",)),
                 "unsubscribes": self._rows("unsubscribes", without=("noted_at",)),
-                "causes": self._rows("causes"),
+                "causes": self._rows("causes", without=("noted_at",)),
                 "outbox": self._rows("outbox", without=("id",)),
                 "dead_letters": self._rows("dead_letters", without=("id", "at")),
                 "backfills": self._rows("backfills"),

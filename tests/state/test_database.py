@@ -186,6 +186,59 @@ async def test_older(path: Path) -> None:
             assert await database.all("SELECT * FROM event_counts") == []
 
 
+def of_format_3(path: Path, *statements: str) -> None:
+    """A file of format 3 with something in it."""
+    schema = files("bridge.state").joinpath("schema")
+    with closing(sqlite3.connect(path)) as db:
+        for step in (1, 2, 3):
+            db.executescript(schema.joinpath(f"{step}.sql").read_text(encoding="utf-8"))
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 3")
+
+
+async def test_spellings_that_were_told_apart(path: Path) -> None:
+    """The contact goes on as the one with most changes, and whichever left last, that is known."""
+    march, may = "2026-03-01T05:00:00.000Z", "2026-05-01T04:00:00.000Z"
+    contacts = [
+        (5, "Bob@X.com", 1, "B-1", 4, march),
+        (5, "bob@x.com", 0, None, 3, may),
+        (6, "bob@x.com", 0, None, 9, ""),
+        (5, "ÉVE@x.com", 0, None, 2, ""),
+        (5, "éve@x.com", 1, "E-1", 2, ""),
+        (5, "ann@x.com", 1, None, 1, march),
+    ]
+    of_format_3(
+        path,
+        *(
+            "INSERT INTO contacts (list_id, email, subscribed, user_id, revision, unsubscribed_at)"
+            f" VALUES {contact!r}".replace("None", "NULL")
+            for contact in contacts
+        ),
+        "INSERT INTO causes VALUES (5, 'Bob@X.com', 7, 0), (5, 'bob@x.com', 8, 1),"
+        " (5, 'ÉVE@x.com', 9, 1), (5, 'ann@X.com', 7, 0)",
+        "INSERT INTO met (list_id, keys) VALUES (5, x'00')",
+        "INSERT INTO contact_looks VALUES (5, 1, 1.5, '[]')",
+    )
+    async with open_database(path) as database:
+        assert await database.all("SELECT * FROM contacts ORDER BY list_id, email") == [
+            (5, "ann@x.com", None, 1, None, 1, march, None),
+            (5, "bob@x.com", "Bob@X.com", 1, "B-1", 4, may, None),
+            # With as many changes, the subscribed one: the next sweep corrects it.
+            (5, "éve@x.com", None, 1, "E-1", 2, "", None),
+            (6, "bob@x.com", None, 0, None, 9, "", None),
+        ]
+        assert await database.all("SELECT * FROM causes ORDER BY email") == [
+            (5, "ann@x.com", 7, 0, 0.0),
+            (5, "bob@x.com", 7, 0, 0.0),
+            (5, "éve@x.com", 9, 1, 0.0),
+        ]
+        assert await database.all("SELECT * FROM met") == []
+        assert await database.all("SELECT * FROM contact_looks") == []
+
+
 async def test_newer(path: Path) -> None:
     """A file of a newer version is left as it is: 65."""
     await made(path)

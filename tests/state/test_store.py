@@ -20,6 +20,7 @@ from bridge.state.records import (
     Contact,
     DeadLetter,
     EventCount,
+    IdentifyRun,
     ListState,
     Message,
     MessageRef,
@@ -224,7 +225,7 @@ async def test_untrack(store: Store) -> None:
             await store.polls.begin(message.id, NOW, "{}")
             await store.seen_events.add_run(message.id, 0, run_of(1, 2))
             await store.seen_events.set_totals(message.id, {1: (0, Total(5.0, 1, 0))})
-            await store.unsubscribes.attribute(5, message.id, [f"{message.id}@x.y"], old=False)
+            await store.unsubscribes.attribute(5, message.id, [f"{message.id}@x.y"], NOW, old=False)
             await store.messages.freeze_properties(message.id, "{}", "")
             await store.messages.save_watermarks(message.id, "{}", "{}")
         await store.messages.untrack(first.id)
@@ -413,9 +414,12 @@ async def test_deleted_contacts_are_forgotten(store: Store) -> None:
                 Contact("here@x.y", True, None, 7, ""),
             ],
         )
-        await store.unsubscribes.attribute(5, 1, ["LONG@x.y", "here@x.y"], old=False)
+        await store.unsubscribes.attribute(5, 1, ["LONG@x.y", "here@x.y"], NOW, old=False)
         await store.unsubscribes.add(5, [PendingUnsubscribe("Waiting@x.y", "d", "i", "")], NOW)
+        withheld = [PendingUnsubscribe(f"{name}@x.y", "d", "i", "") for name in ("LONG", "here")]
+        await store.unsubscribes.withhold(5, withheld)
         await store.contacts.forget_deleted(5, 20.0)
+    assert [row.email for row in await store.unsubscribes.withheld(5, "", 9)] == ["here@x.y"]
     left = await store.contacts.after(5, "", 9)
     assert [one.key for one in left] == ["here@x.y"]
     assert set(await store.contacts.known(5, ["long@x.y", "waiting@x.y", "lately@x.y"])) == {
@@ -432,13 +436,13 @@ async def test_deleted_contacts_are_forgotten(store: Store) -> None:
 
 async def test_the_most_shared_user_id(store: Store) -> None:
     """The largest number of contacts of a list with the same userId."""
-    assert await store.contacts.most_shared_user_id(5) == 0
+    assert await store.contacts.most_shared_user_id(5) == ("", 0)
     async with store.transaction():
         for number in range(7):
             user = "shared" if number % 2 else f"own-{number}"
             await store.contacts.set(5, [Contact(f"{number}@x.y", True, user, 1, "")])
         await store.contacts.set(6, [Contact("9@x.y", True, "shared", 1, "")])
-    assert await store.contacts.most_shared_user_id(5) == 3
+    assert await store.contacts.most_shared_user_id(5) == ("shared", 3)
 
 
 async def test_contact_polls(store: Store) -> None:
@@ -513,7 +517,7 @@ async def test_attributions(store: Store) -> None:
     (message,) = await tracked(store)
     async with store.transaction():
         await store.messages.freeze_properties(message.id, '{"email_id":"7"}', SENT_AT)
-        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], NOW, old=False)
         for list_id in (5, 6):
             await store.unsubscribes.add(list_id, [unsubscribe(), unsubscribe("c@x.y")], NOW)
     found = {row.email: row.properties for row in await store.unsubscribes.pending(5, NOW, 10)}
@@ -538,8 +542,8 @@ async def test_which_attribution(
     async with store.transaction():
         for message in (first, second):
             await store.messages.freeze_properties(message.id, str(message.message_id), SENT_AT)
-        await store.unsubscribes.attribute(5, first.id, ["zoë@x.y"], old=first_old)
-        await store.unsubscribes.attribute(5, second.id, ["zoë@x.y"], old=second_old)
+        await store.unsubscribes.attribute(5, first.id, ["zoë@x.y"], NOW, old=first_old)
+        await store.unsubscribes.attribute(5, second.id, ["zoë@x.y"], NOW, old=second_old)
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
     (row,) = await store.unsubscribes.pending(5, NOW, 10)
     assert row.properties == str(winner)
@@ -550,7 +554,7 @@ async def test_forgotten_attributions(store: Store) -> None:
     (message,) = await tracked(store)
     async with store.transaction():
         await store.messages.freeze_properties(message.id, "{}", SENT_AT)
-        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], old=False)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], NOW, old=False)
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
         await store.unsubscribes.forget_attributions(5, ["zoë@x.y", "b@x.y"])
         await store.unsubscribes.add(5, [unsubscribe("b@x.y")], NOW)
@@ -570,15 +574,77 @@ async def test_old_attributions(store: Store) -> None:
 
     async with store.transaction():
         await store.messages.freeze_properties(message.id, "{}", SENT_AT)
-        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], old=True)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], NOW, old=True)
         await store.unsubscribes.add(5, [unsubscribe("other@x.y")], NOW + 99)
         await store.unsubscribes.forget_old_attributions(5)
     assert await properties() == "{}"
     async with store.transaction():
         await store.unsubscribes.remove(5, [unsubscribe(), unsubscribe("other@x.y")])
-        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], old=True)
+        await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], NOW, old=True)
         await store.unsubscribes.forget_old_attributions(5)
     assert await properties() is None
+
+
+async def test_attributions_of_strangers(store: Store) -> None:
+    """Who left through a message and is in no list is forgotten, unless it is still to be told."""
+    (message,) = await tracked(store)
+    names = ["stranger@x.y", "Known@x.y", "Waiting@x.y", "lately@x.y"]
+    async with store.transaction():
+        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
+        await store.contacts.set(5, [Contact("KNOWN@x.y", True, None, 1, "")])
+        await store.unsubscribes.add(5, [unsubscribe("WAITING@x.y")], NOW)
+        await store.unsubscribes.attribute(5, message.id, names[:3], NOW, old=False)
+        await store.unsubscribes.attribute(5, message.id, names[3:], NOW + 9, old=False)
+        await store.unsubscribes.attribute(6, message.id, names[:1], NOW, old=False)
+        await store.unsubscribes.forget_strangers(5, NOW + 5)
+        for list_id in (5, 6):
+            await store.unsubscribes.add(list_id, [unsubscribe(name) for name in names], NOW)
+    found = {row.email for row in await store.unsubscribes.pending(5, NOW, 10) if row.properties}
+    assert found == {"Known@x.y", "Waiting@x.y", "WAITING@x.y", "lately@x.y"}
+    (row, *_) = [row for row in await store.unsubscribes.pending(6, NOW, 10) if row.properties]
+    assert row.email == "stranger@x.y"
+
+
+# Runs of `identify --all`
+
+
+async def test_identify_runs(store: Store) -> None:
+    """A run begins, goes on and is complete; whom it or a poll has told is remembered till then."""
+    runs = store.identify_runs
+    assert await runs.of(5) is None
+    async with store.transaction():
+        await runs.add_told(5, run_of(1))
+        assert await runs.begin(5, NOW)
+        assert not await runs.begin(5, NOW + 1)
+        assert await runs.begin(6, NOW)
+    assert await runs.open_one(5) == IdentifyRun(5, NOW, None, 0, False)
+    assert await runs.told(5) == [], "no run was under way"
+    cursor = ContactCursor("Subscribed", "a+b=")
+    async with store.transaction():
+        await runs.advance(5, cursor, run_of(1, 2, 3), 2)
+        await runs.advance(5, cursor, run_of(4), 1)
+        await runs.add_told(5, run_of(5))
+    assert await runs.open_one(5) == IdentifyRun(5, NOW, cursor, 3, False)
+    assert merged(await runs.told(5)).tolist() == [1, 2, 3, 4, 5]
+    async with store.transaction():
+        await runs.finish(5)
+        await runs.add_told(5, run_of(7))
+    assert await runs.open_one(5) is None
+    assert await runs.of(5) == IdentifyRun(5, NOW, cursor, 3, True)
+    assert await runs.told(5) == []
+    async with store.transaction():
+        # The clock has stepped back: the next run is a later one all the same.
+        assert await runs.begin(5, NOW - 99)
+    again = await runs.open_one(5)
+    assert again is not None
+    assert again.started_at > NOW
+    async with store.transaction():
+        await runs.advance(5, cursor, run_of(1), 1)
+        await runs.finish(6)
+        await runs.begin_anew(NOW + 5)
+    assert await runs.open_one(5) == IdentifyRun(5, NOW + 5, None, 0, False)
+    assert await runs.told(5) == []
+    assert await runs.open_one(6) is None, "one that is complete stays so"
 
 
 # Outbox and dead letters

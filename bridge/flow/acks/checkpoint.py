@@ -1,13 +1,13 @@
 """Checkpoints: what is saved for a page, in one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from bridge import clock
-from bridge.event_types import CONVERTED
+from bridge.event_types import CONVERTED, IDENTIFY
 from bridge.flow.acks.key_runs import KeyRuns
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.mapping.mapped_page import Attributions, MappedPage
@@ -15,7 +15,7 @@ from bridge.flow.message_poll import MessagePoll
 from bridge.flow.page import ActivityPage, ClickPage, ContactPage, UnsubscribePage
 from bridge.segment import events
 from bridge.state.cursors import PollCursor
-from bridge.state.keys import heads, sorted_keys
+from bridge.state.keys import Keys, heads, sorted_keys
 from bridge.state.records import Backfill, BackfillMessage, DeadLetter, EventCount, Total
 from bridge.state.store import Store
 
@@ -61,9 +61,12 @@ class PageCheckpoint:
             return
         message = self.poll.message
         await self.runs.save(message.id, store)
+        now = clock.wall_time()
         for emails, old in ((self.attributions.recent, False), (self.attributions.old, True)):
             if emails:
-                await store.unsubscribes.attribute(message.list_id, message.id, emails, old=old)
+                await store.unsubscribes.attribute(
+                    message.list_id, message.id, emails, now, old=old
+                )
         await store.polls.save_cursor(message.id, self.next_cursor)
         await store.event_counts.add(message.id, self.counts)
         if self.outbox_id is not None:
@@ -155,6 +158,7 @@ class ContactCheckpoint:
     def __init__(self, page: ContactPage, mapped: MappedPage) -> None:
         self._page = page
         self._changes = mapped.changes
+        self._told = mapped.names[IDENTIFY]
         pending = len(mapped.changes.unsubscribes)
         numbers = {
             "fetched": mapped.known + mapped.filtered + pending,
@@ -177,13 +181,23 @@ class ContactCheckpoint:
         await store.unsubscribes.add(list_id, changes.unsubscribes, clock.wall_time())
         if changes.contacts:
             await store.lists.set_identified(list_id, page.read_at)
-        if page.poll.sweep:
-            run = sorted_keys(
-                heads([events.digest(email.lower().encode()) for email in page.emails])
+        if page.told_before is not None:
+            await store.identify_runs.advance(
+                list_id, page.next_cursor, _keys(changes.told), self._told
             )
-            await store.contact_polls.add_seen_in_sweep(list_id, run)
-        await store.contact_polls.save_cursor(list_id, page.next_cursor)
+        else:
+            if changes.told and await store.identify_runs.open_one(list_id) is not None:
+                await store.identify_runs.add_told(list_id, _keys(changes.told))
+            if page.poll.sweep:
+                seen = _keys(email.lower() for email in page.emails)
+                await store.contact_polls.add_seen_in_sweep(list_id, seen)
+            await store.contact_polls.save_cursor(list_id, page.next_cursor)
         await store.counters.add(self.outcomes.numbers)
+
+
+def _keys(addresses: Iterable[str]) -> Keys:
+    """The keys of addresses in lower case, as a run."""
+    return sorted_keys(heads([events.digest(address.encode()) for address in addresses]))
 
 
 class WithheldUnsubscribeCheckpoint:

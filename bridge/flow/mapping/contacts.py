@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
 from bridge.flow.mapping.mapped_page import MappedPage
-from bridge.flow.mapping.user_ids import UserIds, is_shared
-from bridge.flow.page import ContactPage, UnsubscribePage
+from bridge.flow.mapping.user_ids import UserIds
+from bridge.flow.page import ContactPage, ContactPoll, UnsubscribePage
 from bridge.listrak import wire
 from bridge.listrak.times import Instant, Zone, canonical, from_seconds
 from bridge.segment import events
@@ -32,37 +32,28 @@ class ContactRules:
     user_ids: UserIds = field(default_factory=UserIds)
 
     def map_contacts(self, page: ContactPage, known: Mapping[str, Contact]) -> MappedPage:
-        """Maps contacts that differ from those `known` (by lower-case address)."""
+        """Maps contacts that differ from those `known` (by lower-case address).
+
+        Of `identify --all` those that are as they were are told as well, with an id of their own.
+        """
         mapped = MappedPage()
         contacts = dict(known)
         for row in page.rows:
-            email = row.email_address or ""
-            before = contacts.get(email.lower())
-            user_id = self._user_id(page, row, mapped)
-            subscribed = _is_subscribed(row, page.subscribed)
-            if subscribed:
-                after = Contact(
-                    email,
-                    True,
-                    user_id,
-                    before.revision if before else page.poll.first_revision,
-                    before.unsubscribed_at if before else "",
-                )
-                if before is None or not before.subscribed:
-                    mapped.changes.resubscribed.append(email)
-            else:
-                unsubscribed = self._unsubscribed(page, row, before, mapped)
-                if unsubscribed is None:
-                    continue
-                after = replace(unsubscribed, user_id=user_id)
-            contacts[email.lower()] = self._identify(page, before, after, mapped)
+            key = (row.email_address or "").lower()
+            before = contacts.get(key)
+            after = self._of_row(page, row, before, mapped)
+            if after is not None:
+                contacts[key] = self._identify(page, before, after, mapped)
         for email in page.deleted:
             before = contacts.get(email.lower())
             if before is not None:
                 user_id = None if before.subscribed else before.user_id
                 after = replace(before, subscribed=False, user_id=user_id, deleted_at=page.read_at)
                 contacts[email.lower()] = self._identify(page, before, after, mapped)
-        mapped.user_ids_shared = is_shared(each.user_id for each in contacts.values())
+        for email in page.as_known:
+            before = contacts.get(email.lower())
+            if before is not None:
+                contacts[email.lower()] = self._identify(page, before, before, mapped)
         return mapped
 
     def map_unsubscribes(self, page: UnsubscribePage) -> MappedPage:
@@ -84,6 +75,20 @@ class ContactRules:
                 _put(mapped, UNSUBSCRIBED, fingerprint, row.email, track.encode())
         return mapped
 
+    def _of_row(
+        self, page: ContactPage, row: wire.Contact, before: Contact | None, mapped: MappedPage
+    ) -> Contact | None:
+        """The contact of a row as Segment is told it; None if that isn't needed."""
+        user_id = self._user_id(page, row, mapped)
+        if not _is_subscribed(row, page.subscribed):
+            unsubscribed = self._unsubscribed(page, row, before, mapped)
+            return None if unsubscribed is None else replace(unsubscribed, user_id=user_id)
+        email = row.email_address or ""
+        if before is None or not before.subscribed:
+            mapped.changes.resubscribed.append(email)
+        revision = before.revision if before else page.poll.first_revision
+        return Contact(email, True, user_id, revision, before.unsubscribed_at if before else "")
+
     def _unsubscribed(
         self,
         page: ContactPage,
@@ -91,28 +96,27 @@ class ContactRules:
         before: Contact | None,
         mapped: MappedPage,
     ) -> Contact | None:
-        """The contact of an Unsubscribed row as Segment is told it; None if that isn't needed."""
-        try:
-            instant = self._unsubscribe_instant(row)
-        except ValueError:
-            instant = ""
-        if before is None and instant < page.poll.source.horizon:
-            # Unsubscribed before the start horizon, or at an unknown time.
+        """The contact of an Unsubscribed row, without a userId.
+
+        Listrak's own texts are compared, both read in the present zone: another one changes
+        nothing.
+        """
+        taken = before.unsubscribed_at if before else ""
+        taken_at = self._taken_at(taken, page.poll)
+        instant = self._unsubscribe_instant(row, taken_at)
+        horizon = page.poll.source.horizon
+        if before is None and instant < horizon:
+            # Unsubscribed before the start horizon, or at an unknown time. The horizon divides
+            # Listrak's texts: it moves along with the zone, and nobody changes sides.
             mapped.filtered += 1
             return None
         email = row.email_address or ""
-        date = canonical(row.unsubscribe_date)
-        horizon = page.poll.source.horizon
+        date = kept = canonical(row.unsubscribe_date)
         revision = before.revision if before else page.poll.first_revision
-        taken = before.unsubscribed_at if before else ""
-        kept = date
         if not instant and before is not None and before.subscribed:
-            # Undated: it happened since the contacts were last polled.
-            instant, date = page.poll.previous or horizon, f"change {revision + 1}"
-            kept = instant
-        # Listrak's own texts are compared, both read in the present zone: another one changes
-        # nothing.
-        taken_at = self.zone.lenient(taken)
+            # Undated: it happened since the contacts were last polled, so after the horizon.
+            instant, date = max(page.poll.previous, horizon), f"change {revision + 1}"
+            kept = self.zone.naive(instant)
         if instant > taken_at and kept != taken:
             taken = kept
             if instant >= horizon:
@@ -126,52 +130,72 @@ class ContactRules:
             mapped.known += 1
         return Contact(email, False, None, revision, taken)
 
+    def _taken_at(self, taken: str, poll: ContactPoll) -> Instant:
+        """The instant of the unsubscribe that was taken over last, as it is read today."""
+        if taken.endswith("Z"):
+            # An older version kept what it had read, in the zone of that time.
+            return self.zone.moved(taken, poll.zone)
+        return self.zone.lenient(taken)
+
+    def _unsubscribe_instant(self, row: wire.Contact, taken_at: Instant) -> Instant:
+        """The instant of a row's unsubscribe; "" for no date.
+
+        In the hour that autumn repeats it is not before the subscription that it ends, nor before
+        the one of `taken_at`, which is older if it is another one.
+        """
+        resubscribed = self.zone.lenient(row.resubscribe_date, taken_at)
+        subscribed = max(self.zone.lenient(row.subscribe_date), resubscribed)
+        return self.zone.lenient(row.unsubscribe_date, max(subscribed, taken_at))
+
     def _user_id(self, page: ContactPage, row: wire.Contact, mapped: MappedPage) -> str | None:
         """The contact's userId, None for none; a value that stands for nobody is none."""
         value = _value(row, page.poll.source.field_id)
-        if value is None or not self.user_ids.is_nobody(value):
+        kind = None if value is None else self.user_ids.kind_of_nobody(value)
+        if kind is None:
             return value
-        mapped.user_ids_withheld += 1
+        mapped.user_ids_withheld[kind] += 1
         return None
-
-    def _unsubscribe_instant(self, row: wire.Contact) -> Instant:
-        subscribed = max(
-            self.zone.lenient(row.subscribe_date), self.zone.lenient(row.resubscribe_date)
-        )
-        return self.zone.instant(row.unsubscribe_date, not_before=subscribed)
 
     def _identify(
         self, page: ContactPage, before: Contact | None, after: Contact, mapped: MappedPage
     ) -> Contact:
-        if before is not None and (before.subscribed, before.user_id) == (
-            after.subscribed,
-            after.user_id,
-        ):
-            mapped.known += 1
-            # What it was told as stays: another spelling alone is no change.
-            after = replace(after, email=before.email)
-            if before != after:
-                mapped.changes.contacts[after.email.lower()] = after
-            return after
+        changes, key = mapped.changes, after.email.lower()
+        is_same_id = before is not None and before.user_id == after.user_id
+        if before is not None and is_same_id and before.subscribed == after.subscribed:
+            told_before = page.told_before
+            if told_before is None or key in told_before or key in changes.told:
+                mapped.known += 1
+                # What it was told as stays: another spelling alone is no change.
+                after = replace(after, email=before.email)
+                if before != after:
+                    changes.contacts[key] = after
+                return after
+        if after.user_id is not None and not is_same_id:
+            changes.user_ids.append(after.user_id)
         # The revision gives a contact that changes back an id of its own.
-        list_id = page.poll.source.list_id
         after = replace(after, revision=after.revision + 1)
-        mapped.changes.contacts[after.email.lower()] = after
-        state = "subscribed" if after.subscribed else "not subscribed"
-        user = events.literal(after.user_id)
+        changes.contacts[key] = after
+        changes.told.add(key)
+        fingerprint, event = self._identify_event(page, after)
+        _put(mapped, IDENTIFY, fingerprint, after.email, event)
+        return after
+
+    def _identify_event(self, page: ContactPage, contact: Contact) -> tuple[Fingerprint, bytes]:
+        list_id = page.poll.source.list_id
+        state = "subscribed" if contact.subscribed else "not subscribed"
+        user = events.literal(contact.user_id)
         kind = self.namespace + IDENTIFY
-        what = events.identity(kind, list_id, after.revision, state, user, after.email)
+        what = events.identity(kind, list_id, contact.revision, state, user, contact.email)
         fingerprint = events.digest(what.encode())
         event = events.Identify(
             fingerprint,
-            events.literal(after.email),
+            events.literal(contact.email),
             from_seconds(page.read_at),
             list_id,
-            after.subscribed,
-            after.user_id,
+            contact.subscribed,
+            contact.user_id,
         )
-        _put(mapped, IDENTIFY, fingerprint, after.email, event.encode())
-        return after
+        return fingerprint, event.encode()
 
 
 def _put(mapped: MappedPage, name: str, fingerprint: Fingerprint, email: str, event: bytes) -> None:

@@ -67,11 +67,15 @@ class ContactChanges:
     """The changes that a page of contacts makes.
 
     contacts: by address in lower case, what Segment is told from now on.
+    told: addresses in lower case of those that an event tells of.
+    user_ids: userIds that are told of contacts the first time.
     resubscribed: addresses whose earlier attributions are void.
     unsubscribes: those that wait for their attribution.
     """
 
     contacts: dict[str, Contact] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+    user_ids: list[str] = field(default_factory=list)
     resubscribed: list[str] = field(default_factory=list)
     unsubscribes: list[PendingUnsubscribe] = field(default_factory=list)
 
@@ -87,8 +91,7 @@ class MappedPage:
     known: number of rows and events that were seen before.
     filtered: number of those that are not to be sent.
     unwanted_unsubscribes: those that are not in BRIDGE_EVENTS.
-    user_ids_withheld: number of contacts whose userId stands for nobody.
-    user_ids_shared: many contacts of the page have the same userId.
+    user_ids_withheld: number of contacts whose userId stands for nobody, by the kind of value.
     """
 
     reproducible: EventSet = field(default_factory=EventSet)
@@ -100,5 +103,4 @@ class MappedPage:
     known: int = 0
     filtered: int = 0
     unwanted_unsubscribes: list[PendingUnsubscribe] = field(default_factory=list)
-    user_ids_withheld: int = 0
-    user_ids_shared: bool = False
+    user_ids_withheld: Counter[str] = field(default_factory=Counter)

@@ -5,17 +5,37 @@ Segment merges everybody with the same userId into one profile, which nobody can
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 NOBODY: Final = frozenset(
-    ["0", "-1", "null", "none", "nil", "undefined", "nan", "n/a", "na", "-", "anonymous", "unknown"]
+    [
+        "0",
+        "-1",
+        "null",
+        "none",
+        "nil",
+        "undefined",
+        "nan",
+        "n/a",
+        "na",
+        "-",
+        "anonymous",
+        "unknown",
+        "test",
+    ]
 )
 """Values that are nobody's id, in lower case: what forms, exports and programs write for none."""
+
+CONFIGURED: Final = "BRIDGE_IGNORED_USER_IDS"
+"""Kind of the values that a setting names: they may be personal, so logs don't repeat them."""
 
 MOST_SHARED: Final = 20
 """Contacts of a list that may share a value: more than a household has, less than a default that
 was written into everybody's field."""
+
+MOST_COUNTED: Final = 10_000
+"""Values that are counted side by side, which bounds the memory; a page has half as many."""
 
 
 class UserIds:
@@ -25,14 +45,35 @@ class UserIds:
     """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        self._nobody = NOBODY | frozenset(more)
+        self._kinds = dict.fromkeys(more, CONFIGURED) | {value: value for value in NOBODY}
 
-    def is_nobody(self, value: str) -> bool:
-        """Tells whether a value stands for nobody."""
-        return value.strip().lower() in self._nobody
+    def kind_of_nobody(self, value: str) -> str | None:
+        """The kind of a value that stands for nobody, as it may be logged; None for a userId."""
+        return self._kinds.get(value.strip().lower())
 
 
-def is_shared(values: Iterable[str | None]) -> bool:
-    """Tells whether too many of some contacts have the same value."""
-    numbers = Counter(value for value in values if value)
-    return any(number > MOST_SHARED for number in numbers.values())
+class SharedUserIds:
+    """The userIds that most contacts share, of any number of contacts, in bounded memory.
+
+    Where there are too many values at once, all numbers are lowered until the rare ones are gone:
+    a value that is found to be shared is shared by so many contacts at least.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, values: Iterable[str]) -> None:
+        """Counts the userIds of contacts that were not counted before."""
+        self._counts.update(values)
+        if len(self._counts) > MOST_COUNTED:
+            self._counts = _without_rare(self._counts)
+
+    def most(self) -> tuple[str, int]:
+        """The userId that most contacts share, and how many do at least; 0 for none."""
+        return max(self._counts.items(), key=lambda item: item[1], default=("", 0))
+
+
+def _without_rare(counts: Mapping[str, int]) -> Counter[str]:
+    """The commoner half of some numbers at most, each lowered by the largest of the others."""
+    rare = sorted(counts.values(), reverse=True)[MOST_COUNTED // 2]
+    return Counter({value: number - rare for value, number in counts.items() if number > rare})

@@ -4,14 +4,18 @@ from dataclasses import dataclass
 
 from bridge.flow.context import ReaderContext
 from bridge.flow.readers.backfill import BackfillReader
+from bridge.flow.readers.contact_readings import ContactReadings
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
+from bridge.flow.readers.identify import IdentifyReader
 from bridge.flow.readers.messages import MessageReader
 from bridge.flow.readers.outbox import OutboxReader
 from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.readers.unsubscribes import UnsubscribeReader
 from bridge.flow.summary_metrics import SummaryMetrics
+from bridge.flow.user_id_alarm import UserIdAlarm
+from bridge.metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -24,17 +28,20 @@ class Readers:
     unsubscribes: UnsubscribeReader
     outbox: OutboxReader
     backfill: BackfillReader
+    identify: IdentifyReader
 
 
-def readers_of(context: ReaderContext, metrics: SummaryMetrics) -> Readers:
+def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
     """All readers of an account."""
     discovery = Discovery(context)
+    readings = ContactReadings(context)
     rows = RowReader(context, PropertyReader(context))
     return Readers(
         discovery,
-        MessageReader(context, rows, metrics),
-        ContactReader(context),
+        MessageReader(context, rows, SummaryMetrics(metrics)),
+        ContactReader(context, readings, UserIdAlarm(metrics)),
         UnsubscribeReader(context),
         OutboxReader(context),
         BackfillReader(context, discovery, rows),
+        IdentifyReader(context, readings),
     )

@@ -56,17 +56,37 @@ CREATE TABLE contacts_4 (
     user_id         TEXT,
     revision        INTEGER NOT NULL,  -- counts the changes sent, so that each has an id of its own
     unsubscribed_at TEXT NOT NULL DEFAULT '',  -- the latest unsubscribe date taken over: as Listrak
-                                               -- wrote it, an instant where it wrote none
+                                               -- wrote it, else in its way; an instant in rows of
+                                               -- older versions
     deleted_at      REAL,              -- when the list was first seen without it
     PRIMARY KEY (list_id, email)
 ) STRICT, WITHOUT ROWID;
+-- Of spellings that were told apart, the contact goes on as the one with the most changes: ids of
+-- later ones are new, however it is spelled. Of two with as many, the subscribed one, as the next
+-- sweep corrects it. Whichever was unsubscribed last, that is known.
 INSERT INTO contacts_4
     SELECT list_id, lower_case(email), nullif(email, lower_case(email)), subscribed, user_id,
-           max(2 * revision + NOT subscribed) / 2, unsubscribed_at, NULL
-    FROM contacts GROUP BY list_id, lower_case(email);
+           revision, latest, NULL
+    FROM (SELECT *, max(unsubscribed_at) OVER spellings AS latest,
+                 row_number() OVER (spellings ORDER BY revision DESC, subscribed DESC, email) AS place
+          FROM contacts
+          WINDOW spellings AS (PARTITION BY list_id, lower_case(email)))
+    WHERE place = 1;
 DROP TABLE contacts;
 ALTER TABLE contacts_4 RENAME TO contacts;
-UPDATE OR REPLACE causes SET email = lower_case(email);
+CREATE TABLE causes_4 (
+    list_id  INTEGER NOT NULL,
+    email    TEXT NOT NULL,          -- in lower case
+    message  INTEGER NOT NULL,
+    old      INTEGER NOT NULL,
+    noted_at REAL NOT NULL,          -- by this machine's clock
+    PRIMARY KEY (list_id, email)
+) STRICT, WITHOUT ROWID;
+-- Of two spellings, the one that isn't from before the horizon.
+INSERT OR REPLACE INTO causes_4
+    SELECT list_id, lower_case(email), message, old, 0 FROM causes ORDER BY old DESC;
+DROP TABLE causes;
+ALTER TABLE causes_4 RENAME TO causes;
 -- Sweeps begin anew: whom they had met was noted with regard to case.
 DELETE FROM contact_looks;
 DELETE FROM met;
@@ -90,6 +110,13 @@ CREATE TABLE identify_runs (
     told       INTEGER NOT NULL DEFAULT 0,
     finished   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+-- Contacts told since the run under way began, by it or by a poll: runs of keys of their addresses.
+CREATE TABLE identified (
+    list_id INTEGER NOT NULL,
+    seq     INTEGER PRIMARY KEY,
+    keys    BLOB NOT NULL
+) STRICT;
+CREATE INDEX identified_by_list ON identified (list_id);
 
 -- Backfills are of two kinds: of the history before the start horizon, and of events that were
 -- withheld by BRIDGE_EVENTS, from since on.

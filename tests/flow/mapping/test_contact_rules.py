@@ -1,6 +1,7 @@
 """How contacts become identifies and unsubscribes."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.in_flight import InFlight
 from bridge.flow.mapping.contacts import ContactRules
 from bridge.flow.mapping.mapped_page import MappedPage
-from bridge.flow.mapping.user_ids import UserIds
+from bridge.flow.mapping.user_ids import CONFIGURED, SharedUserIds, UserIds
 from bridge.flow.page import ContactPage, ContactPoll, UnsubscribePage
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
@@ -47,11 +48,23 @@ class Book:
         subscribed: bool = True,
         previous: str = POLLED,
         field: int | None = FIELD,
+        horizon: str = HORIZON,
+        zone: str = "",
         rules: ContactRules = RULES,
+        as_known: Sequence[str] = (),
+        told_before: Sequence[str] | None = None,
     ) -> MappedPage:
-        poll = ContactPoll(SourceList(5, "News", field, HORIZON), False, previous)
-        cursor = ContactCursor("Subscribed", "next")
-        page = ContactPage(poll, cursor, list(rows), READ_AT, subscribed, deleted or [])
+        poll = ContactPoll(SourceList(5, "News", field, horizon), False, previous, zone=zone)
+        page = ContactPage(
+            poll,
+            ContactCursor("Subscribed", "next"),
+            list(rows),
+            READ_AT,
+            subscribed,
+            deleted or [],
+            list(as_known),
+            None if told_before is None else frozenset(told_before),
+        )
         mapped = rules.map_contacts(page, self.known)
         self.known |= mapped.changes.contacts
         return mapped
@@ -466,16 +479,17 @@ def test_values_of_nobody_are_no_user_id(value: str) -> None:
     events = [json.loads(event) for event in mapped.journaled.events]
     assert len(events) == 2
     assert not any("userId" in event for event in events)
-    assert mapped.user_ids_withheld == 2
+    assert mapped.user_ids_withheld.total() == 2
     assert not book.read(here("Bob@X.com", value), rules=rules).journaled.events
 
 
 def test_a_value_of_many_is_told() -> None:
     """It is sent as it is; one that a household shares is no alarm."""
     rows = [here(f"{number}@x.com", "C-1") for number in range(21)]
-    assert not Book().read(*rows[:20]).user_ids_shared
-    mapped = Book().read(*rows)
-    assert mapped.user_ids_shared
+    book = Book()
+    mapped = book.read(*rows)
+    assert mapped.changes.user_ids == ["C-1"] * 21
+    assert book.read(*rows).changes.user_ids == [], "each contact counts once"
     assert {json.loads(event)["userId"] for event in mapped.journaled.events} == {"C-1"}
 
 
@@ -498,3 +512,184 @@ def test_who_returns_after_being_forgotten_has_new_ids() -> None:
     (event,) = map(json.loads, RULES.map_contacts(page, {}).journaled.events)
     assert event["messageId"] not in ids
     assert event["timestamp"] == "2026-05-11T12:00:00.500Z"
+
+
+# Zones and the repeated hour
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("America/New_York", "America/Los_Angeles"),
+        ("America/New_York", "Asia/Tokyo"),
+        ("UTC", "America/New_York"),
+        ("Europe/Berlin", "Europe/Berlin"),
+    ],
+)
+def test_an_instant_of_an_older_version_moves_along(old: str, new: str) -> None:
+    """What it had read in the zone of its time is the same unsubscribe, and a later one is not."""
+    taken = Zone(ZoneInfo(old)).instant(LEFT)
+    rules = ContactRules(Zone(ZoneInfo(new)), frozenset(TRACKS))
+    for subscribed in (True, False):
+        book = Book(Contact(ZOE, subscribed, None, 2, taken))
+        assert not book.read(left(LEFT), rules=rules, zone=old).changes.unsubscribes
+        assert book.known[ZOE].unsubscribed_at == LEFT
+        book = Book(Contact(ZOE, subscribed, None, 2, taken))
+        later = book.read(left("2026-05-10T08:00:01"), rules=rules, zone=old)
+        assert [one.date for one in later.changes.unsubscribes] == ["2026-05-10T08:00:01"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_an_undated_unsubscribe_in_another_zone(zone: str) -> None:
+    """It is told once, whatever zone the next poll reads with; a later one that is dated is new."""
+    book = Book()
+    book.read(here())
+    (row,) = book.read(gone(date=None), subscribed=False).changes.unsubscribes
+    assert (row.date, row.instant) == ("change 2", POLLED)
+    moved = ContactRules(Zone(ZoneInfo(zone)), frozenset(TRACKS))
+    for rules in (moved, RULES):
+        again = book.read(gone(date=None), subscribed=False, rules=rules)
+        assert (again.changes.unsubscribes, sent(again)) == ([], [])
+    # POLLED is 20:00 of the day before in New York.
+    dated = gone(date="2026-05-08T20:00:01", resubscribe_date="2026-05-08T20:00:00")
+    assert len(book.read(dated, subscribed=False, rules=moved).changes.unsubscribes) == 1
+
+
+def test_an_undated_unsubscribe_is_after_the_horizon() -> None:
+    """It was subscribed when it was polled: a horizon that moved does not hide that it left."""
+    west = ContactRules(Zone(ZoneInfo("Pacific/Honolulu")), frozenset(TRACKS))
+    book = Book()
+    book.read(here())
+    mapped = book.read(gone(date=None), subscribed=False, previous="2026-04-30T23:00:00.000Z")
+    assert [row.instant for row in mapped.changes.unsubscribes] == [HORIZON]
+    assert not book.read(gone(date=None), subscribed=False, rules=west).changes.unsubscribes
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_who_left_around_the_horizon(zone: str) -> None:
+    """Contacts unknown so far stay on their side of it, whatever zone they are read with."""
+    rules = ContactRules(Zone(ZoneInfo(zone)), frozenset(TRACKS))
+    horizon = rules.zone.moved(HORIZON, "America/New_York")
+    dates = [f"2026-04-{day:02}T{hour:02}:30:00" for day in (29, 30) for hour in range(24)]
+    dates += [f"2026-05-01T{hour:02}:30:00" for hour in range(24)]
+    rows = [left(date, f"{number}@x.y") for number, date in enumerate(dates)]
+    mapped = Book().read(*rows, subscribed=False, rules=rules, horizon=horizon)
+    told = [row.date for row in mapped.changes.unsubscribes]
+    # The horizon is 20:00 in New York.
+    assert told == [date for date in dates if date >= "2026-04-30T20:00"]
+    assert len(sent(mapped)) == len(told)
+
+
+@pytest.mark.parametrize(
+    ("back", "left_at", "instant"),
+    [
+        ("01:55:00", "01:58:00", "05:58:00"),
+        ("01:05:00", "01:58:00", "06:58:00"),
+        ("01:05:00", "01:10:00", "06:10:00"),
+        ("01:55:00", "01:10:00", "06:10:00"),
+    ],
+)
+def test_left_twice_in_the_hour_that_autumn_repeats(back: str, left_at: str, instant: str) -> None:
+    """The second time is another one, also where its date reads earlier than the first one's."""
+    book = Book(Contact(ZOE, True, None, 1, "2026-11-01T01:50:00"))
+    row = gone(date=f"2026-11-01T{left_at}", resubscribe_date=f"2026-11-01T{back}")
+    (found,) = book.read(row, subscribed=False).changes.unsubscribes
+    assert found.instant == f"2026-11-01T{instant}.000Z"
+    assert not book.read(row, subscribed=False).changes.unsubscribes
+
+
+# Case
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("Bob@X.com", "bob@x.com"), ("ÉVE@x.com", "éve@X.com"), ("ПЁТР@x.com", "пётр@x.com")],
+)
+def test_one_contact_in_two_spellings(first: str, second: str) -> None:
+    """In two pages, twice in one page, in a single contact's answer, among the deleted."""
+    book = Book()
+    assert len(sent(book.read(here(first), here(second)))) == 1
+    assert not sent(book.read(here(second)))
+    unsubscribed = book.read(gone(second), subscribed=False)
+    assert traits(unsubscribed) == [(second, None, None)]
+    assert len(unsubscribed.changes.unsubscribes) == 1
+    again = book.read(gone(first), subscribed=False)
+    assert (sent(again), again.changes.unsubscribes) == ([], [])
+    assert traits(book.read(here(first))) == [(first, True, None)]
+    assert traits(book.read(deleted=[second])) == [(first, None, None)]
+    assert set(book.known) == {second.lower()}
+
+
+# Telling again
+
+
+def test_told_again() -> None:
+    """`identify --all` tells contacts as they are, changed or not, each under an id of its own."""
+    book = Book()
+    first = sent(book.read(here(user="a"), here("b@x.y"), here("c@x.y")))
+    book.read(gone("c@x.y"), subscribed=False)
+    mapped = book.read(here(user="a"), here("b@x.y", "new"), as_known=["c@x.y"], told_before=[])
+    assert traits(mapped) == [(ZOE, True, "a"), ("b@x.y", True, "new"), ("c@x.y", None, None)]
+    assert mapped.changes.told == {ZOE, "b@x.y", "c@x.y"}
+    ids = {event["messageId"] for event in [*first, *sent(mapped)]}
+    assert len(ids) == 6
+    assert not sent(book.read(here(user="a"), here("b@x.y", "new")))
+
+
+def test_not_told_again() -> None:
+    """Who was told since the run began is told only what has changed; twice in a page is once."""
+    book = Book()
+    book.read(here("A@x.y"), here("b@x.y"))
+    again = book.read(here("a@x.y"), here("b@x.y"), here("B@x.y"), told_before=["a@x.y"])
+    assert traits(again) == [("b@x.y", True, None)]
+    changed = book.read(here("a@x.y", "C-1"), told_before=["a@x.y"])
+    assert traits(changed) == [("a@x.y", True, "C-1")]
+
+
+def test_again_and_who_never_was_told() -> None:
+    """A run that is the first to see a contact tells it; who left before the horizon stays out."""
+    mapped = Book().read(here(), gone("b@x.y", AGO), as_known=["c@x.y"], told_before=[])
+    assert traits(mapped) == [(ZOE, True, None)]
+    assert mapped.filtered == 1
+
+
+# UserIds
+
+
+@pytest.mark.parametrize("value", [0, -1, "Test", "NaN", "NA", "-", "nil", " unknown "])
+def test_the_kind_of_a_withheld_value(value: object) -> None:
+    """It is told by the documented value; a configured one may be personal, and isn't repeated."""
+    rules = ContactRules(RULES.zone, RULES.wanted, user_ids=UserIds(["guest"]))
+    mapped = Book().read(here(user=value), here("b@x.y", "Guest"), rules=rules)
+    assert mapped.user_ids_withheld == {str(value).strip().lower(): 1, CONFIGURED: 1}
+    assert traits(mapped) == [(ZOE, True, None), ("b@x.y", True, None)]
+
+
+@pytest.mark.parametrize("value", ["00", "N0", "nobody@x.y", "tester", "10", "none-1", "0x"])
+def test_values_like_those_are_user_ids(value: str) -> None:
+    """Only the whole value counts."""
+    assert traits(Book().read(here(user=value))) == [(ZOE, True, value)]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=30), st.integers(1, 400))
+def test_shared_values_are_found_in_bounded_memory(shared: list[int], step: int) -> None:
+    """Never more than there are; all of them where a page has more than chance brings."""
+    counts, number = SharedUserIds(), 0
+    for page, more in enumerate(shared):
+        own = [f"own-{page}-{place}" for place in range(100 * step % 5000)]
+        counts.add([*own, *["shared"] * more])
+        number += more
+    value, contacts = counts.most()
+    assert contacts <= max(number, 1)
+    if sum(100 * step % 5000 for _ in shared) < 10_000 and number > 1:
+        assert (value, contacts) == ("shared", number)
+
+
+def test_a_value_spread_over_pages_is_found() -> None:
+    """Three of each page of five thousand are enough, and what is kept doesn't grow."""
+    counts = SharedUserIds()
+    for page in range(40):
+        counts.add([*(f"own-{page}-{place}" for place in range(5000)), *["shared"] * 3])
+        assert len(counts._counts) <= 10_000
+    assert counts.most()[0] == "shared"
+    assert 20 < counts.most()[1] <= 120

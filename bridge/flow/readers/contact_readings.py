@@ -1,0 +1,143 @@
+"""Readings of contacts: one after the other for each list, each with its instant."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import anyio
+from anyio.abc import ObjectSendStream
+
+from bridge.clock import SourceClock
+from bridge.flow.context import ReaderContext
+from bridge.flow.in_flight import InFlight
+from bridge.flow.page import ContactPage, Flush, Page
+from bridge.flow.source import SourceList
+from bridge.listrak import wire
+from bridge.listrak.client import Listrak
+from bridge.segment import events
+from bridge.state.contacts import KnownAddress
+from bridge.state.cursors import ContactCursor
+from bridge.state.keys import SeenKeys, heads
+
+CHUNK: Final = 1000
+"""Known contacts that are compared with what was seen at once."""
+
+MOST_SINGLE: Final = 50
+"""Contacts that are requested one by one for a page: they share its instant."""
+
+FIRST_STAGE: Final = ContactCursor("Subscribed", wire.START)
+DELETED_STAGE: Final = ContactCursor("lost", "")
+
+
+class ListReadings:
+    """The readings of one list's contacts.
+
+    Each is made within `turn`, up to sending its page: what is read later is mapped later, and has
+    the later instant.
+
+    turn: of one reading after the other.
+    in_flight: pages that are not acknowledged.
+    """
+
+    def __init__(
+        self, clock: SourceClock, pages: ObjectSendStream[Page], identified_at: float
+    ) -> None:
+        self.turn = anyio.Lock()
+        self.in_flight = InFlight()
+        self._clock = clock
+        self._pages = pages
+        self._read_at = identified_at
+
+    def instant(self) -> float:
+        """The instant of a reading that has just ended, by Listrak's clock, in whole milliseconds.
+
+        Its end counts, not its beginning: a contact may change while its page is on the way, and
+        no state may be dated before the change that brought it. Should it change again before the
+        end, a later reading shows that, with a later instant.
+
+        It is later than that of every reading before, whatever the clocks say: the file remembers
+        the latest that an identify carries, and goes on above it after a restart.
+        """
+        now, before = int(self._clock.now() * 1000), round(self._read_at * 1000)
+        self._read_at = at = max(now, before + 1) / 1000
+        return at
+
+    async def send(self, page: ContactPage) -> None:
+        """Sends a page on."""
+        self.in_flight.add()
+        await self._pages.send(page)
+
+    async def drain(self) -> None:
+        """Waits until all pages sent on so far are acknowledged."""
+        await self._pages.send(Flush())
+        await self.in_flight.drained()
+
+
+class ContactReadings:
+    """The readings of all lists, for whoever reads contacts."""
+
+    def __init__(self, context: ReaderContext) -> None:
+        self._context = context
+        self._lists: dict[int, ListReadings] = {}
+
+    async def of(self, list_id: int) -> ListReadings:
+        """The readings of a list."""
+        context = self._context
+        if list_id not in self._lists:
+            state = await context.ledger.store.lists.state(list_id)
+            readings = ListReadings(context.listrak.clock, context.pages, state.identified_at)
+            # Somebody else may have made them meanwhile.
+            return self._lists.setdefault(list_id, readings)
+        return self._lists[list_id]
+
+
+class Unseen(NamedTuple):
+    """Known contacts that a reading has not shown.
+
+    single: those to be requested one by one.
+    others: all others.
+    after: the address after which the next ones come.
+    """
+
+    single: list[KnownAddress]
+    others: list[KnownAddress]
+    after: str
+
+
+def unseen_of(
+    known: Sequence[KnownAddress], seen: SeenKeys, is_single: Callable[[KnownAddress, int], bool]
+) -> Unseen:
+    """The next known contacts that were not seen, up to what a page may have.
+
+    is_single: tells whether a contact, with its key, is to be requested by itself.
+    """
+    single: list[KnownAddress] = []
+    others: list[KnownAddress] = []
+    after = known[0].key
+    keys = heads([events.digest(one.key.encode()) for one in known])
+    for place in seen.unseen(keys):
+        one = known[place]
+        if one.key and is_single(one, int(keys[place])):
+            if len(single) == MOST_SINGLE:
+                return Unseen(single, others, after)
+            single.append(one)
+        elif one.key:
+            others.append(one)
+        after = one.key
+    return Unseen(single, others, known[-1].key)
+
+
+async def request_each(
+    listrak: Listrak, source: SourceList, contacts: Sequence[KnownAddress]
+) -> tuple[list[wire.Contact], list[str]]:
+    """The rows of contacts, requested one by one, and the addresses that the list doesn't have."""
+    rows: list[wire.Contact] = []
+    deleted: list[str] = []
+    for one in contacts:
+        row = await listrak.contact(source.list_id, one.spelling, source.field_id)
+        if row is None:
+            deleted.append(one.spelling)
+        else:
+            # The known spelling: the answer's may differ in upper and lower case.
+            row.email_address = one.spelling
+            rows.append(row)
+    return rows, deleted
