@@ -217,6 +217,7 @@ class Service:
             wanted_since=configuration.wanted_since,
             namespace=namespace,
             ignored_user_ids=self._settings.ignored_user_ids,
+            extra_properties=self._settings.extra_properties,
         )
 
     # Around the work

@@ -98,7 +98,7 @@ class Pipeline:
         self._metrics.queue.labels("parcels").set_function(lambda: _waiting(delivery_in))
         mapper = Mapper(
             self._ledger,
-            ActivityRules(scope.zone, scope.events),
+            ActivityRules(scope.zone, scope.events, scope.extra_properties),
             ContactRules(
                 scope.zone, scope.events, scope.namespace, UserIds(scope.ignored_user_ids)
             ),
