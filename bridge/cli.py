@@ -111,18 +111,30 @@ def reconcile(only_list: int | None, everything: bool, repair: bool) -> None:
 
 
 @cli.command()
-@click.option("--since", required=True, metavar="WHEN", help="An ISO date-time, or such as 90d.")
+@click.option("--since", metavar="WHEN", help="An ISO date-time, or such as 90d.")
 @click.option("--list", "only_list", type=int, metavar="ID", help="Only this list.")
-def backfill(since: str, only_list: int | None) -> None:
-    """Send history from before the service was started that was not sent.
+@click.option("--events", is_flag=True, help="What was not in BRIDGE_EVENTS, and is now.")
+@click.option("--warehouse-only", is_flag=True, help="For warehouses, not for destinations.")
+def backfill(since: str | None, only_list: int | None, events: bool, warehouse_only: bool) -> None:
+    """Send history from before a list's start horizon; with --events, what was withheld since.
 
     The running service does it, at low priority; where none runs, this command does it by itself.
     Interrupted, it goes on where it was. Nothing is sent twice.
     """
+    if since is None and not events:
+        raise click.UsageError("it needs --since WHEN, or --events")
     settings = _settings()
     from bridge.commands.backfill import backfill as run_backfill
 
-    _complete(lambda: run_backfill(settings, since=since, only_list=only_list))
+    _complete(
+        lambda: run_backfill(
+            settings,
+            since=since,
+            only_list=only_list,
+            events=events,
+            warehouse_only=warehouse_only,
+        )
+    )
 
 
 @cli.group("dead-letters")

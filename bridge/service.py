@@ -6,38 +6,45 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
 import anyio
 
 from bridge import VERSION, clock
 from bridge.clients import (
     RETRY_DEADLINE,
-    RETRY_DEADLINE_AT_START,
     RETRY_DEADLINE_ONCE,
     Clients,
     open_clients,
 )
-from bridge.errors import ConfigurationError, CredentialsError, TemporaryError
-from bridge.flow.configuration import Configuration
+from bridge.errors import ConfigurationError
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
 from bridge.flow.reconfiguration import take_over
+from bridge.flow.scheduling import schedule
 from bridge.flow.sending.sender import Sender, SendLimits
-from bridge.flow.source import SourceList, resolve
+from bridge.flow.source import ResolvedLists, SourceList
+from bridge.list_watch import ListWatch
 from bridge.listrak import times
-from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.present import configuration_of, namespace_of
-from bridge.retry import retry
 from bridge.settings import Settings
 from bridge.state.store import Store, open_store
 from bridge.status import Health, status_server
 from bridge.stopping import unless_stopped
 from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
+from bridge.values import Bind
+
+COPIED: Final = (
+    "it was in use when it was copied, or another program has opened it since: what was saved "
+    "after that is not in it. Events since then are sent again under the same ids, which Segment "
+    "drops within a day; what order totals rose by may come in other steps"
+)
+"""The meaning of a state file that was copied while a service had it open."""
 
 
 class Service:
@@ -77,7 +84,10 @@ class Service:
             await tasks.start(self._watch_signals)
             store = await stack.enter_async_context(open_store(settings.state))
             clients = await stack.enter_async_context(open_clients(settings, self._metrics))
-            await self._show_status(stack)
+            if store.copied:
+                log.warning("state.copied", note=COPIED)
+            worked_before = await store.meta.get("since") is not None
+            await self._show_status(stack, tasks, worked_before=worked_before)
             ledger = Ledger(store, self._metrics)
             await self._load_counters(store)
             tasks.start_soon(ledger.run)
@@ -95,36 +105,59 @@ class Service:
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
         first_start = await self._fix(ledger, "first_start", str(clock.wall_time()))
         worked_before = await ledger.store.meta.get("since") is not None
-        sources = await unless_stopped(
-            self._stop, lambda: self._sources(clients.listrak, worked_before=worked_before)
+        watch = ListWatch(clients.listrak, self._settings.lists)
+        lists = await unless_stopped(
+            self._stop, lambda: watch.at_start(once=self._once, worked_before=worked_before)
         )
         self._health.ready = True
         self._notifier.tell("READY=1", f"STATUS={self._health.sentence()}")
-        if sources is None:
-            sources = await unless_stopped(self._stop, lambda: self._insist(clients.listrak))
-        if sources is None:
+        if lists is None and not self._stop.is_set():
+            self._metrics.blocked.labels("listrak").set(1)
+            lists = await unless_stopped(self._stop, watch.insist)
+        if lists is None:
             return
+        if not worked_before or not lists.found:
+            lists.all_found()
         ahead = clients.listrak.clock.offset or 0.0
-        seen_at = clock.wall_time() if worked_before else float(first_start)
-        since = times.instant(self._settings.since.at(datetime.fromtimestamp(seen_at + ahead, UTC)))
+        began = datetime.fromtimestamp(float(first_start) + ahead, UTC)
+        since = times.instant(self._settings.since.at(began))
         await self._fix(ledger, "since", since)
-        configuration = await take_over(
-            ledger,
-            configuration_of(self._settings, sources),
-            [replace(source, horizon=since) for source in sources],
-            times.from_seconds(clients.listrak.clock.now()),
-        )
-        sources = await self._with_horizons(ledger, sources)
-        log.info("bridge.ready", lists={source.list_id: source.horizon for source in sources})
-        # What exists by now stays: the garbage collector need not scan it again and again.
-        gc.freeze()
-        pipeline = self._pipeline(ledger, clients, self._scope(sources, configuration, namespace))
-        if self._only_backfill:
-            await pipeline.backfill(self._stop)
-        elif self._once:
-            await pipeline.catch_up(self._stop)
-        else:
-            await supervise(lambda: pipeline.run(self._stop), ledger.flush, self._metrics)
+        # A copy of the file from now on is no fresh start.
+        await ledger.store.checkpoint()
+        while True:
+            self._health.degrade(lists.problems)
+            scope = await self._scope(ledger, clients, lists, namespace)
+            pipeline = self._pipeline(ledger, clients, scope)
+            # What exists by now stays: the garbage collector need not scan it again and again.
+            gc.freeze()
+            if self._only_backfill:
+                await pipeline.backfill(self._stop)
+            elif self._once:
+                await pipeline.catch_up(self._stop)
+            else:
+                lists = await self._serve(pipeline, ledger, watch, lists)
+            if self._once or self._stop.is_set():
+                break
+        if self._once:
+            # The others are caught up.
+            lists.all_found()
+
+    async def _serve(
+        self, pipeline: Pipeline, ledger: Ledger, watch: ListWatch, lists: ResolvedLists
+    ) -> ResolvedLists:
+        """Runs the pipeline until a stop, or until other lists can be read: returns these."""
+        turn = anyio.Event()
+
+        async def end_turn() -> None:
+            nonlocal lists
+            lists = await watch.others(lists, self._stop) or lists
+            turn.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(end_turn)
+            await supervise(lambda: pipeline.run(turn), ledger.flush, self._metrics)
+            tasks.cancel_scope.cancel()
+        return lists
 
     async def _fix(self, ledger: Ledger, name: str, value: str) -> str:
         """Stores a value under a name at the first start; returns the stored one at every start."""
@@ -149,35 +182,6 @@ class Service:
             replace(source, horizon=zone.moved(state.horizon, state.zone))
             for source, state in zip(sources, states, strict=True)
         ]
-
-    async def _sources(self, listrak: Listrak, *, worked_before: bool) -> list[SourceList] | None:
-        """The configured lists; None if Listrak can't be reached for now.
-
-        Refused credentials end a first start, as a person is there to see it. A service that worked
-        before waits instead: Listrak may accept them again by itself.
-        """
-        asking = listrak.with_deadline(
-            RETRY_DEADLINE_ONCE if self._once else RETRY_DEADLINE_AT_START,
-            give_up_on=(CredentialsError,),
-        )
-        try:
-            return await resolve(asking, self._settings.lists)
-        except TemporaryError as error:
-            if self._once or (isinstance(error, CredentialsError) and not worked_before):
-                raise
-            self._metrics.blocked.labels("listrak").set(1)
-            log.warning("bridge.source_unreachable", reason=str(error))
-            return None
-
-    async def _insist(self, listrak: Listrak) -> list[SourceList]:
-        """The configured lists, after retries until Listrak answers."""
-
-        def on_wait(error: TemporaryError, seconds: float) -> None:
-            log.warning("bridge.source_unreachable", seconds=round(seconds, 1), reason=str(error))
-
-        return await retry(
-            lambda: resolve(listrak, self._settings.lists), deadline=None, on_wait=on_wait
-        )
 
     def _pipeline(self, ledger: Ledger, clients: Clients, scope: Scope) -> Pipeline:
         settings = self._settings
@@ -206,18 +210,32 @@ class Service:
             ),
         )
 
-    def _scope(
-        self, sources: list[SourceList], configuration: Configuration, namespace: str
+    async def _scope(
+        self, ledger: Ledger, clients: Clients, lists: ResolvedLists, namespace: str
     ) -> Scope:
+        """The part of the account that is read from now on, after what has changed in it."""
+        settings, at = self._settings, clients.listrak.clock.now()
+        since = times.instant(settings.since.at(datetime.fromtimestamp(at, UTC)))
+        known = {state.list_id for state in await ledger.store.lists.all()}
+        first = await ledger.store.meta.get("since") or since
+        configuration = await take_over(
+            ledger,
+            configuration_of(settings, lists.found),
+            [replace(source, horizon=since if known else first) for source in lists.found],
+            times.from_seconds(at),
+            lists.problems,
+        )
+        sources = await self._with_horizons(ledger, lists.found)
+        log.info("bridge.ready", lists={source.list_id: source.horizon for source in sources})
         return Scope(
             sources=sources,
-            zone=Zone(self._settings.listrak_timezone),
+            zone=Zone(settings.listrak_timezone),
             track=configuration.track,
-            events=self._settings.events,
+            events=settings.events,
             wanted_since=configuration.wanted_since,
             namespace=namespace,
-            ignored_user_ids=self._settings.ignored_user_ids,
-            extra_properties=self._settings.extra_properties,
+            ignored_user_ids=settings.ignored_user_ids,
+            extra_properties=settings.extra_properties,
         )
 
     # Around the work
@@ -263,17 +281,34 @@ class Service:
             self._notifier.tell("WATCHDOG=1", f"STATUS={self._health.sentence()}")
             await anyio.sleep(min(every, 10.0))
 
-    async def _show_status(self, stack: AsyncExitStack) -> None:
+    async def _show_status(
+        self, stack: AsyncExitStack, tasks: anyio.abc.TaskGroup, *, worked_before: bool
+    ) -> None:
         bind = self._settings.status_bind
         if bind is None:
             return
         try:
             await stack.enter_async_context(status_server(bind, self._health, self._metrics))
         except ConfigurationError as error:
-            # Another bridge may use the port; a catch-up can do without it.
-            if not self._once:
+            # Another bridge may use the port; a catch-up can do without it. Of a first start
+            # somebody sees the end.
+            if not self._once and not worked_before:
                 raise
-            log.warning("status.off", reason=str(error))
+            log.error("status.off", reason=str(error))
+            if not self._once:
+                self._health.unseen = True
+                tasks.start_soon(self._insist_on_status, bind)
+
+    async def _insist_on_status(self, bind: Bind) -> None:
+        """Tries again and again to show the status, and shows it then."""
+        while True:
+            await anyio.sleep(schedule.STATUS_RETRY_INTERVAL)
+            try:
+                async with status_server(bind, self._health, self._metrics):
+                    self._health.unseen = False
+                    await anyio.sleep_forever()
+            except ConfigurationError as error:
+                log.warning("status.off", reason=str(error))
 
     async def _load_counters(self, store: Store) -> None:
         """Sets metrics to the numbers in the state file, so that they add up at any time."""

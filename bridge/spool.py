@@ -25,11 +25,15 @@ class Repair(msgspec.Struct, tag="repair", frozen=True):
 class Backfill(msgspec.Struct, tag="backfill", frozen=True):
     """A request for a backfill of a list.
 
-    since: instant from which on events are sent.
+    since: instant from which on events are sent; "" for all.
+    events: it is of what was withheld by BRIDGE_EVENTS, not of the time before the start horizon.
+    warehouse_only: its events are for warehouses alone.
     """
 
     list_id: int
     since: str
+    events: bool = False
+    warehouse_only: bool = False
 
 
 Request = Repair | Backfill

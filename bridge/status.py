@@ -1,14 +1,15 @@
 """Health and metrics over HTTP; no email address is ever shown there."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from bridge.errors import ConfigurationError
+from bridge.errors import BridgeError, ConfigurationError
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.values import Bind
@@ -21,11 +22,42 @@ class Health:
         self._metrics = metrics
         self.ready = False
         self.stopping = False
+        self.degraded: dict[int, str] = {}
+        """The lists that can't be read, by id, with the reason."""
+        self.unseen = False
+        """Tells whether the status can't be served, as its port is taken."""
 
     def waiting_for(self) -> list[str]:
-        """Names of what keeps the bridge waiting: listrak, segment, state."""
+        """Names of what keeps the bridge waiting: listrak, segment, state, or a list."""
         samples = next(iter(self._metrics.blocked.collect())).samples
-        return sorted(sample.labels["by"] for sample in samples if sample.value)
+        blocked = sorted(sample.labels["by"] for sample in samples if sample.value)
+        return blocked + [f"list {list_id}" for list_id in sorted(self.degraded)]
+
+    def report(self) -> dict[str, Any]:
+        """The readiness, and what stands in its way."""
+        waiting = self.waiting_for()
+        return {
+            "ready": self.ready and not self.stopping and not waiting,
+            "status": self.sentence(),
+            "waiting_for": waiting,
+            "degraded": {str(list_id): reason for list_id, reason in self.degraded.items()},
+        }
+
+    def degrade(self, problems: Mapping[int, BridgeError]) -> None:
+        """Notes and logs which lists can't be read for now; none for all can."""
+        for list_id, problem in problems.items():
+            log.error(
+                "list.degraded",
+                list=list_id,
+                reason=str(problem),
+                note="the other lists go on; it is looked for again every ten minutes",
+            )
+        for list_id in self.degraded.keys() - problems.keys():
+            log.info("list.back", list=list_id)
+        self.degraded = {list_id: str(problem) for list_id, problem in problems.items()}
+        self._metrics.degraded.clear()
+        for list_id in problems:
+            self._metrics.degraded.labels(str(list_id)).set(1)
 
     def sentence(self) -> str:
         """One line for the service manager."""
@@ -34,7 +66,8 @@ class Health:
         if not self.ready:
             return "starting"
         waiting = self.waiting_for()
-        return f"waiting for {', '.join(waiting)}" if waiting else "running"
+        state = f"waiting for {', '.join(waiting)}" if waiting else "running"
+        return f"{state}; the port of the status page is taken" if self.unseen else state
 
 
 @asynccontextmanager
@@ -49,12 +82,10 @@ async def status_server(bind: Bind, health: Health, metrics: Metrics) -> AsyncIt
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        waiting = health.waiting_for()
-        ready = health.ready and not health.stopping and not waiting
-        body = {"ready": ready, "status": health.sentence(), "waiting_for": waiting}
+        report = health.report()
         return web.Response(
-            status=200 if ready else 503,
-            text=json.dumps(body) + "\n",
+            status=200 if report["ready"] else 503,
+            text=json.dumps(report) + "\n",
             content_type="application/json",
         )
 

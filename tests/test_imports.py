@@ -106,7 +106,7 @@ LAYERS = [
     ["bridge.flow.requests"],
     ["bridge.flow.poller", "bridge.flow.catch_up"],
     ["bridge.flow.pipeline"],
-    ["bridge.flow.reconfiguration", "bridge.present"],
+    ["bridge.flow.reconfiguration", "bridge.present", "bridge.list_watch"],
     ["bridge.status", "bridge.supervisor"],
     ["bridge.service"],
     ["bridge.commands"],

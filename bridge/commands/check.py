@@ -14,7 +14,9 @@ from bridge.listrak import wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
+from bridge.service import COPIED
 from bridge.settings import Settings
+from bridge.state.database import is_locked
 from bridge.state.store import open_store
 
 MOST_CLOCK_OFFSET = 60.0
@@ -35,8 +37,7 @@ async def check_all(settings: Settings) -> int:
         listrak = patient.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
         sources = await report.note("Listrak credentials", lambda: _credentials(listrak))
         if sources is not None:
-            lists = await report.note("lists", lambda: _lists(listrak, settings))
-            await _scopes(listrak, lists or [], report)
+            await _scopes(listrak, await _lists(listrak, settings, report), report)
         report.add("clock", *_clock(listrak.clock.offset))
     await report.note("Segment", lambda: _segment(settings))
     report.add(
@@ -88,6 +89,8 @@ async def _state(settings: Settings) -> tuple[str, None]:
         return f"{settings.state} will be made at the first start", None
     async with open_store(settings.state, read_only=True) as store:
         counters = await store.counters.all()
+        if store.copied and not is_locked(settings.state):
+            return f"{settings.state}: {COPIED}", None
     return f"{settings.state}: {counters.get('delivered', 0)} events delivered so far", None
 
 
@@ -103,14 +106,19 @@ async def _credentials(listrak: Listrak) -> tuple[str, None]:
     return f"accepted; {len(lists)} lists to be seen", None
 
 
-async def _lists(listrak: Listrak, settings: Settings) -> tuple[str, list[SourceList]]:
-    sources = await resolve(listrak, settings.lists)
-    shown = [
-        f"{source.list_id} ({source.name})"
-        + (f", userId from field {source.field_id}" if source.field_id else ", no userId")
-        for source in sources
-    ]
-    return "\n".join(shown), sources
+async def _lists(listrak: Listrak, settings: Settings, report: _Report) -> list[SourceList]:
+    """A row for each configured list; returns those that can be read."""
+    try:
+        lists = await resolve(listrak, settings.lists)
+    except BridgeError as error:
+        report.failed("lists", error)
+        return []
+    for source in lists.found:
+        user = f"userId from field {source.field_id}" if source.field_id else "no userId"
+        report.add(f"list {source.list_id}", "ok", f"{source.name}, {user}")
+    for list_id, problem in lists.problems.items():
+        report.failed(f"list {list_id}", problem)
+    return lists.found
 
 
 async def _scopes(listrak: Listrak, sources: list[SourceList], report: _Report) -> None:

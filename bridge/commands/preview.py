@@ -14,7 +14,7 @@ from anyio.abc import ObjectReceiveStream
 from bridge import service
 from bridge.flow.delivery import Delivery
 from bridge.settings import Settings
-from bridge.state.database import translated
+from bridge.state.database import SCHEMA_VERSION, translated
 
 
 async def show_preview(settings: Settings, limit: int | None) -> None:
@@ -60,6 +60,10 @@ def _copy(original: Path, copy: Path) -> None:
             target = sqlite3.connect(copy)
             try:
                 source.backup(target)
+                # It is a copy on purpose.
+                if target.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+                    target.execute("DELETE FROM in_use")
+                    target.commit()
             finally:
                 target.close()
         finally:

@@ -69,6 +69,8 @@ def figures_of(summary: wire.Summary, counts: Mapping[str, EventCount]) -> dict[
         sent = None if event == UNSUBSCRIBED else count.seen - count.unsent - count.dead
         figures[event] = Figures(number, count.seen, sent, count.dead)
     if summary.revenue is not None:
-        amount = round(seen_of(counts).get(CONVERTED, 0.0), 2)
-        figures[REVENUE] = Figures(summary.revenue, amount, amount, 0)
+        orders = counts.get(CONVERTED) or EventCount()
+        amount = round(orders.amount, 2)
+        revenue = round(orders.amount - orders.unsent_amount, 2)
+        figures[REVENUE] = Figures(summary.revenue, amount, revenue, 0)
     return figures

@@ -10,6 +10,7 @@ from bridge.flow.acks.checkpoint import (
     ContactCheckpoint,
     JournalCheckpoint,
     UnsubscribeCheckpoint,
+    WithheldUnsubscribeCheckpoint,
     checkpoint_of,
 )
 from bridge.flow.acks.journal import Journal, journaled_events
@@ -34,6 +35,7 @@ from bridge.flow.page import (
 )
 from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.segment.events import for_warehouses
 
 
 class Mapper:
@@ -101,7 +103,10 @@ class Mapper:
             )
         checkpoint = checkpoint_of(page, mapped, runs, outbox_id)
         ack = PollPageAck(poll, page.number, checkpoint, self._ledger, self._metrics)
-        return Delivery(mapped.reproducible.events + mapped.journaled.events, mapped.names, ack)
+        events = mapped.reproducible.events + mapped.journaled.events
+        if poll.backfill is not None and poll.backfill.warehouse_only:
+            events = list(map(for_warehouses, events))
+        return Delivery(events, mapped.names, ack)
 
     async def _contact_page(self, page: ContactPage) -> Delivery:
         """The delivery of a page of contacts; its checkpoint is saved before it is sent."""
@@ -127,9 +132,16 @@ class Mapper:
         """The delivery of a page of unsubscribes; its checkpoint is saved before it is sent."""
         list_id = page.source.list_id
         mapped = self._contacts.map_unsubscribes(page)
-        checkpoint = UnsubscribeCheckpoint(page, mapped)
+        checkpoint: UnsubscribeCheckpoint | WithheldUnsubscribeCheckpoint
+        if page.backfill is None:
+            checkpoint = UnsubscribeCheckpoint(page, mapped)
+        else:
+            if page.backfill.warehouse_only:
+                mapped.journaled.events = list(map(for_warehouses, mapped.journaled.events))
+            sent = len(mapped.journaled.events)
+            checkpoint = WithheldUnsubscribeCheckpoint(page, page.backfill, sent)
         outbox_id = await self._journal.write(
-            list_id, mapped.journaled, checkpoint.save, already_fetched=True
+            list_id, mapped.journaled, checkpoint.save, already_fetched=page.backfill is None
         )
         checkpoint.outcomes.publish(self._metrics)
         return self._from_outbox(

@@ -8,7 +8,7 @@ from bridge.flow.source import SourceList
 from bridge.listrak import wire
 from bridge.listrak.times import Instant
 from bridge.state.cursors import ContactCursor, PollCursor
-from bridge.state.records import PendingUnsubscribe
+from bridge.state.records import Backfill, PendingUnsubscribe
 
 
 @dataclass(eq=False)
@@ -91,11 +91,15 @@ class ContactPage:
 
 @dataclass(eq=False)
 class UnsubscribePage:
-    """Pending unsubscribes that are attributed as well as they can be."""
+    """Pending unsubscribes that are attributed as well as they can be.
+
+    backfill: the backfill that sends them, where they were withheld; None for pending ones.
+    """
 
     source: SourceList
     in_flight: InFlight
     rows: list[PendingUnsubscribe]
+    backfill: Backfill | None = None
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """Takes over another configuration: the one place that acts on what has changed since last time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -23,17 +23,25 @@ async def pending_changes(store: Store, present: Configuration) -> list[Change]:
 
 
 async def take_over(
-    ledger: Ledger, present: Configuration, sources: Sequence[SourceList], at: Instant
+    ledger: Ledger,
+    present: Configuration,
+    sources: Sequence[SourceList],
+    at: Instant,
+    resting: Collection[int] = (),
 ) -> Configuration:
     """Acts on what has changed, logs a sentence for each change, remembers the configuration.
 
     sources: with the start horizon of those that are read the first time.
     at: the present by Listrak's clock.
+    resting: ids of configured lists that can't be read for now: of them nothing changes.
 
     Returns the configuration that holds from now on.
     """
     known = await _horizons(ledger.store)
     before = await _remembered(ledger.store, present, known)
+    if before is not None:
+        rest = {list_id: before.lists[list_id] for list_id in before.lists.keys() & set(resting)}
+        present = msgspec.structs.replace(present, lists=present.lists | rest)
     found = [] if before is None else changes(before, present, known)
     now = present.continuing(before, at)
 

@@ -46,9 +46,16 @@ class Requests:
                     await self._ledger.commit(partial(_request_rescan, messages))
                     self._done(place, messages=len(messages))
                     rescan = True
-                case spool.Backfill(list_id, since):
-                    source = self._sources.get(list_id)
-                    begun = source is not None and await self._backfill.begin(source, since)
+                case spool.Backfill(list_id=list_id) if list_id not in self._sources:
+                    # It rests for now: the request waits for it.
+                    continue
+                case spool.Backfill(list_id, since, events, warehouse_only):
+                    begun = await self._backfill.begin(
+                        self._sources[list_id],
+                        since,
+                        "events" if events else "history",
+                        warehouse_only=warehouse_only,
+                    )
                     self._done(place, list=list_id, since=since, begun=begun)
                     lists.append(list_id)
         tracked = await self._ledger.store.messages.tracked() if rescan else []

@@ -175,6 +175,11 @@ class Identify(NamedTuple):
         ).encode()
 
 
+def for_warehouses(event: bytes) -> bytes:
+    """An encoded event that reaches no destination but warehouses (FACTS.md: Events)."""
+    return event[:-1] + b',"integrations":{"All":false}}'
+
+
 def problem(email: str | None, event: bytes) -> str | None:
     """The reason why Segment would drop an event, None for none.
 

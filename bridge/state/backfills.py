@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from bridge.state import cursors
 from bridge.state.cursors import PollCursor
 from bridge.state.database import Database
-from bridge.state.records import Backfill, BackfillMessage, MessageRef
+from bridge.state.records import (
+    BACKFILL_KINDS,
+    Backfill,
+    BackfillKind,
+    BackfillMessage,
+    MessageRef,
+)
 
 
 class Backfills:
@@ -14,17 +20,43 @@ class Backfills:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def of(self, list_id: int) -> Backfill | None:
-        """The latest backfill of a list."""
+    async def of(self, list_id: int, kind: BackfillKind = "history") -> Backfill | None:
+        """The latest backfill of a kind of a list."""
         row = await self._db.one(
             "SELECT list_id, since, before, listed, finished, left_out, messages, sent,"
-            " (SELECT count(*) FROM backfill_messages WHERE list_id = backfills.list_id)"
-            " FROM backfills WHERE list_id = ? AND kind = 'history'",
+            " (SELECT count(*) FROM backfill_messages WHERE list_id = backfills.list_id"
+            " AND (part = 'unwanted') = (backfills.kind = 'events')), kind, warehouse_only"
+            " FROM backfills WHERE list_id = ? AND kind = ?",
             list_id,
+            kind,
         )
         return Backfill(*row) if row else None
 
-    async def begin(self, list_id: int, since: str, horizon: str) -> bool:
+    async def open_one(self, list_id: int) -> Backfill | None:
+        """A backfill of a list that isn't finished."""
+        for kind in BACKFILL_KINDS:
+            backfill = await self.of(list_id, kind)
+            if backfill is not None and not backfill.finished:
+                return backfill
+        return None
+
+    async def begin_events(self, list_id: int, since: str, *, warehouse_only: bool) -> bool:
+        """Queues a backfill of what was withheld by BRIDGE_EVENTS; False if one is under way."""
+        last = await self.of(list_id, "events")
+        if last is not None and not last.finished:
+            return False
+        await self._db.run(
+            "INSERT OR REPLACE INTO backfills (list_id, kind, since, before, warehouse_only)"
+            " VALUES (?, 'events', ?, '', ?)",
+            list_id,
+            since,
+            warehouse_only,
+        )
+        return True
+
+    async def begin(
+        self, list_id: int, since: str, horizon: str, *, warehouse_only: bool = False
+    ) -> bool:
         """Queues a backfill of what lies before the earliest instant that was covered so far.
 
         False where nothing lies between, or another one is under way.
@@ -34,20 +66,21 @@ class Backfills:
         if since >= before or (last is not None and not last.finished):
             return False
         await self._db.run(
-            "INSERT OR REPLACE INTO backfills (list_id, kind, since, before)"
-            " VALUES (?, 'history', ?, ?)",
+            "INSERT OR REPLACE INTO backfills (list_id, kind, since, before, warehouse_only)"
+            " VALUES (?, 'history', ?, ?, ?)",
             list_id,
             since,
             before,
+            warehouse_only,
         )
         return True
 
     async def queue(
-        self, list_id: int, messages: Sequence[tuple[str, int, MessageRef]], *, left_out: int
+        self, backfill: Backfill, messages: Sequence[tuple[str, int, MessageRef]], left_out: int
     ) -> None:
         """Queues the messages to be read: part, row of the tracked message (0 for none), message.
 
-        `left_out` others can't be told apart from what was sent.
+        left_out: number of others, which can't be told apart from what was sent.
         """
         await self._db.many(
             "INSERT INTO backfill_messages (part, tracked, list_id, kind, message_id,"
@@ -55,22 +88,35 @@ class Backfills:
             [(part, tracked, *ref) for part, tracked, ref in messages],
         )
         await self._db.run(
-            "UPDATE backfills SET listed = 1, left_out = ? WHERE list_id = ?", left_out, list_id
+            "UPDATE backfills SET listed = 1, left_out = ? WHERE list_id = ? AND kind = ?",
+            left_out,
+            backfill.list_id,
+            backfill.kind,
         )
 
-    async def next(self, list_id: int) -> BackfillMessage | None:
-        """The message to be read next."""
+    async def next(self, backfill: Backfill) -> BackfillMessage | None:
+        """The message of a backfill to be read next."""
         row = await self._db.one(
             "SELECT id, part, tracked, properties, position,"
             " list_id, kind, message_id, conversation_id, campaign_id, sent_at"
-            " FROM backfill_messages WHERE list_id = ? ORDER BY id LIMIT 1",
-            list_id,
+            " FROM backfill_messages WHERE list_id = ? AND (part = 'unwanted') = (? = 'events')"
+            " ORDER BY id LIMIT 1",
+            backfill.list_id,
+            backfill.kind,
         )
         if row is None:
             return None
         row_id, part, tracked, properties, cursor, *ref = row
         resume = cursors.decode(cursor, PollCursor)
-        return BackfillMessage(row_id, part, tracked, MessageRef(*ref), properties, resume)
+        return BackfillMessage(
+            row_id,
+            part,
+            tracked,
+            MessageRef(*ref),
+            properties,
+            resume,
+            backfill.warehouse_only,
+        )
 
     async def freeze_properties(
         self, message: BackfillMessage, properties: str, sent_at: str
@@ -92,16 +138,34 @@ class Backfills:
             message.id,
         )
         await self._db.run(
-            "UPDATE backfills SET sent = sent + ? WHERE list_id = ?", sent, message.ref.list_id
+            "UPDATE backfills SET sent = sent + ? WHERE list_id = ? AND kind = ?",
+            sent,
+            message.ref.list_id,
+            message.kind,
         )
 
     async def complete(self, message: BackfillMessage) -> None:
         """Ends a message that was read to its end."""
         await self._db.run("DELETE FROM backfill_messages WHERE id = ?", message.id)
         await self._db.run(
-            "UPDATE backfills SET messages = messages + 1 WHERE list_id = ?", message.ref.list_id
+            "UPDATE backfills SET messages = messages + 1 WHERE list_id = ? AND kind = ?",
+            message.ref.list_id,
+            message.kind,
         )
 
-    async def finish(self, list_id: int) -> None:
+    async def add_sent(self, backfill: Backfill, number: int) -> None:
+        """Adds to the number of events that a backfill has sent."""
+        await self._db.run(
+            "UPDATE backfills SET sent = sent + ? WHERE list_id = ? AND kind = ?",
+            number,
+            backfill.list_id,
+            backfill.kind,
+        )
+
+    async def finish(self, backfill: Backfill) -> None:
         """Ends the backfill: all messages were read."""
-        await self._db.run("UPDATE backfills SET finished = 1 WHERE list_id = ?", list_id)
+        await self._db.run(
+            "UPDATE backfills SET finished = 1 WHERE list_id = ? AND kind = ?",
+            backfill.list_id,
+            backfill.kind,
+        )

@@ -8,7 +8,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -30,9 +30,11 @@ later ends the run as well."""
 class Database:
     """An open state file. Use `open_database`."""
 
-    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+    def __init__(self, connection: aiosqlite.Connection, path: Path, *, copied: bool) -> None:
         self._db = connection
         self.path = path
+        self.copied = copied
+        """Tells whether it looks like a copy of a file that was in use, without its -wal."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -66,6 +68,10 @@ class Database:
         rows = await self.all(query, *values)
         return rows[0] if rows else None
 
+    async def checkpoint(self) -> None:
+        """Brings all that was committed into the file itself, so that a copy of it has that."""
+        await self.all("PRAGMA wal_checkpoint(FULL)")
+
     async def version(self) -> int:
         """The format that the file has."""
         return int((await self.one("PRAGMA user_version"))[0])
@@ -89,6 +95,8 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     lock = None if read_only else _claim(path)
     try:
         address = _address(path, read_only=read_only)
+        # Looked for before the connection makes one; a reader may have left an empty one.
+        has_wal = _has_wal(path)
         try:
             connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
         except sqlite3.Error as error:
@@ -96,12 +104,18 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
         try:
             try:
                 await _prepare(connection, path, read_only=read_only)
+                marked = await _is_marked(connection)
+                database = Database(connection, path, copied=marked and not has_wal)
+                if not read_only:
+                    await _mark(connection)
             except sqlite3.Error as error:
                 raise translated(error, path) from error
-            yield Database(connection, path)
+            yield database
         finally:
             # Its thread isn't a daemon: left open, it would hang the exit.
             with anyio.CancelScope(shield=True):
+                if not read_only:
+                    await _unmark(connection)
                 await connection.close()
     finally:
         if lock is not None:
@@ -156,10 +170,19 @@ def _address(path: Path, *, read_only: bool) -> str:
     return f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
 
 
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(f"{path.name}-wal")
+    return wal.exists() and _size(wal) > 0
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
 def _take_over(path: Path) -> int:
     """Makes a file that is ours this user's alone; returns its size in bytes."""
     path.chmod(0o600)
-    return path.stat().st_size
+    return _size(path)
 
 
 async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> None:
@@ -167,7 +190,13 @@ async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> 
     application = await _first(db, "PRAGMA application_id")
     version = await _first(db, "PRAGMA user_version")
     objects = await _first(db, "SELECT count(*) FROM sqlite_schema")
-    fresh = not application and not objects and not read_only
+    fresh = not read_only and not _size(path)
+    if not fresh and not application and not objects:
+        raise StateDamagedError(
+            f"BRIDGE_STATE: {str(path)!r} is an empty database: most likely a copy of a state file "
+            "that was in use, without the -wal file beside it. Copy a state file only while no "
+            "service has it open, or by sqlite3's .backup; move this one away to start anew"
+        )
     if not fresh and application != APPLICATION_ID:
         raise StateDamagedError(
             f"BRIDGE_STATE: {str(path)!r} is not a state file of this program; "
@@ -184,9 +213,10 @@ async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> 
         finding = await _first(db, "PRAGMA quick_check(1)")
         if finding != "ok":
             raise StateDamagedError(_damaged(path, str(finding)))
-    await db.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit survives power loss, not only a killed process.
     await db.execute("PRAGMA synchronous = FULL")
+    if not fresh:
+        await db.execute("PRAGMA journal_mode = WAL")
     await db.create_function("lower_case", 1, str.lower, deterministic=True)
     for step in range(version + 1, SCHEMA_VERSION + 1):
         schema = files("bridge.state").joinpath("schema", f"{step}.sql").read_text(encoding="utf-8")
@@ -194,6 +224,26 @@ async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> 
             f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
             f"PRAGMA user_version = {step}; COMMIT;"
         )
+    # A new file has its tables in itself before a -wal stands beside it.
+    await db.execute("PRAGMA journal_mode = WAL")
+
+
+async def _is_marked(db: aiosqlite.Connection) -> bool:
+    """Tells whether a file has the mark of being open; older formats have none."""
+    if not await _first(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'in_use'"):
+        return False
+    return bool(await _first(db, "SELECT count(*) FROM in_use"))
+
+
+async def _mark(db: aiosqlite.Connection) -> None:
+    await db.execute("INSERT OR REPLACE INTO in_use VALUES (1)")
+    await db.execute_fetchall("PRAGMA wal_checkpoint(FULL)")
+
+
+async def _unmark(db: aiosqlite.Connection) -> None:
+    with suppress(sqlite3.Error):
+        # On a full disk the mark stays, and so does the -wal.
+        await db.execute("DELETE FROM in_use")
 
 
 async def _first(db: aiosqlite.Connection, query: str) -> Any:

@@ -43,6 +43,11 @@ def merged(runs: Iterable[Keys]) -> Keys:
     return _distinct(np.sort(np.concatenate((np.empty(0, np.uint64), *runs)), kind="stable"))
 
 
+def without(run: Keys, others: Keys) -> Keys:
+    """The keys of a run that are not among others."""
+    return np.setdiff1d(run, others, assume_unique=True)
+
+
 def to_merge(runs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """The groups of stored runs to merge, given each run's id and size in bytes, oldest first.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from bridge.event_types import UNSUBSCRIBED
 from bridge.state.database import Database
 from bridge.state.records import Message, MessageRef
 
@@ -46,6 +47,13 @@ class Messages:
         rows = await self._db.all(f"SELECT {_COLUMNS} FROM messages WHERE list_id = ?", list_id)
         return [Message(*row) for row in rows]
 
+    async def untracked_until(self, list_id: int) -> str:
+        """The instant of the latest send of a message that is no longer tracked, "" for none."""
+        row = await self._db.one(
+            "SELECT ifnull(max(sent_at), '') FROM messages WHERE list_id = ? AND retired", list_id
+        )
+        return str(row[0])
+
     async def get(self, row_id: int) -> Message:
         """One message by the id of its row."""
         row = await self._db.one(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", row_id)
@@ -88,10 +96,15 @@ class Messages:
         )
 
     async def untrack(self, message: int) -> None:
-        """Stops tracking a message and drops what was remembered of it, but that it was there."""
+        """Stops tracking a message and drops what was remembered of it, but that it was there.
+
+        Its floor stays only where anything of it was sent.
+        """
         await self._db.run(
-            "UPDATE messages SET retired = 1, properties = NULL, summary = '', watch = ''"
-            " WHERE id = ?",
+            "UPDATE messages SET retired = 1, properties = NULL, summary = '', watch = '',"
+            " floor = iif(EXISTS (SELECT 1 FROM event_counts WHERE message = messages.id"
+            " AND event != ? AND seen > unsent), floor, NULL) WHERE id = ?",
+            UNSUBSCRIBED,
             message,
         )
         for table in ("runs", "totals", "causes", "looks", "event_counts"):

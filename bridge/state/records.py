@@ -1,13 +1,15 @@
 """Rows of the state file as the rest of the bridge sees them."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from bridge.state.cursors import PollCursor
 
 Kind = Literal["broadcast", "conversation", "transactional"]
+BackfillKind = Literal["history", "events"]
+BACKFILL_KINDS: Final[tuple[BackfillKind, ...]] = ("history", "events")
 
 
 class MessageRef(NamedTuple):
@@ -40,7 +42,8 @@ class Message:
     untracked: 1 once it is no longer tracked.
     rescan_requested: 1 from the request for a full poll until one begins.
     watermarks: JSON; see flow/planner/watermarks.py.
-    floor: lowest bucket that is looked at (flow/buckets.py); None until it is first polled.
+    floor: lowest bucket that is looked at (flow/buckets.py); None until it is first polled, and
+        once it is untracked if nothing of it was sent.
     first_floor: the floor of its first poll; None also where an older version made it.
     """
 
@@ -61,6 +64,18 @@ class Message:
     watermarks: str = ""
     floor: int | None = None
     first_floor: int | None = None
+
+    @property
+    def ref(self) -> MessageRef:
+        """The message as Listrak lists it."""
+        return MessageRef(
+            self.list_id,
+            self.kind,
+            self.message_id,
+            self.conversation_id,
+            self.campaign_id,
+            self.sent_at,
+        )
 
     @property
     def path(self) -> str:
@@ -85,6 +100,9 @@ class Backfill:
     messages: how many were read.
     sent: events.
     waiting: messages still queued.
+    kind: "history" of what happened before the start horizon, "events" of what was withheld by
+        BRIDGE_EVENTS, whenever it happened.
+    warehouse_only: 1 where its events are for warehouses alone.
     """
 
     list_id: int
@@ -96,24 +114,34 @@ class Backfill:
     messages: int
     sent: int
     waiting: int
+    kind: BackfillKind = "history"
+    warehouse_only: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillMessage:
     """A message that a backfill reads.
 
-    part: "withheld" for the withheld events of a tracked message, "old" for rows never tracked.
+    part: "withheld" for events of a tracked message from before the horizon, "old" for rows never
+        tracked, "unwanted" for events of a tracked message that were not in BRIDGE_EVENTS.
     tracked: its row among the tracked messages, 0 where it isn't one.
     properties: JSON object; None until rows of it were seen.
     cursor: its next page, None for the first.
+    warehouse_only: 1 where its events are for warehouses alone.
     """
 
     id: int
-    part: Literal["withheld", "old"]
+    part: Literal["withheld", "old", "unwanted"]
     tracked: int
     ref: MessageRef
     properties: str | None
     cursor: PollCursor | None
+    warehouse_only: int = 0
+
+    @property
+    def kind(self) -> BackfillKind:
+        """The kind of backfill that reads it."""
+        return "events" if self.part == "unwanted" else "history"
 
     @property
     def message(self) -> Message:
@@ -186,6 +214,10 @@ class Total:
     clicks: clickCount of a message without a link report.
     withheld: what of the order total was from before the start horizon, and not sent.
     withheld_clicks: likewise of the clicks.
+    unwanted: what of the order total was not in BRIDGE_EVENTS, and not sent then.
+    unwanted_clicks: likewise of the clicks.
+    unwanted_sent: what of `unwanted` a backfill has sent since.
+    unwanted_clicks_sent: likewise of the clicks.
     """
 
     order_total: float = 0.0
@@ -193,6 +225,10 @@ class Total:
     clicks: int = 0
     withheld: float = 0.0
     withheld_clicks: int = 0
+    unwanted: float = 0.0
+    unwanted_clicks: int = 0
+    unwanted_sent: float = 0.0
+    unwanted_clicks_sent: int = 0
 
 
 @dataclass(slots=True)
@@ -203,12 +239,14 @@ class EventCount:
     unsent: those of them that are not to be sent.
     dead: those of them that became dead letters.
     amount: sum of what the order totals rose and fell by.
+    unsent_amount: what of that was not sent; below 0 for falls, which are no events.
     """
 
     seen: int = 0
     unsent: int = 0
     dead: int = 0
     amount: float = 0.0
+    unsent_amount: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._db = database
         self.path = database.path
+        self.copied = database.copied
         self.meta = Meta(database)
         self.counters = Counters(database)
         self.lists = Lists(database)
@@ -43,6 +44,10 @@ class Store:
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """A transaction, on disk when it is left; see Database."""
         return self._db.transaction()
+
+    async def checkpoint(self) -> None:
+        """Brings all that was committed into the file itself; see Database."""
+        await self._db.checkpoint()
 
     async def version(self) -> int:
         """The format of the file; a file that was opened to be written has the newest."""

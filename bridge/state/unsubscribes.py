@@ -45,6 +45,42 @@ class Unsubscribes:
         )
         await self.forget_attributions(list_id, [row.email for row in unsubscribes])
 
+    async def withhold(self, list_id: int, unsubscribes: Iterable[PendingUnsubscribe]) -> None:
+        """Keeps unsubscribes that are not in BRIDGE_EVENTS, for a backfill."""
+        await self._db.many(
+            "INSERT OR IGNORE INTO withheld_unsubscribes VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (list_id, row.email, row.date, row.instant, row.method, row.properties)
+                for row in unsubscribes
+            ],
+        )
+
+    async def withheld(self, list_id: int, since: str, limit: int) -> list[PendingUnsubscribe]:
+        """The next unsubscribes of a list that were withheld, from an instant on."""
+        rows = await self._db.all(
+            "SELECT email, date, instant, method, properties FROM withheld_unsubscribes"
+            " WHERE list_id = ? AND instant >= ? ORDER BY email, date LIMIT ?",
+            list_id,
+            since,
+            limit,
+        )
+        return [PendingUnsubscribe(*row) for row in rows]
+
+    async def remove_withheld(
+        self, list_id: int, unsubscribes: Sequence[PendingUnsubscribe]
+    ) -> None:
+        """Removes withheld unsubscribes that are sent."""
+        await self._db.many(
+            "DELETE FROM withheld_unsubscribes WHERE list_id = ? AND email = ? AND date = ?",
+            [(list_id, row.email, row.date) for row in unsubscribes],
+        )
+
+    async def forget_withheld(self, list_id: int, before: str) -> None:
+        """Forgets withheld unsubscribes from before an instant: they are no longer tracked."""
+        await self._db.run(
+            "DELETE FROM withheld_unsubscribes WHERE list_id = ? AND instant < ?", list_id, before
+        )
+
     async def attribute(
         self, list_id: int, message: int, emails: Sequence[str], *, old: bool
     ) -> None:

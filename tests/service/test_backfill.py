@@ -151,7 +151,7 @@ async def test_the_running_service_does_it(rig_of: Any) -> None:
     [
         (["--since", "yesterday"], 78, "--since: 'yesterday' is not allowed"),
         (["--since", "30d", "--list", "99"], 78, "LISTRAK_LISTS: doesn't name list 99"),
-        ([], 64, "Missing option '--since'"),
+        ([], 64, "it needs --since WHEN, or --events"),
     ],
 )
 async def test_bad_requests(rig_of: Any, arguments: list[str], code: int, said: str) -> None:

@@ -227,3 +227,96 @@ async def test_changes_of_no_consequence_for_data_are_told(rig_of: Any) -> None:
         assert '"kind": "since"' in log or "kind=since" in log
         assert "configuration.changed" not in await caught_up(rig, BRIDGE_SINCE=since)
         assert sent(rig) == before
+
+
+WIDE = "all"
+NARROW = "Email Sent"
+
+
+def live(rig: Rig, sends: list[Message]) -> None:
+    """Something of every kind happens with each of some messages, of another person each time."""
+    world = later(rig, hours=1)
+    person = PEOPLE[len(world.log) % len(PEOPLE)]
+    for message in sends:
+        row = next(row for row in message.rows if not row.opened)
+        link = message.links[0] if message.links else None
+        world.click(message, row.email, link, row=row)
+        world.order(message, row.email, 1250, row=row)
+        world.complain(message, row.email, row=row)
+    assert person in PEOPLE
+
+
+def some_of_each(world: World) -> list[Message]:
+    """A message of each kind, sent to all."""
+    return [
+        world.send_broadcast(LIST, PEOPLE, links=["https://shop.example/a"]),
+        world.send_conversation(LIST, PEOPLE, links=["https://shop.example/b"]),
+        world.send_transactional(LIST, PEOPLE),
+    ]
+
+
+async def test_withheld_events_are_brought_by_a_backfill(rig_of: Any) -> None:
+    """Narrowed, then widened: from then on they are sent; a backfill brings the others, once."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        await caught_up(rig)
+        later(rig, hours=1)
+        sends = some_of_each(rig.world)
+        live(rig, sends)
+        await caught_up(rig)
+        wide = sent(rig)
+        assert wide["Email Opened"] == wide["Email Link Clicked"] == wide["Email Converted"] == 3
+        log = await caught_up(rig, BRIDGE_EVENTS=NARROW)
+        assert "events_narrowed" in log
+        live(rig, sends)
+        await caught_up(rig, BRIDGE_EVENTS=NARROW)
+        withheld = sent(rig) - wide
+        assert set(withheld) <= {"identify"}
+        later(rig, hours=1)
+        log = await caught_up(rig)
+        assert "events_widened" in log
+        assert sent(rig) - wide == withheld
+        live(rig, sends)
+        await caught_up(rig)
+        again = sent(rig)
+        assert again["Email Opened"] == again["Email Link Clicked"] == 6
+        assert again["Email Converted"] == again["Email Marked As Spam"] == 6
+        done = await rig.run("backfill", "--events")
+        assert done.code == 0, done.err
+        whole = sent(rig)
+        for event in ("Email Opened", "Email Link Clicked", "Email Converted"):
+            assert whole[event] == 9, (event, whole, done.err)
+        assert whole["Email Marked As Spam"] == 9
+        assert whole["Unsubscribed"] == wide["Unsubscribed"] * 3
+        assert whole["Email Sent"] == wide["Email Sent"]
+        assert (await rig.run("backfill", "--events")).code == 0
+        await caught_up(rig)
+        assert sent(rig) == whole
+
+
+async def test_events_for_warehouses_only(rig_of: Any) -> None:
+    """A backfill may keep its events from all destinations but warehouses; nothing else does."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        some_of_each(rig.world)
+        later(rig, hours=1)
+        await caught_up(rig)
+        assert set(sent(rig)) == {"identify"}
+        done = await rig.run("backfill", "--since", "2026-05-20", "--warehouse-only")
+        assert done.code == 0, done.err
+        events = list(rig.segment.received())
+        marked = [event for event in events if event.get("integrations") == {"All": False}]
+        assert {event["event"] for event in marked} == {"Email Sent"}
+        assert len(marked) == 3 * len(PEOPLE)
+        assert len(events) == len(marked) + len(PEOPLE)
+
+
+async def test_revenue_that_was_withheld_is_not_reported_as_sent(rig_of: Any) -> None:
+    """`reconcile` tells what was seen from what was sent."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_EVENTS=NARROW) as rig:
+        await caught_up(rig)
+        message = rig.world.send_broadcast(LIST, PEOPLE)
+        later(rig, hours=1)
+        rig.world.order(message, PEOPLE[0], 9900)
+        await caught_up(rig)
+        done = await rig.run("reconcile", "--all", COLUMNS="200")
+        (line,) = [line for line in done.out.splitlines() if "revenue" in line][:1]
+        assert [part for part in line.split() if part[:1].isdigit()][2:5] == ["99", "99", "0"]

@@ -195,7 +195,13 @@ async def test_preview_sends_and_stores_nothing(rig_of: Any) -> None:
         assert rig.segment.accepted == 0
         assert (await rig.run("run", "--once")).code == 0
         events = [json.loads(line) for line in shown.out.split("\n") if line]
-        assert sorted(events, key=str) == sorted(rig.segment.received(), key=str)
+        received = list(rig.segment.received())
+        for event in events + received:
+            # Each reading of contacts has a timestamp of its own.
+            assert event["timestamp"]
+            if event["type"] == "identify":
+                del event["timestamp"]
+        assert sorted(events, key=str) == sorted(received, key=str)
 
 
 async def test_the_service_polls_and_delivers_while_it_runs(rig_of: Any) -> None:

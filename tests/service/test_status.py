@@ -66,7 +66,12 @@ async def test_health_and_metrics(rig_of: Any) -> None:
             assert adds_up(counts), counts
         await rig.until_async(lambda: is_ready(address))
         body = json.loads((await get(f"{address}/readyz"))[1])
-        assert body == {"ready": True, "status": "running", "waiting_for": []}
+        assert body == {
+            "ready": True,
+            "status": "running",
+            "waiting_for": [],
+            "degraded": {},
+        }
         text = (await get(f"{address}/metrics"))[1]
         assert "@" not in text
 

@@ -26,6 +26,7 @@ from bridge.state.records import (
     PendingUnsubscribe,
     Total,
 )
+from bridge.state.seen_events import EARLY, UNWANTED
 from bridge.state.store import Store, open_store
 
 pytestmark = pytest.mark.anyio
@@ -623,26 +624,28 @@ async def test_backfills(store: Store) -> None:
         assert not await store.backfills.begin(5, "2026-05", horizon="2026-05")
         assert await store.backfills.begin(5, "2026-03", horizon="2026-05")
         assert not await store.backfills.begin(5, "2026-01", horizon="2026-05"), "one at a time"
-        await store.backfills.queue(5, [("old", 0, ref), ("withheld", 9, ref)], left_out=4)
-    first = await store.backfills.next(5)
+        begun = await store.backfills.open_one(5)
+        assert begun is not None
+        await store.backfills.queue(begun, [("old", 0, ref), ("withheld", 9, ref)], 4)
+    first = await store.backfills.next(begun)
     assert first is not None
     assert (first.part, first.message.path, first.cursor) == ("old", "List/5/Message/7", None)
     async with store.transaction():
         await store.backfills.freeze_properties(first, "{}", "then")
         await store.backfills.freeze_properties(first, "never again", "later")
         await store.backfills.save_cursor(first, PollCursor("clicks", 8, "c"), 30)
-    moved = await store.backfills.next(5)
+    moved = await store.backfills.next(begun)
     assert moved is not None
     cursor = PollCursor("clicks", 8, "c")
     assert (moved.properties, moved.ref.sent_at, moved.cursor) == ("{}", "then", cursor)
     async with store.transaction():
         await store.backfills.complete(moved)
-    second = await store.backfills.next(5)
+    second = await store.backfills.next(begun)
     assert second is not None
     assert (second.part, second.tracked) == ("withheld", 9)
     async with store.transaction():
         await store.backfills.complete(second)
-        await store.backfills.finish(5)
+        await store.backfills.finish(begun)
     found = await store.backfills.of(5)
     assert found == Backfill(5, "2026-03", "2026-05", 1, 1, 4, 2, 30, 0)
     async with store.transaction():
@@ -658,10 +661,33 @@ async def test_what_was_withheld_stays_apart(store: Store) -> None:
     (message,) = await tracked(store)
     async with store.transaction():
         for number in range(6):
-            await store.seen_events.add_run(message.id, 0, run_of(number), withheld=number % 2 == 1)
+            await store.seen_events.add_run(message.id, 0, run_of(number), withheld=number % 2)
         await store.polls.begin(message.id, NOW, "")
         await complete(store, message, 0, changed=True)
     assert merged(await store.seen_events.runs(message.id)).tolist() == [0, 1, 2, 3, 4, 5]
-    withheld = await store.seen_events.runs(message.id, withheld=True)
+    withheld = await store.seen_events.runs(message.id, withheld=EARLY)
     assert merged(withheld).tolist() == [1, 3, 5]
     assert len(withheld) < 3
+
+
+async def test_unwanted_events_are_released_once_sent(store: Store) -> None:
+    """What a backfill has sent is no longer withheld, and stays known."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        await store.seen_events.add_run(message.id, 0, run_of(1, 2, 3), withheld=UNWANTED)
+        await store.seen_events.add_run(message.id, 0, run_of(4), withheld=EARLY)
+        await store.seen_events.set_totals(message.id, {9: (0, Total(5.0, 1, unwanted=5.0))})
+    assert await store.seen_events.with_unwanted(5) == [message.id]
+    async with store.transaction():
+        await store.seen_events.release(message.id, 0, run_of(1, 3))
+    assert merged(await store.seen_events.runs(message.id, withheld=UNWANTED)).tolist() == [2]
+    assert merged(await store.seen_events.runs(message.id)).tolist() == [1, 2, 3, 4]
+    async with store.transaction():
+        await store.seen_events.release(message.id, 0, run_of(2))
+        totals = await store.seen_events.totals(message.id)
+        sent = replace(totals[9], unwanted_sent=5.0)
+        await store.seen_events.release_totals(message.id, {9: sent})
+        # A poll that began before knows nothing of it.
+        await store.seen_events.set_totals(message.id, {9: (0, Total(7.0, 2, unwanted=5.0))})
+    assert (await store.seen_events.totals(message.id))[9].unwanted_sent == 5.0
+    assert await store.seen_events.with_unwanted(5) == []

@@ -1,9 +1,13 @@
 """Checkpoints: what is saved for a page, in one transaction."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 from bridge import clock
+from bridge.event_types import CONVERTED
 from bridge.flow.acks.key_runs import KeyRuns
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.mapping.mapped_page import Attributions, MappedPage
@@ -12,7 +16,7 @@ from bridge.flow.page import ActivityPage, ClickPage, ContactPage, UnsubscribePa
 from bridge.segment import events
 from bridge.state.cursors import PollCursor
 from bridge.state.keys import heads, sorted_keys
-from bridge.state.records import BackfillMessage, DeadLetter, EventCount
+from bridge.state.records import Backfill, BackfillMessage, DeadLetter, EventCount, Total
 from bridge.state.store import Store
 
 
@@ -27,6 +31,7 @@ class PageCheckpoint:
     counts: by name, what it adds to the numbers of its message.
     outcomes: what became of its events.
     outbox_id: its journaled events in the outbox, None for none.
+    totals: of a backfill's page, what is sent of cumulative values, by key.
     """
 
     poll: MessagePoll
@@ -36,6 +41,7 @@ class PageCheckpoint:
     counts: dict[str, EventCount]
     outcomes: Outcomes
     outbox_id: int | None
+    totals: Mapping[int, Total] = field(default_factory=dict)
 
     def refuse(self, letters: Sequence[DeadLetter]) -> None:
         """Notes that some of its events can't be sent."""
@@ -43,6 +49,7 @@ class PageCheckpoint:
         for letter in letters:
             count = self.counts.setdefault(letter.event, EventCount())
             count.dead += 1
+            count.unsent_amount += _amount(letter)
 
     async def save(self, store: Store) -> None:
         """Writes it into the transaction."""
@@ -65,13 +72,21 @@ class PageCheckpoint:
     async def _save_backfill(self, store: Store, message: BackfillMessage) -> None:
         sent = self.outcomes.numbers["delivered"]
         await store.backfills.save_cursor(message, self.next_cursor, sent)
-        if message.part == "withheld":
-            # Events that were seen and not sent before are sent now.
-            no_longer_unsent = {
-                event: EventCount(unsent=count.unsent - count.seen, dead=count.dead)
-                for event, count in self.counts.items()
-            }
-            await store.event_counts.add(message.tracked, no_longer_unsent)
+        if message.part == "old":
+            return
+        if message.part == "unwanted":
+            await self.runs.release(message.tracked, store)
+            await store.seen_events.release_totals(message.tracked, self.totals)
+        # Events that were seen and not sent before are sent now.
+        no_longer_unsent = {
+            event: EventCount(
+                unsent=count.unsent - count.seen,
+                dead=count.dead,
+                unsent_amount=count.unsent_amount,
+            )
+            for event, count in self.counts.items()
+        }
+        await store.event_counts.add(message.tracked, no_longer_unsent)
 
 
 def checkpoint_of(
@@ -90,8 +105,28 @@ def checkpoint_of(
     list_id = page.poll.message.list_id
     outcomes = Outcomes(list_id, numbers, -len(journaled.events), mapped.names, fresh.dead)
     return PageCheckpoint(
-        page.poll, page.next_cursor, runs, mapped.attributions, fresh.counts(), outcomes, outbox_id
+        page.poll,
+        page.next_cursor,
+        runs,
+        mapped.attributions,
+        fresh.counts(),
+        outcomes,
+        outbox_id,
+        {key: total for key, (_, total) in mapped.totals.items()} if page.poll.backfill else {},
     )
+
+
+def _amount(letter: DeadLetter) -> float:
+    """The order total of an event that couldn't be sent, 0 for an event without one."""
+    if letter.event != CONVERTED:
+        return 0.0
+    properties = msgspec.json.decode(letter.body, type=_WithProperties).properties
+    amount = properties.get("order_total", 0.0)
+    return float(amount) if isinstance(amount, int | float) else 0.0
+
+
+class _WithProperties(msgspec.Struct):
+    properties: dict[str, Any]
 
 
 class JournalCheckpoint:
@@ -151,16 +186,34 @@ class ContactCheckpoint:
         await store.counters.add(self.outcomes.numbers)
 
 
+class WithheldUnsubscribeCheckpoint:
+    """The checkpoint of a page of unsubscribes that were withheld, and that a backfill sends."""
+
+    def __init__(self, page: UnsubscribePage, backfill: Backfill, sent: int) -> None:
+        self._page = page
+        self._backfill = backfill
+        self._sent = sent
+        self.outcomes = Outcomes(page.source.list_id, {})
+
+    async def save(self, store: Store) -> None:
+        """Writes it into the transaction."""
+        await store.unsubscribes.remove_withheld(self._page.source.list_id, self._page.rows)
+        await store.backfills.add_sent(self._backfill, self._sent)
+
+
 class UnsubscribeCheckpoint:
     """The checkpoint of a page of unsubscribes: saved together with their journal."""
 
     def __init__(self, page: UnsubscribePage, mapped: MappedPage) -> None:
         self._page = page
+        self._unwanted = mapped.unwanted_unsubscribes
         # They were counted as fetched, and as in flight, when they were noted.
         numbers = {"filtered": mapped.filtered}
         self.outcomes = Outcomes(page.source.list_id, numbers, -len(page.rows))
 
     async def save(self, store: Store) -> None:
         """Writes it into the transaction."""
-        await store.unsubscribes.remove(self._page.source.list_id, self._page.rows)
+        list_id = self._page.source.list_id
+        await store.unsubscribes.withhold(list_id, self._unwanted)
+        await store.unsubscribes.remove(list_id, self._page.rows)
         await store.counters.add(self.outcomes.numbers)

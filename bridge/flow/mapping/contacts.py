@@ -79,6 +79,7 @@ class ContactRules:
             track = events.Track(UNSUBSCRIBED, fingerprint, email, row.instant, properties)
             if UNSUBSCRIBED not in self.wanted:
                 mapped.filtered += 1
+                mapped.unwanted_unsubscribes.append(row)
             else:
                 _put(mapped, UNSUBSCRIBED, fingerprint, row.email, track.encode())
         return mapped

@@ -18,28 +18,36 @@ class EventSet:
     events: encoded, in order.
     keys: fingerprints by bucket, of events that count as seen from now on.
     withheld: likewise, of events from before the start horizon, which are not sent.
+    unwanted: likewise, of events that are not in BRIDGE_EVENTS.
     seen: number of events, by name.
     unsent: number of those not to be sent, by name: withheld, or not in BRIDGE_EVENTS.
     dead: events that can't be sent.
     amounts: sum of the rises and falls of totals, by name.
+    unsent_amounts: what of that is not sent, by name.
     """
 
     events: list[bytes] = field(default_factory=list)
     keys: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
     withheld: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
+    unwanted: dict[int, list[Fingerprint]] = field(default_factory=_by_bucket)
     seen: Counter[str] = field(default_factory=Counter)
     unsent: Counter[str] = field(default_factory=Counter)
     dead: list[DeadLetter] = field(default_factory=list)
-    amounts: dict[str, float] = field(default_factory=dict)
+    amounts: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    unsent_amounts: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def counts(self) -> dict[str, EventCount]:
         """The numbers to be added to those of the page's message, by name."""
         dead = Counter(letter.event for letter in self.dead)
         return {
             event: EventCount(
-                self.seen[event], self.unsent[event], dead[event], self.amounts.get(event, 0.0)
+                self.seen[event],
+                self.unsent[event],
+                dead[event],
+                self.amounts.get(event, 0.0),
+                self.unsent_amounts.get(event, 0.0),
             )
-            for event in self.seen.keys() | self.amounts.keys()
+            for event in self.seen.keys() | self.amounts.keys() | self.unsent_amounts.keys()
         }
 
 
@@ -78,6 +86,7 @@ class MappedPage:
     names: number of events to be sent, by name.
     known: number of rows and events that were seen before.
     filtered: number of those that are not to be sent.
+    unwanted_unsubscribes: those that are not in BRIDGE_EVENTS.
     user_ids_withheld: number of contacts whose userId stands for nobody.
     user_ids_shared: many contacts of the page have the same userId.
     """
@@ -90,5 +99,6 @@ class MappedPage:
     names: Counter[str] = field(default_factory=Counter)
     known: int = 0
     filtered: int = 0
+    unwanted_unsubscribes: list[PendingUnsubscribe] = field(default_factory=list)
     user_ids_withheld: int = 0
     user_ids_shared: bool = False

@@ -3,10 +3,11 @@
 import copy
 from collections.abc import Mapping, Sequence
 from itertools import compress, repeat
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.mapping.mapped_page import EventSet, MappedPage
 from bridge.flow.message_poll import MessagePoll
 from bridge.listrak import wire
@@ -15,6 +16,9 @@ from bridge.segment import events
 from bridge.segment.events import Fingerprint
 from bridge.state import keys
 from bridge.state.records import DeadLetter
+
+_FROM_ROWS: Final = frozenset(TRACKS) - {UNSUBSCRIBED}
+"""Events that are made of rows; an unsubscribe's row only attributes it to a message."""
 
 Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)
 Item = TypeVar("Item")
@@ -58,6 +62,7 @@ class PageMapping(Generic[Row]):
         self.zone = zone
         self.mapped = MappedPage()
         self._wanted = wanted
+        self._unwanted = _FROM_ROWS - wanted
         self._origins = origins
         self._properties = properties
         self._buckets = poll.buckets(dates)
@@ -93,9 +98,16 @@ class PageMapping(Generic[Row]):
     def remember(self, event: RowEvent, *, journaled: bool = False, early: bool = False) -> None:
         """Makes an event count as seen: with the page's checkpoint, or with the journal."""
         saved = self._saved_with(journaled)
-        by_bucket = saved.withheld if early else saved.keys
+        by_bucket = self._keys_of(saved, event.name, early=early)
         by_bucket[self._buckets[event.number]].append(event.fingerprint)
         saved.seen[event.name] += 1
+
+    def withhold(self, event: RowEvent) -> None:
+        """Makes an event count as seen, and as unwanted when it happened."""
+        saved = self.mapped.reproducible
+        saved.unwanted[self._buckets[event.number]].append(event.fingerprint)
+        saved.seen[event.name] += 1
+        self._leave_out(event.name, 1)
 
     def count_journaled(self, name: str) -> None:
         """Counts one more journaled event that has no key."""
@@ -156,7 +168,7 @@ class PageMapping(Generic[Row]):
     ) -> None:
         if fingerprints and self.poll.message.kind == "broadcast":
             saved = self.mapped.reproducible
-            by_bucket = saved.withheld if early else saved.keys
+            by_bucket = self._keys_of(saved, name, early=early)
             by_bucket[0] += fingerprints
             saved.seen[name] += len(fingerprints)
             return
@@ -191,8 +203,8 @@ class PageMapping(Generic[Row]):
         early: bool,
         journaled: bool,
         properties: str | None = None,
-    ) -> None:
-        """Makes one event.
+    ) -> bool:
+        """Makes one event; tells whether it can be sent.
 
         early: it is filtered out.
         journaled: it can't be made again.
@@ -200,7 +212,7 @@ class PageMapping(Generic[Row]):
         """
         if early or event.name not in self._wanted:
             self._leave_out(event.name, 1, journaled=journaled)
-            return
+            return False
         email = self.rows[event.number].email_address
         encoded = events.Track(
             event.name,
@@ -210,7 +222,11 @@ class PageMapping(Generic[Row]):
             properties or self._properties,
             self._origins[event.number] if self._origins else None,
         ).encode()
-        self._put(event.name, email, event.fingerprint, encoded, journaled=journaled)
+        return self._put(event.name, email, event.fingerprint, encoded, journaled=journaled)
+
+    def is_wanted(self, name: str) -> bool:
+        """Tells whether events of a name are to be sent."""
+        return name in self._wanted
 
     def reject(self, event: RowEvent, reason: str, *, journaled: bool = False) -> None:
         """Makes a dead letter of an event that can't be made: its row is kept, with the reason."""
@@ -239,13 +255,20 @@ class PageMapping(Generic[Row]):
         event: bytes,
         *,
         journaled: bool = False,
-    ) -> None:
+    ) -> bool:
         if reason := events.problem(email, event):
             letter = DeadLetter(name, events.message_id(fingerprint), reason, event)
             self._saved_with(journaled).dead.append(letter)
-            return
+            return False
         self._saved_with(journaled).events.append(event)
         self.mapped.names[name] += 1
+        return True
+
+    def _keys_of(self, saved: EventSet, name: str, *, early: bool) -> dict[int, list[Fingerprint]]:
+        """The keys that those of an event belong to."""
+        if early:
+            return saved.withheld
+        return saved.unwanted if name in self._unwanted else saved.keys
 
     def _leave_out(self, name: str, number: int, *, journaled: bool = False) -> None:
         """Counts events that are not to be sent."""

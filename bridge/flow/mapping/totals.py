@@ -35,35 +35,51 @@ def map_order(mapping: PageMapping[wire.Activity], number: int) -> None:
     after = replace(before, order_total=total, rises=before.rises + (rise > 0))
     if rising.early:
         after = replace(after, withheld=after.withheld + rise)
+    elif not mapping.is_wanted(CONVERTED):
+        after = replace(after, unwanted=after.unwanted + rise)
     _remember(mapping, number, key, after)
-    amounts = mapping.mapped.journaled.amounts
-    amounts[CONVERTED] = amounts.get(CONVERTED, 0.0) + rise
+    saved = mapping.mapped.journaled
+    saved.amounts[CONVERTED] += rise
     if rise < 0:
         mapping.mapped.filtered += 1
-        return
-    _emit_order(rising, after.rises, total, rise)
+    if rise < 0 or not _emit_order(rising, f"{after.rises}\x1f{total!r}", rise):
+        saved.unsent_amounts[CONVERTED] += rise
 
 
 def _map_withheld_order(
     mapping: PageMapping[wire.Activity], number: int, key: int, before: Total
 ) -> None:
-    """Maps what a first poll withheld of the row's orders; all of them if it was never polled."""
+    """Maps what was withheld of the row's orders; all of them if it was never polled.
+
+    Several rises that were unwanted are one event, with an id that none of them would have had.
+    """
     backfill = mapping.poll.backfill
-    never_polled = backfill is not None and backfill.part == "old" and not before.rises
-    total = (mapping.rows[number].order_total or 0.0) if never_polled else before.withheld
-    if total <= 0:
+    part = "old" if backfill is None else backfill.part
+    if part == "unwanted":
+        total = round(before.unwanted - before.unwanted_sent, 6)
+        after = replace(before, unwanted_sent=before.unwanted)
+        what = f"unwanted\x1f{before.unwanted!r}"
+    else:
+        never_polled = part == "old" and not before.rises
+        total = (mapping.rows[number].order_total or 0.0) if never_polled else before.withheld
+        after = replace(before, rises=max(before.rises, 1), withheld=0.0)
+        what = f"1\x1f{total!r}"
+    if total <= 0 or not mapping.is_wanted(CONVERTED):
         mapping.mapped.known += 1
         return
     # The same row may stand on a later page again.
-    mapping.poll.totals[key] = replace(before, rises=max(before.rises, 1), withheld=0.0)
-    _emit_order(_Rise(mapping, CONVERTED, number), 1, total, total)
+    mapping.poll.totals[key] = after
+    if _emit_order(_Rise(mapping, CONVERTED, number), what, total):
+        mapping.mapped.reproducible.unsent_amounts[CONVERTED] -= total
+        mapping.mapped.totals[key] = (mapping.bucket(number), after)
 
 
-def _emit_order(rising: "_Rise", rises: int, total: float, rise: float) -> None:
+def _emit_order(rising: "_Rise", what: str, rise: float) -> bool:
+    """Makes an order event; `what` tells it from the row's others. Tells whether it can be sent."""
     mapping = rising.mapping
-    head = f"{mapping.poll.identity(CONVERTED)}{rises}\x1f{total!r}\x1f"
+    head = f"{mapping.poll.identity(CONVERTED)}{what}\x1f"
     properties = mapping.with_properties({"order_total": rise})
-    rising.emit(mapping.fingerprint(head, rising.number), properties)
+    return rising.emit(mapping.fingerprint(head, rising.number), properties)
 
 
 def map_counted_clicks(mapping: PageMapping[wire.Activity], number: int) -> None:
@@ -71,6 +87,9 @@ def map_counted_clicks(mapping: PageMapping[wire.Activity], number: int) -> None
     key, before = _before(mapping, number)
     clicks, known = mapping.rows[number].click_count or 0, before.clicks
     backfill = mapping.poll.backfill
+    if backfill is not None and backfill.part == "unwanted":
+        _map_unwanted_clicks(mapping, number, key, before)
+        return
     if backfill is not None and backfill.part == "withheld":
         # The row's first clicks were withheld.
         clicks, known = before.withheld_clicks, 0
@@ -84,8 +103,12 @@ def map_counted_clicks(mapping: PageMapping[wire.Activity], number: int) -> None
             before, clicks=max(before.clicks, clicks), withheld_clicks=0
         )
     else:
-        withheld = before.withheld_clicks + (rise if rising.early else 0)
-        _remember(mapping, number, key, replace(before, clicks=clicks, withheld_clicks=withheld))
+        after = replace(before, clicks=clicks)
+        if rising.early:
+            after = replace(after, withheld_clicks=before.withheld_clicks + rise)
+        elif not mapping.is_wanted(CLICKED):
+            after = replace(after, unwanted_clicks=before.unwanted_clicks + rise)
+        _remember(mapping, number, key, after)
     head = mapping.poll.identity(CLICKED)
     if rise > MOST_CLICKS_AT_ONCE:
         rising.reject(
@@ -94,6 +117,23 @@ def map_counted_clicks(mapping: PageMapping[wire.Activity], number: int) -> None
         return
     for click in range(known + 1, clicks + 1):
         rising.emit(mapping.fingerprint(f"{head}{click}\x1f", number))
+
+
+def _map_unwanted_clicks(
+    mapping: PageMapping[wire.Activity], number: int, key: int, before: Total
+) -> None:
+    """Maps the row's clicks that were unwanted: by their number among those, others were sent."""
+    sent, clicks = before.unwanted_clicks_sent, before.unwanted_clicks
+    if clicks <= sent or clicks - sent > MOST_CLICKS_AT_ONCE or not mapping.is_wanted(CLICKED):
+        mapping.mapped.known += 1
+        return
+    rising = _Rise(mapping, CLICKED, number)
+    head = mapping.poll.identity(CLICKED)
+    for click in range(sent + 1, clicks + 1):
+        rising.emit(mapping.fingerprint(f"{head}unwanted\x1f{click}\x1f", number))
+    after = replace(before, unwanted_clicks_sent=clicks)
+    mapping.poll.totals[key] = after
+    mapping.mapped.totals[key] = (mapping.bucket(number), after)
 
 
 class _Rise:
@@ -118,13 +158,13 @@ class _Rise:
             self._happened = poll.best_known(name, activity, sent)
         self.early = not self._damage and poll.window.is_early(False, self._happened)
 
-    def emit(self, fingerprint: Fingerprint, properties: str | None = None) -> None:
-        """Makes one event of it."""
+    def emit(self, fingerprint: Fingerprint, properties: str | None = None) -> bool:
+        """Makes one event of it; tells whether it can be sent."""
         if self._damage:
             self.reject(fingerprint, self._damage)
-            return
+            return False
         self.mapping.count_journaled(self._name)
-        self.mapping.emit(
+        return self.mapping.emit(
             RowEvent(self._name, self.number, fingerprint),
             self._happened,
             early=self.early,

@@ -1,12 +1,16 @@
 """Reads backfills: events that were not sent because they were from before the start horizon."""
 
 import math
+from typing import Final
 
 from bridge.errors import MissingError
+from bridge.event_types import UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import BackfillPollEnd
 from bridge.flow.buckets import NO_BUCKET, floor_of
 from bridge.flow.context import ReaderContext
-from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow
+from bridge.flow.in_flight import InFlight
+from bridge.flow.message_poll import ALWAYS, MessagePoll, PlannedPoll, PollWindow
+from bridge.flow.page import Flush, UnsubscribePage
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.plan import PollPlan
 from bridge.flow.planner.snapshot import MessageSnapshot
@@ -19,8 +23,12 @@ from bridge.listrak.times import Instant
 from bridge.logs import log
 from bridge.priority import Priority
 from bridge.state.keys import AllowedKeys, SeenKeys
-from bridge.state.records import Backfill, BackfillMessage, MessageRef
+from bridge.state.records import Backfill, BackfillKind, BackfillMessage, MessageRef
+from bridge.state.seen_events import EARLY, UNWANTED
 from bridge.state.store import Store
+
+CHUNK: Final = 1000
+"""Withheld unsubscribes that go out as a page."""
 
 
 class BackfillReader:
@@ -29,24 +37,41 @@ class BackfillReader:
     Its rows are of three kinds:
 
     1. Tracked rows: it is known what of them was withheld, and that is sent.
-    2. Rows too old to have ever been tracked: all of them is sent.
+    2. Rows that were never tracked, or of which nothing was sent: all of them is sent.
     3. Rows that were tracked and no longer are: nobody knows what was sent, so they are left out.
+
+    A backfill of the history sends what happened before the start horizon; one of events sends what
+    was withheld by BRIDGE_EVENTS, of tracked rows and of unsubscribes.
     """
 
     def __init__(self, context: ReaderContext, discovery: Discovery, rows: RowReader) -> None:
         self._clock = context.listrak.clock
         self._ledger = context.ledger
         self._scope = context.scope
+        self._pages = context.pages
         self._discovery = discovery
         self._rows = rows.with_priority(Priority.BACKFILL)
 
-    async def begin(self, source: SourceList, since: Instant) -> bool:
+    async def begin(
+        self,
+        source: SourceList,
+        since: Instant,
+        kind: BackfillKind = "history",
+        *,
+        warehouse_only: bool = False,
+    ) -> bool:
         """Queues a backfill; False if nothing is to be done, or another one is under way."""
-        begun = False
+        begun, list_id = False, source.list_id
 
         async def work(store: Store) -> None:
             nonlocal begun
-            begun = await store.backfills.begin(source.list_id, since, source.horizon)
+            backfills = store.backfills
+            if kind == "events":
+                begun = await backfills.begin_events(list_id, since, warehouse_only=warehouse_only)
+            else:
+                begun = await backfills.begin(
+                    list_id, since, source.horizon, warehouse_only=warehouse_only
+                )
 
         await self._ledger.commit(work)
         return begun
@@ -57,16 +82,22 @@ class BackfillReader:
         Returns when all its events are acknowledged. Raises what the Listrak client raises.
         """
         store = self._ledger.store
-        backfill = await store.backfills.of(source.list_id)
-        if backfill is None or backfill.finished:
+        backfill = await store.backfills.open_one(source.list_id)
+        if backfill is None:
             return False
+        if backfill.kind == "events":
+            await self._send_unsubscribes(source, backfill)
         if not backfill.listed:
-            await self._list(source, backfill)
-        message = await store.backfills.next(source.list_id)
+            await (self._list_unwanted if backfill.kind == "events" else self._list)(
+                source, backfill
+            )
+        message = await store.backfills.next(backfill)
         if message is None:
-            await self._ledger.commit(lambda store: store.backfills.finish(source.list_id))
-            log.info("backfill.finished", list=source.list_id, since=backfill.since)
-            return False
+            await self._ledger.commit(lambda store: store.backfills.finish(backfill))
+            log.info(
+                "backfill.finished", list=source.list_id, kind=backfill.kind, since=backfill.since
+            )
+            return await store.backfills.open_one(source.list_id) is not None
         poll = await self._begin(source, message, backfill)
         try:
             await self._rows.read(poll, source)
@@ -80,9 +111,7 @@ class BackfillReader:
 
     async def _list(self, source: SourceList, backfill: Backfill) -> None:
         """Queues the messages that may have events in the span of a backfill."""
-        track = self._scope.track
-        oldest = times.from_seconds(times.seconds(backfill.since) - track)
-        never_tracked = times.from_seconds(times.seconds(source.horizon) - track)
+        oldest = times.from_seconds(times.seconds(backfill.since) - self._scope.track)
         known = {
             (message.kind, message.message_id): message
             for message in await self._ledger.store.messages.all_of(source.list_id)
@@ -98,14 +127,37 @@ class BackfillReader:
                 queued.append(("old", row, dated))
             if row:
                 queued.append(("withheld", row, dated))
-            elif ref.kind == "broadcast" and sent and sent < never_tracked:
+            elif ref.kind == "broadcast" and (message is None or message.floor is None):
+                # Every message that was ever tracked is known for ever.
                 queued.append(("old", row, dated))
             elif ref.kind == "broadcast" and (not sent or sent < backfill.before):
                 left_out += 1
-        await self._ledger.commit(
-            lambda store: store.backfills.queue(source.list_id, queued, left_out=left_out)
-        )
+        await self._ledger.commit(lambda store: store.backfills.queue(backfill, queued, left_out))
         log.info("backfill.listed", list=source.list_id, messages=len(queued), left_out=left_out)
+
+    async def _list_unwanted(self, source: SourceList, backfill: Backfill) -> None:
+        """Queues the tracked messages of which events were withheld by BRIDGE_EVENTS."""
+        store = self._ledger.store
+        rows = set(await store.seen_events.with_unwanted(source.list_id))
+        queued = [
+            ("unwanted", message.id, message.ref)
+            for message in await store.messages.tracked(source.list_id)
+            if message.id in rows
+        ]
+        await self._ledger.commit(lambda store: store.backfills.queue(backfill, queued, 0))
+        log.info("backfill.listed", list=source.list_id, messages=len(queued), left_out=0)
+
+    async def _send_unsubscribes(self, source: SourceList, backfill: Backfill) -> None:
+        """Sends the unsubscribes that were withheld, if they are wanted by now."""
+        if UNSUBSCRIBED not in self._scope.events:
+            return
+        unsubscribes = self._ledger.store.unsubscribes
+        while rows := await unsubscribes.withheld(source.list_id, backfill.since, CHUNK):
+            in_flight = InFlight()
+            in_flight.add()
+            await self._pages.send(UnsubscribePage(source, in_flight, rows, backfill))
+            await self._pages.send(Flush())
+            await in_flight.drained()
 
     async def _begin(
         self, source: SourceList, queued: BackfillMessage, backfill: Backfill
@@ -115,24 +167,29 @@ class BackfillReader:
         message = await store.messages.get(queued.tracked) if queued.tracked else queued.message
         if queued.properties is not None and message.properties is None:
             message = queued.message
-        is_withheld = queued.part == "withheld"
-        if is_withheld:
-            floor, ceiling = floor_of(message, now - track), NO_BUCKET
+        is_tracked = queued.part != "old"
+        if is_tracked:
+            known = floor_of(message, now - track) if message.floor is None else message.floor
+            floor, ceiling = known, NO_BUCKET
         elif message.kind == "broadcast":
             floor, ceiling = 0, NO_BUCKET
         else:
-            # Younger sends are tracked.
-            floor, ceiling = 0, floor_of(message, times.seconds(source.horizon) - track)
+            # Younger sends are tracked, or were.
+            oldest = floor_of(message, times.seconds(source.horizon) - track)
+            first = oldest if message.first_floor is None else message.first_floor
+            floor, ceiling = 0, first
+        withheld = UNWANTED if queued.part == "unwanted" else EARLY
+        before = ALWAYS if queued.part == "unwanted" else backfill.before
         snapshot = MessageSnapshot(message, {}, {}, Watermarks(), FilterSupport(), now, track)
         return MessagePoll(
             PlannedPoll(snapshot, PollPlan(full=True, expected_rows=math.inf), "", queued.cursor),
-            PollWindow(backfill.since, floor, before=backfill.before, ceiling=ceiling),
+            PollWindow(backfill.since, floor, before=before, ceiling=ceiling),
             seen=(
-                AllowedKeys(await store.seen_events.runs(message.id, withheld=True))
-                if is_withheld
+                AllowedKeys(await store.seen_events.runs(message.id, withheld=withheld))
+                if is_tracked
                 else SeenKeys()
             ),
-            totals=await store.seen_events.totals(message.id) if is_withheld else {},
+            totals=await store.seen_events.totals(message.id) if is_tracked else {},
             end=BackfillPollEnd(queued),
             backfill=queued,
             namespace=self._scope.namespace,

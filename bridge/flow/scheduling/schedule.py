@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
-from bridge.clock import DAY, HOUR
+from bridge.clock import DAY, HOUR, MINUTE
 from bridge.listrak import times
 from bridge.state.records import ListState, Message
 
@@ -20,6 +20,12 @@ BACKFILL_INTERVAL: Final = HOUR
 
 LONGEST_ATTRIBUTION_WAIT: Final = 1 * HOUR
 """Seconds that an unsubscribe waits at most until it is known which message it came through."""
+
+LIST_CHECK_INTERVAL: Final = 10 * MINUTE
+"""Seconds between two checks of whether the account still has the configured lists."""
+
+STATUS_RETRY_INTERVAL: Final = 1 * MINUTE
+"""Seconds until a taken status port is tried again."""
 
 REQUEST_INTERVAL: Final = 5.0
 """Seconds between two checks for requests from outside."""

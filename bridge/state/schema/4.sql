@@ -3,6 +3,10 @@
 -- Ids of files from before this have no namespace. A new file gets one at its first start.
 INSERT INTO meta SELECT 'namespace', '' WHERE EXISTS (SELECT 1 FROM meta);
 
+-- One row while a service has the file open, in the file itself: after a crash a -wal stands beside
+-- it, beside a copy none.
+CREATE TABLE in_use (mark INTEGER PRIMARY KEY) STRICT;
+
 -- The start horizon (an instant) of each list by itself; '' until the list is first read.
 ALTER TABLE lists ADD COLUMN horizon TEXT NOT NULL DEFAULT '';
 UPDATE lists SET horizon = coalesce((SELECT value FROM meta WHERE name = 'since'), '');
@@ -28,11 +32,17 @@ UPDATE messages SET floor = iif(kind = 'broadcast', 0, coalesce(
 -- The subject as Listrak lists it now; '' where the listing has none.
 ALTER TABLE messages ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 
--- Of runs, `withheld` is 2 for keys of events that were not in BRIDGE_EVENTS. Likewise of totals.
+-- Of runs, `withheld` is 2 for keys of events that were not in BRIDGE_EVENTS. Likewise of totals;
+-- what a backfill has sent of it since is counted beside it.
 ALTER TABLE totals ADD COLUMN unwanted REAL NOT NULL DEFAULT 0;
 ALTER TABLE totals ADD COLUMN unwanted_clicks INTEGER NOT NULL DEFAULT 0;
--- What of `amount` is not to be sent, or couldn't be.
+ALTER TABLE totals ADD COLUMN unwanted_sent REAL NOT NULL DEFAULT 0;
+ALTER TABLE totals ADD COLUMN unwanted_clicks_sent INTEGER NOT NULL DEFAULT 0;
+-- What of `amount` was not sent. Of older files only what was from before the horizon is known.
 ALTER TABLE event_counts ADD COLUMN unsent_amount REAL NOT NULL DEFAULT 0;
+UPDATE event_counts SET unsent_amount =
+    (SELECT total(withheld) FROM totals WHERE totals.message = event_counts.message)
+    WHERE event = 'Email Converted';
 
 -- The list whose events they are, 0 for those that an older version journaled.
 ALTER TABLE outbox ADD COLUMN list_id INTEGER NOT NULL DEFAULT 0;

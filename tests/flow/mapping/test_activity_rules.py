@@ -32,7 +32,7 @@ from bridge.state.keys import heads, sorted_keys
 
 ZONE = Zone(ZoneInfo("America/New_York"))
 RULES = ActivityRules(ZONE, frozenset(TRACKS))
-WITH_EXTRA = ActivityRules(ZONE, frozenset(TRACKS), frozenset(EXTRA_PROPERTIES))
+WITH_EXTRA = ActivityRules(ZONE, frozenset(TRACKS), extra=frozenset(EXTRA_PROPERTIES))
 
 ZOE = "zoë@example.com"
 SEND = "2026-05-10T08:00:00"
@@ -56,7 +56,11 @@ def click_of(date: str | None = ACTIVITY, email: str | None = ZOE) -> wire.Click
 def remembered(poll: MessagePoll, mapped: MappedPage) -> MappedPage:
     """The poll goes on with what was found, as the mapper has it."""
     event_sets = (mapped.reproducible, mapped.journaled)
-    for found in (*(one.keys for one in event_sets), *(one.withheld for one in event_sets)):
+    for found in (
+        *(one.keys for one in event_sets),
+        *(one.withheld for one in event_sets),
+        *(one.unwanted for one in event_sets),
+    ):
         for fingerprints in found.values():
             poll.seen.add(sorted_keys(heads(fingerprints)))
     return mapped

@@ -62,7 +62,7 @@ RULES = st.sampled_from(
         ActivityRules(ZONE, frozenset(TRACKS)),
         ActivityRules(ZONE, frozenset([SENT])),
         ActivityRules(ZONE, frozenset([OPENED])),
-        ActivityRules(ZONE, frozenset(TRACKS), frozenset(EXTRA_PROPERTIES)),
+        ActivityRules(ZONE, frozenset(TRACKS), extra=frozenset(EXTRA_PROPERTIES)),
     ]
 )
 SUBJECTS = st.sampled_from(["short", "x" * 31_800, "x" * 40_000])
@@ -80,7 +80,11 @@ def mapped(poll: MessagePoll, rules: ActivityRules, page: Any) -> MappedPage:
     clicks = isinstance(page, ClickPage)
     found = rules.map_clicks(page) if clicks else rules.map_activity(page)
     event_sets = (found.reproducible, found.journaled)
-    for buckets in (*(one.keys for one in event_sets), *(one.withheld for one in event_sets)):
+    for buckets in (
+        *(one.keys for one in event_sets),
+        *(one.withheld for one in event_sets),
+        *(one.unwanted for one in event_sets),
+    ):
         for fingerprints in buckets.values():
             poll.seen.add(sorted_keys(heads(fingerprints)))
     return found

@@ -1,0 +1,68 @@
+"""Watches which of the configured lists the account has: at the start, and now and then later."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from bridge.clients import RETRY_DEADLINE_AT_START, RETRY_DEADLINE_ONCE
+from bridge.errors import BridgeError, CredentialsError, TemporaryError
+from bridge.flow.scheduling import schedule
+from bridge.flow.source import ResolvedLists, resolve
+from bridge.listrak.client import Listrak
+from bridge.logs import log
+from bridge.retry import retry
+from bridge.values import ListSetting
+
+
+class ListWatch:
+    """The configured lists, as the account has them by now."""
+
+    def __init__(self, listrak: Listrak, wanted: Sequence[ListSetting]) -> None:
+        self._listrak = listrak
+        self._wanted = wanted
+
+    async def at_start(self, *, once: bool, worked_before: bool) -> ResolvedLists | None:
+        """The lists; None if Listrak can't be reached for now, unless all is to be done `once`.
+
+        Refused credentials end a first start, as a person is there to see it. A service that worked
+        before waits instead: Listrak may accept them again by itself. A list that isn't there ends
+        a first start as well; later the others go on without it.
+        """
+        asking = self._listrak.with_deadline(
+            RETRY_DEADLINE_ONCE if once else RETRY_DEADLINE_AT_START,
+            give_up_on=(CredentialsError,),
+        )
+        try:
+            return await resolve(asking, self._wanted)
+        except TemporaryError as error:
+            if once or (isinstance(error, CredentialsError) and not worked_before):
+                raise
+            log.warning("bridge.source_unreachable", reason=str(error))
+            return None
+
+    async def insist(self) -> ResolvedLists:
+        """The lists, after retries until Listrak answers."""
+
+        def on_wait(error: TemporaryError, seconds: float) -> None:
+            log.warning("bridge.source_unreachable", seconds=round(seconds, 1), reason=str(error))
+
+        return await retry(
+            lambda: resolve(self._listrak, self._wanted), deadline=None, on_wait=on_wait
+        )
+
+    async def others(self, lists: ResolvedLists, stop: anyio.Event) -> ResolvedLists | None:
+        """The lists that can be read, once these are others; None after a stop."""
+        while not stop.is_set():
+            with anyio.move_on_after(schedule.LIST_CHECK_INTERVAL):
+                await stop.wait()
+            if stop.is_set():
+                break
+            try:
+                found = await resolve(self._listrak, self._wanted)
+            except BridgeError as error:
+                log.warning("lists.unknown", reason=str(error))
+                continue
+            # Where none is left, it is rather the answer that is wrong.
+            if found.found and found.key != lists.key:
+                return found
+        return None

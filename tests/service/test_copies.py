@@ -1,0 +1,78 @@
+"""Copies of a state file: none starts as a fresh bridge without a word."""
+
+import shutil
+import signal
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rig import Rig
+from test_change import LIST, PEOPLE, account, caught_up, sent
+
+pytestmark = pytest.mark.anyio
+
+
+async def running(rig: Rig) -> Any:
+    """The service, once it has told all contacts."""
+    process = await rig.start("run")
+    await rig.segment.wait_for(len(PEOPLE), timeout=20)
+    return process
+
+
+async def test_a_copy_of_a_running_service_is_noticed(rig_of: Any, tmp_path: Path) -> None:
+    """It goes on from what was in the file, under the same ids, and says what is missing."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_POLL_INTERVAL="0.1") as rig:
+        await running(rig)
+        copy = tmp_path / "copy.db"
+        shutil.copy(rig.state, copy)
+        told = await rig.run("check", BRIDGE_STATE=str(copy), COLUMNS="300")
+        assert "copied" in told.out
+        log = await caught_up(rig, BRIDGE_STATE=str(copy))
+        assert "state.copied" in log
+        assert set(sent_ids(rig).values()) == {2}, "the same ids as before"
+        assert "state.copied" not in await caught_up(rig, BRIDGE_STATE=str(copy))
+
+
+def sent_ids(rig: Rig) -> dict[str, int]:
+    """How often each messageId arrived at the wire."""
+    numbers: dict[str, int] = {}
+    for event in rig.segment.received():
+        numbers[event["messageId"]] = numbers.get(event["messageId"], 0) + 1
+    return numbers
+
+
+async def test_an_empty_database_is_refused(rig_of: Any, tmp_path: Path) -> None:
+    """What a plain copy of a file in its first moments is: 65, and what to do."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        empty = tmp_path / "empty.db"
+        with sqlite3.connect(empty) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+        db.close()
+        assert empty.stat().st_size == 4096
+        done = await rig.run("run", "--once", BRIDGE_STATE=str(empty))
+        assert done.code == 65
+        assert "-wal" in done.err
+        assert not sent(rig)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_neither_a_stop_nor_a_crash_is_a_copy(rig_of: Any, how: signal.Signals) -> None:
+    """After a crash the -wal is there; after a stop the mark is gone."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_POLL_INTERVAL="0.1") as rig:
+        process = await running(rig)
+        process.send_signal(how)
+        await process.wait()
+        assert "state.copied" not in await caught_up(rig)
+
+
+async def test_a_file_moved_with_its_wal_is_no_copy(rig_of: Any, tmp_path: Path) -> None:
+    """Moved together after a crash, both go on as one."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_POLL_INTERVAL="0.1") as rig:
+        process = await running(rig)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        for end in ("", "-wal"):
+            shutil.move(f"{rig.state}{end}", tmp_path / f"moved.db{end}")
+        log = await caught_up(rig, BRIDGE_STATE=str(tmp_path / "moved.db"))
+        assert "state.copied" not in log
