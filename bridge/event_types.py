@@ -17,6 +17,14 @@ CONVERTED: Final = "Email Converted"
 UNSUBSCRIBED: Final = "Unsubscribed"
 IDENTIFY: Final = "identify"
 
+# Properties that Listrak's own source doesn't send.
+BOUNCE_REASON: Final = "bounce_reason"
+LINK_DESCRIPTION: Final = "link_description"
+CAMPAIGN_ID: Final = "campaign_id"
+
+EXTRA_PROPERTIES: Final = (BOUNCE_REASON, LINK_DESCRIPTION, CAMPAIGN_ID)
+"""The names of properties that are sent only where they are asked for."""
+
 
 class Evidence(Enum):
     """The part of an activity row that shows an event."""
@@ -67,6 +75,8 @@ class EventType:
     """Field of a Summary that counts it; None where Listrak counts none."""
     date_rule: DateRule
     """The source of its date."""
+    extra_property: str | None = None
+    """Field of an activity row that is sent as a property of that name where it is asked for."""
 
     def is_shown_by(self, row: object) -> bool:
         """Tells whether an activity row shows it; an order total of 0 does, 0 clicks don't."""
@@ -108,6 +118,7 @@ EVENT_TYPES: Final = (
         activity_type="bounce",
         counter="bounce_count",
         date_rule=DateRule.FIRST_ACTIVITY,
+        extra_property=BOUNCE_REASON,
     ),
     EventType(
         SPAM,

@@ -240,6 +240,7 @@ class Service:
             wanted_since=configuration.wanted_since,
             namespace=namespace,
             ignored_user_ids=settings.ignored_user_ids,
+            extra_properties=settings.extra_properties,
         )
 
     # Around the work

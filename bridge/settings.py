@@ -19,6 +19,7 @@ from bridge.values import (
     bind,
     choice,
     event_names,
+    extra_properties,
     integer,
     list_settings,
     number,
@@ -125,6 +126,13 @@ class Settings:
     )
     events: frozenset[str] = setting(
         "BRIDGE_EVENTS", "all", "which of the events to send", event_names
+    )
+    extra_properties: frozenset[str] = setting(
+        "BRIDGE_EXTRA_PROPERTIES",
+        "none",
+        "properties to send that Listrak's own source doesn't: some of `bounce_reason`, "
+        "`link_description`, `campaign_id`",
+        extra_properties,
     )
     ignored_user_ids: frozenset[str] = setting(
         "BRIDGE_IGNORED_USER_IDS",

@@ -4,7 +4,7 @@ A parser takes the text and raises ValueError saying what is allowed.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from bridge.clock import DAY, HOUR, MINUTE
-from bridge.event_types import TRACKS
+from bridge.event_types import EXTRA_PROPERTIES, TRACKS
 
 
 class ListSetting(NamedTuple):
@@ -99,13 +99,21 @@ def secret_text(text: str) -> str:
 
 def event_names(text: str) -> frozenset[str]:
     """Event names in any case, separated by commas; `all` for all."""
-    if text.lower() == "all":
-        return frozenset(TRACKS)
-    by_lower = {name.lower(): name for name in TRACKS}
-    wanted = [part.strip() for part in text.split(",") if part.strip()]
-    if not wanted or any(name.lower() not in by_lower for name in wanted):
-        raise ValueError(f"all, or some of {', '.join(TRACKS)}, separated by commas")
-    return frozenset(by_lower[name.lower()] for name in wanted)
+    return frozenset(TRACKS) if text.lower() == "all" else _some_of(TRACKS, text, "all")
+
+
+def extra_properties(text: str) -> frozenset[str]:
+    """Names of extra properties in any case, separated by commas; `none` for none."""
+    return frozenset() if text.lower() == "none" else _some_of(EXTRA_PROPERTIES, text, "none")
+
+
+def _some_of(names: Sequence[str], text: str, otherwise: str) -> frozenset[str]:
+    """Some of a few names, in any case, separated by commas."""
+    by_lower = {name.lower(): name for name in names}
+    wanted = [part.strip().lower() for part in text.split(",") if part.strip()]
+    if not wanted or any(name not in by_lower for name in wanted):
+        raise ValueError(f"{otherwise}, or some of {', '.join(names)}, separated by commas")
+    return frozenset(by_lower[name] for name in wanted)
 
 
 def texts(text: str) -> frozenset[str]:

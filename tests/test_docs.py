@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bridge.cli import cli
-from bridge.event_types import TRACKS
+from bridge.event_types import EXTRA_PROPERTIES, TRACKS
 from bridge.settings import DECLARATIONS
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +46,14 @@ def test_every_event_and_exit_code_is_documented() -> None:
         assert f"| `{name}` |" in README
     for code in (0, 64, 65, 73, 75, 78):
         assert re.search(rf"\b{code}\b", README.split("Exit codes:")[1].split("\n\n")[0])
+
+
+def test_every_extra_property_is_documented() -> None:
+    """As an optional one, and where it is asked for."""
+    _, meaning = environment_table()["BRIDGE_EXTRA_PROPERTIES"]
+    for name in EXTRA_PROPERTIES:
+        assert f"| `{name}` (optional) |" in README
+        assert f"`{name}`" in meaning
 
 
 def test_the_paths_it_names_exist() -> None:

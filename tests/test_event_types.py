@@ -8,6 +8,7 @@ import pytest
 from bridge.event_types import (
     CONVERTED,
     EVENT_TYPES,
+    EXTRA_PROPERTIES,
     SENT,
     TRACKS,
     DateRule,
@@ -58,6 +59,8 @@ def test_fields_are_those_of_an_activity_row() -> None:
     """Each shows one kind of event; of a send, the row itself does."""
     fields = [event.row_field for event in EVENT_TYPES if event.name != SENT]
     assert set(fields) <= set(Activity.__struct_fields__)
+    extra = {event.extra_property for event in EVENT_TYPES} - {None}
+    assert extra <= set(Activity.__struct_fields__) & set(EXTRA_PROPERTIES)
     assert len(set(fields)) == len(fields)
     assert event_type(SENT).row_field is None
 

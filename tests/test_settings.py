@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bridge.errors import ConfigurationError
-from bridge.event_types import TRACKS
+from bridge.event_types import EXTRA_PROPERTIES, TRACKS
 from bridge.listrak import times
 from bridge.settings import DECLARATIONS, Settings, load, unknown
 from bridge.values import Bind, ListSetting, Since
@@ -57,6 +57,7 @@ def field_of(variable: str) -> str:
         ("BRIDGE_SINCE", Since("the first start", None, timedelta(0))),
         ("BRIDGE_TRACK_DAYS", 30),
         ("BRIDGE_EVENTS", frozenset(TRACKS)),
+        ("BRIDGE_EXTRA_PROPERTIES", frozenset()),
         ("BRIDGE_POLL_INTERVAL", 60),
         ("BRIDGE_POLL_CONCURRENCY", 4),
         ("BRIDGE_SEND_CONCURRENCY", 4),
@@ -81,7 +82,7 @@ def test_defaults(variable: str, expected: object) -> None:
 def test_the_table_is_whole() -> None:
     """These are all variables of the contract, each once, each with a meaning."""
     variables = [declared.variable for declared in DECLARATIONS.values()]
-    assert len(set(variables)) == len(variables) == 26
+    assert len(set(variables)) == len(variables) == 27
     assert {name for name in variables if DECLARATIONS[field_of(name)].default is None} == set(
         REQUIRED
     )
@@ -118,6 +119,9 @@ def test_required(variable: str, value: str | None) -> None:
         ("BRIDGE_EVENTS", "Email Sent", {"Email Sent"}),
         ("BRIDGE_EVENTS", "email sent, UNSUBSCRIBED ,", {"Email Sent", "Unsubscribed"}),
         ("BRIDGE_EVENTS", ",".join(TRACKS), frozenset(TRACKS)),
+        ("BRIDGE_EXTRA_PROPERTIES", "None", frozenset()),
+        ("BRIDGE_EXTRA_PROPERTIES", "BOUNCE_reason ,", {"bounce_reason"}),
+        ("BRIDGE_EXTRA_PROPERTIES", ",".join(EXTRA_PROPERTIES), frozenset(EXTRA_PROPERTIES)),
         ("BRIDGE_POLL_INTERVAL", "0.05", 0.05),
         ("BRIDGE_POLL_INTERVAL", "500ms", 0.5),
         ("BRIDGE_POLL_INTERVAL", "90s", 90),
@@ -193,6 +197,9 @@ def test_good_values(variable: str, text: str, expected: object) -> None:
         ("BRIDGE_EVENTS", "Email Read", "Email Sent"),
         ("BRIDGE_EVENTS", ",", "all, or some of"),
         ("BRIDGE_EVENTS", "identify", "Email Sent"),
+        ("BRIDGE_EXTRA_PROPERTIES", "bounceReason", "bounce_reason, link_description, campaign_id"),
+        ("BRIDGE_EXTRA_PROPERTIES", "campaign_id,all", "none, or some of"),
+        ("BRIDGE_EXTRA_PROPERTIES", ",", "none, or some of"),
         ("BRIDGE_POLL_INTERVAL", "0", "from 0.05 to 86400 seconds"),
         ("BRIDGE_POLL_INTERVAL", "2d", "from 0.05 to 86400 seconds"),
         ("BRIDGE_POLL_INTERVAL", "1w", "from 0.05 to 86400 seconds"),

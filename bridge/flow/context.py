@@ -24,6 +24,7 @@ class Scope:
     wanted_since: by event name, since when it is to be sent, where that isn't from the beginning.
     namespace: first part of the identity of each event; "" in files of older versions.
     ignored_user_ids: values that stand for nobody, besides the usual ones, in lower case.
+    extra_properties: names of those of EXTRA_PROPERTIES to send.
     """
 
     sources: Sequence[SourceList]
@@ -33,6 +34,7 @@ class Scope:
     wanted_since: Mapping[str, Instant] = field(default_factory=dict)
     namespace: str = ""
     ignored_user_ids: frozenset[str] = frozenset()
+    extra_properties: frozenset[str] = frozenset()
 
     @property
     def reads_clicks(self) -> bool:

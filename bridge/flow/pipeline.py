@@ -106,7 +106,12 @@ class Pipeline:
         self._metrics.queue.labels("parcels").set_function(lambda: _waiting(delivery_in))
         mapper = Mapper(
             self._ledger,
-            ActivityRules(scope.zone, scope.events, scope.wanted_since.get(CLICKED, "")),
+            ActivityRules(
+                scope.zone,
+                scope.events,
+                scope.wanted_since.get(CLICKED, ""),
+                scope.extra_properties,
+            ),
             ContactRules(
                 scope.zone, scope.events, scope.namespace, UserIds(scope.ignored_user_ids)
             ),

@@ -142,6 +142,7 @@ class Activity(Struct, gc=False):
     activity_date: naive time of the first activity.
     click_count: cumulative.
     order_total: cumulative amount.
+    bounce_reason: text; of any type, as most pages are read without a look at it.
     """
 
     email_address: str | None = None
@@ -153,12 +154,12 @@ class Activity(Struct, gc=False):
     unsubscribe: bool | None = False
     click_count: int | None = None
     order_total: float | None = None
+    bounce_reason: Any = None
 
 
 class DocumentedActivity(Activity, forbid_unknown_fields=True):
     """An activity row that has no fields but the documented ones."""
 
-    bounce_reason: Any = None
     click: Any = None
     read: Any = None
     visit_date: Any = None
@@ -170,11 +171,13 @@ class Link(Struct):
     """A link of a message.
 
     click_count: number of its clicks.
+    link_description: text; of any type, as few ask for it.
     """
 
     link_id: int
     link_url: str | None = None
     click_count: int | None = None
+    link_description: Any = None
 
 
 class Clicker(Struct, gc=False):
@@ -272,6 +275,11 @@ def _text_of(row: dict[str, Any], names: set[str]) -> str | None:
         if plain in names and isinstance(value, str) and value.strip():
             return value
     return None
+
+
+def text_of(value: Any) -> str | None:
+    """A value that ought to be text; None where it isn't any."""
+    return value if isinstance(value, str) else None
 
 
 def next_cursor(text: str | None) -> str | None:

@@ -39,6 +39,7 @@ def small_account() -> World:
         ("BRIDGE_SINCE", "yesterday", "ISO date-time"),
         ("BRIDGE_TRACK_DAYS", "0", "number"),
         ("BRIDGE_EVENTS", "Email Sent,Email Eaten", "Email Opened"),
+        ("BRIDGE_EXTRA_PROPERTIES", "bounce_reason,list_name", "link_description, campaign_id"),
         ("BRIDGE_POLL_INTERVAL", "-1", "number"),
         ("BRIDGE_POLL_CONCURRENCY", "0", "whole number"),
         ("BRIDGE_BATCH_EVENTS", "2501", "2500"),

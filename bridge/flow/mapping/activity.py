@@ -4,6 +4,7 @@ An activity row is a state, not an event (bridge/listrak/FACTS.md: Activity): on
 becomes events. Usual rows of a page are mapped together, odd ones one at a time.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 from bridge.event_types import (
     CLICKED,
     EVENT_TYPES,
+    LINK_DESCRIPTION,
     SENT,
     DateRule,
     EventType,
@@ -62,11 +64,13 @@ class ActivityRules:
     wanted: names of the events to send.
     clicks_since: instant since when clicks on links are wanted; "" for from the beginning. While
         they aren't, they aren't read.
+    extra: names of the extra properties to send.
     """
 
     zone: Zone
     wanted: frozenset[str]
     clicks_since: Instant = ""
+    extra: frozenset[str] = frozenset()
 
     def map_activity(self, page: ActivityPage) -> MappedPage:
         """Maps activity rows: what they show for the first time, and totals that rose."""
@@ -86,6 +90,8 @@ class ActivityRules:
             numbers = shown_by(rows, mapping.tracked)
             if event.date_rule is DateRule.CONTACT_DATE:
                 _attribute(mapping, event, numbers)
+            elif event.extra_property in self.extra:
+                _add_by_value(mapping, event, numbers)
             else:
                 _add(mapping, event, numbers)
         return mapping.mapped
@@ -94,6 +100,8 @@ class ActivityRules:
         """Maps rows of one link's clickers: one a click."""
         poll, rows = page.poll, page.rows
         link = {"link_id": str(page.link.link_id), "link_url": page.link.link_url}
+        if LINK_DESCRIPTION in self.extra:
+            link[LINK_DESCRIPTION] = wire.text_of(page.link.link_description)
         mapping = PageMapping(
             poll,
             rows,
@@ -151,9 +159,40 @@ def _map_totals(mapping: PageMapping[wire.Activity]) -> None:
 
 def _add(mapping: PageMapping[wire.Activity], event: EventType, numbers: list[int]) -> None:
     """Maps the events of a kind that some rows show, if they are new."""
-    name = event.name
-    new, fingerprints = mapping.unseen(mapping.poll.identity(name), numbers)
+    new, fingerprints = _new(mapping, event, numbers)
+    _emit(mapping, event, new, fingerprints)
+
+
+def _add_by_value(
+    mapping: PageMapping[wire.Activity], event: EventType, numbers: list[int]
+) -> None:
+    """Maps them with the extra property of their kind: rows of the same value together."""
+    name = event.extra_property or ""
+    by_value: defaultdict[str | None, list[tuple[int, Fingerprint]]] = defaultdict(list)
+    for number, fingerprint in zip(*_new(mapping, event, numbers), strict=True):
+        by_value[wire.text_of(getattr(mapping.rows[number], name))].append((number, fingerprint))
+    for value, shown in by_value.items():
+        alike = [number for number, _ in shown]
+        _emit(mapping.carrying({name: value}), event, alike, [one for _, one in shown])
+
+
+def _new(
+    mapping: PageMapping[wire.Activity], event: EventType, numbers: list[int]
+) -> tuple[list[int], list[Fingerprint]]:
+    """The rows whose event of a kind is new, with its fingerprints; others are counted as known."""
+    new, fingerprints = mapping.unseen(mapping.poll.identity(event.name), numbers)
     mapping.mapped.known += len(numbers) - len(new)
+    return new, fingerprints
+
+
+def _emit(
+    mapping: PageMapping[wire.Activity],
+    event: EventType,
+    new: list[int],
+    fingerprints: list[Fingerprint],
+) -> None:
+    """Makes new events of a kind."""
+    name = event.name
     dates_of = _DATES.get(event.date_rule)
     if dates_of is None:
         # The row has no date of it: the first activity may have been another one.

@@ -1,5 +1,6 @@
 """The mapping of one page of a poll: many rows at once where that can be."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from itertools import compress, repeat
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -235,6 +236,12 @@ class PageMapping(Generic[Row]):
         body = msgspec.json.encode(self.rows[event.number])
         letter = DeadLetter(event.name, events.message_id(event.fingerprint), reason, body)
         self._saved_with(journaled).dead.append(letter)
+
+    def carrying(self, more: Mapping[str, str | None]) -> "PageMapping[Row]":
+        """A mapping of the same page, into the same result, whose events carry more properties."""
+        other = copy.copy(self)
+        other._properties = events.merged(self._properties, more)
+        return other
 
     def with_properties(self, more: Mapping[str, float]) -> str:
         """The page's properties with more of them."""

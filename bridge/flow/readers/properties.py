@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from bridge.event_types import CAMPAIGN_ID
 from bridge.flow.context import ReaderContext
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.source import SourceList
@@ -17,6 +18,7 @@ class PropertyReader:
         self._listrak = context.listrak
         self._ledger = context.ledger
         self._zone = context.scope.zone
+        self._extra = context.scope.extra_properties
         # Names of campaigns by list and id.
         self._campaigns: dict[int, dict[int, str]] = {}
 
@@ -31,6 +33,7 @@ class PropertyReader:
                 "campaign_name": await self._campaign(message.list_id, message.campaign_id),
                 "google_analytics_campaign_name": analytics_name,
                 **source.properties,
+                CAMPAIGN_ID: self._campaign_id(message),
             }
         )
         backfill = poll.backfill
@@ -54,6 +57,10 @@ class PropertyReader:
         if not sent_at and message.kind == "broadcast":
             sent_at = self._zone.lenient(await self._listrak.started(message.path))
         return detail.subject, detail.google_analytics_campaign_name, sent_at
+
+    def _campaign_id(self, message: Message) -> str | None:
+        is_sent = CAMPAIGN_ID in self._extra and message.campaign_id
+        return str(message.campaign_id) if is_sent else None
 
     async def _campaign(self, list_id: int, campaign_id: int) -> str | None:
         if not campaign_id:

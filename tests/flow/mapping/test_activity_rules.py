@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from planner_parts import message_of
 
 from bridge import NAME, VERSION
-from bridge.event_types import BOUNCED, CLICKED, CONVERTED, OPENED, SENT, SPAM, TRACKS
+from bridge.event_types import (
+    BOUNCED,
+    CLICKED,
+    CONVERTED,
+    EXTRA_PROPERTIES,
+    OPENED,
+    SENT,
+    SPAM,
+    TRACKS,
+)
 from bridge.flow.mapping.activity import ActivityRules
 from bridge.flow.mapping.mapped_page import MappedPage
 from bridge.flow.mapping.totals import MOST_CLICKS_AT_ONCE
@@ -23,6 +32,7 @@ from bridge.state.keys import heads, sorted_keys
 
 ZONE = Zone(ZoneInfo("America/New_York"))
 RULES = ActivityRules(ZONE, frozenset(TRACKS))
+WITH_EXTRA = ActivityRules(ZONE, frozenset(TRACKS), extra=frozenset(EXTRA_PROPERTIES))
 
 ZOE = "zoë@example.com"
 SEND = "2026-05-10T08:00:00"
@@ -208,6 +218,75 @@ def test_the_hour_that_autumn_repeats() -> None:
     assert of(mapped, OPENED)[0]["timestamp"] == "2026-11-01T06:20:00.000Z"
     (click,) = sent(clicked(poll, click_of("2026-11-01T01:30:00")))
     assert click["timestamp"] == "2026-11-01T06:30:00.000Z"
+
+
+# Properties that are sent only where they are asked for
+
+
+def bounced(reason: Any, email: str = ZOE, **changes: Any) -> wire.Activity:
+    """A row that bounced."""
+    values = {"bounce": True, "activity_date": ACTIVITY, "bounce_reason": reason}
+    return row_of(email, **values | changes)
+
+
+def test_bounce_reasons() -> None:
+    """Each bounce carries the reason of its own row; no other event does; ids are the same."""
+    reasons = {"a@x.y": "Mailbox Full", "b@x.y": "Auto Reply 🎉", "c@x.y": "Mailbox Full"}
+    rows = [bounced(reason, email, open=True) for email, reason in reasons.items()]
+    without = sent(seen(poll_of(), *rows))
+    extra = sent(seen(poll_of(), *rows, rules=WITH_EXTRA))
+    bounces = [event for event in extra if event["event"] == BOUNCED]
+    told = {event["anonymousId"]: event["properties"].pop("bounce_reason") for event in bounces}
+    assert told == reasons
+    assert len(extra) == 9
+    assert {event["messageId"]: event for event in extra} == {
+        event["messageId"]: event for event in without
+    }
+
+
+@pytest.mark.parametrize("reason", [None, "", 7, ["Mailbox Full"]])
+def test_a_bounce_without_a_reason(reason: Any) -> None:
+    """It is left out where there is none, or no text."""
+    (event,) = of(seen(poll_of(), bounced(reason), rules=WITH_EXTRA), BOUNCED)
+    assert event["properties"] == json.loads(poll_of().message.properties or "")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"activity_date": None},
+        {"activity_date": "2026-05-11T09:30:00Z"},
+        {"send_date": None},
+    ],
+)
+@pytest.mark.parametrize("previous", ["", BEFORE])
+def test_a_bounce_with_odd_dates_has_its_reason(changes: dict[str, Any], previous: str) -> None:
+    """Also where a row is mapped by itself."""
+    poll = poll_of(previous=previous)
+    (event,) = of(seen(poll, bounced("Invalid Address", **changes), rules=WITH_EXTRA), BOUNCED)
+    assert event["properties"]["bounce_reason"] == "Invalid Address"
+
+
+def test_a_known_bounce_stays_known() -> None:
+    """With the property asked for later nothing is sent again, and all rows are accounted for."""
+    poll, rows = poll_of(), [bounced("Mailbox Full", email) for email in ("a@x.y", "b@x.y")]
+    seen(poll, *rows)
+    again = seen(next_poll(poll, AFTER), *rows, rules=WITH_EXTRA)
+    assert sent(again) == []
+    assert total(again) == again.known == 4
+
+
+def test_link_descriptions() -> None:
+    """A click carries its link's description where that is asked for and there is one."""
+    link = wire.Link(9, "https://shop.example/", link_description="Hero image")
+    (plain,) = sent(clicked(poll_of(), click_of(), link=link))
+    (extra,) = sent(clicked(poll_of(), click_of(), link=link, rules=WITH_EXTRA))
+    assert extra["properties"].pop("link_description") == "Hero image"
+    assert extra == plain
+    for description in (None, "", 5):
+        link = wire.Link(9, "https://shop.example/", link_description=description)
+        (event,) = sent(clicked(poll_of(), click_of(), link=link, rules=WITH_EXTRA))
+        assert event == plain
 
 
 # Clicks

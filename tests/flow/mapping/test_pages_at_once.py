@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planner_parts import message_of
 
-from bridge.event_types import OPENED, SENT, TRACKS
+from bridge.event_types import EXTRA_PROPERTIES, OPENED, SENT, TRACKS
 from bridge.flow.mapping.activity import ActivityRules
 from bridge.flow.mapping.mapped_page import MappedPage
 from bridge.flow.message_poll import MessagePoll
@@ -20,7 +20,7 @@ from bridge.segment import events
 from bridge.state.keys import heads, sorted_keys
 
 ZONE = Zone(ZoneInfo("America/New_York"))
-LINK = wire.Link(9, "https://shop.example/?a=b")
+LINK = wire.Link(9, "https://shop.example/?a=b", link_description="Hero image")
 EMAILS = st.sampled_from(["a@x.y", "b@x.y", 'q"\\,"@x.y', "zoë🎉@x.y", "", " \t", None])
 # Before and after the horizon, at it, within the hour that autumn repeats, odd, none at all.
 DATES = st.sampled_from(
@@ -50,13 +50,21 @@ ROWS = st.lists(
         unsubscribe=FLAGS,
         click_count=st.sampled_from([None, 0, 2]),
         order_total=st.sampled_from([None, 0, 9.99]),
+        bounce_reason=st.sampled_from([None, "", "Mailbox Full", "Auto Reply", 5]),
     ),
     max_size=12,
 )
 CLICKS = st.lists(st.builds(wire.Clicker, EMAILS, DATES), max_size=12)
 KINDS = st.sampled_from(["broadcast", "conversation", "transactional"])
 PREVIOUS = st.sampled_from(["", HORIZON, "2026-05-12T06:00:00.000Z"])
-WANTED = st.sampled_from([frozenset(TRACKS), frozenset([SENT]), frozenset([OPENED])])
+RULES = st.sampled_from(
+    [
+        ActivityRules(ZONE, frozenset(TRACKS)),
+        ActivityRules(ZONE, frozenset([SENT])),
+        ActivityRules(ZONE, frozenset([OPENED])),
+        ActivityRules(ZONE, frozenset(TRACKS), extra=frozenset(EXTRA_PROPERTIES)),
+    ]
+)
 SUBJECTS = st.sampled_from(["short", "x" * 31_800, "x" * 40_000])
 
 
@@ -113,9 +121,8 @@ def said(pages: list[MappedPage]) -> dict[str, Any]:
 
 
 def compare(
-    rows: list[Any], kind: Any, previous: str, wanted: frozenset[str], subject: str, origins: bool
+    rows: list[Any], kind: Any, previous: str, rules: ActivityRules, subject: str, origins: bool
 ) -> None:
-    rules = ActivityRules(ZONE, wanted)
     properties = events.properties_of({"email_subject": subject})
     message = message_of(kind, properties=properties)
     floor = 0 if kind == "broadcast" else min(poll_of(message).buckets(["2026-05-01"]))
@@ -135,23 +142,23 @@ def compare(
     assert all(at_once.journaled.keys.values())
 
 
-@given(ROWS, KINDS, PREVIOUS, WANTED, SUBJECTS, st.booleans())
+@given(ROWS, KINDS, PREVIOUS, RULES, SUBJECTS, st.booleans())
 def test_activity(
     rows: list[wire.Activity],
     kind: Any,
     previous: str,
-    wanted: frozenset[str],
+    rules: ActivityRules,
     subject: str,
     origins: bool,
 ) -> None:
     """Activity rows, with whatever dates, addresses, flags and neighbours."""
-    compare(rows, kind, previous, wanted, subject, origins)
+    compare(rows, kind, previous, rules, subject, origins)
 
 
-@given(CLICKS, PREVIOUS, WANTED, SUBJECTS, st.booleans())
+@given(CLICKS, PREVIOUS, RULES, SUBJECTS, st.booleans())
 def test_clicks(
-    rows: list[wire.Clicker], previous: str, wanted: frozenset[str], subject: str, origins: bool
+    rows: list[wire.Clicker], previous: str, rules: ActivityRules, subject: str, origins: bool
 ) -> None:
     """Clicks, whatever their dates."""
-    compare(rows, "conversation", previous, wanted, subject, origins)
-    compare(rows, "broadcast", previous, wanted, subject, origins)
+    compare(rows, "conversation", previous, rules, subject, origins)
+    compare(rows, "broadcast", previous, rules, subject, origins)
