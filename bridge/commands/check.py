@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from rich.table import Table
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
+from bridge.commands.consequences import consequences
 from bridge.commands.terminal import terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
 from bridge.flow.source import SourceList, resolve
@@ -35,10 +36,13 @@ async def check_all(settings: Settings) -> int:
     metrics = Metrics()
     async with listrak_client(settings, metrics) as patient:
         listrak = patient.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
+        found: list[SourceList] = []
         sources = await report.note("Listrak credentials", lambda: _credentials(listrak))
         if sources is not None:
-            await _scopes(listrak, await _lists(listrak, settings, report), report)
+            found = await _lists(listrak, settings, report)
+            await _scopes(listrak, found, report)
         report.add("clock", *_clock(listrak.clock.offset))
+        await _changes(settings, found, report)
     await report.note("Segment", lambda: _segment(settings))
     report.add(
         "Segment write key",
@@ -92,6 +96,18 @@ async def _state(settings: Settings) -> tuple[str, None]:
         if store.copied and not is_locked(settings.state):
             return f"{settings.state}: {COPIED}", None
     return f"{settings.state}: {counters.get('delivered', 0)} events delivered so far", None
+
+
+async def _changes(settings: Settings, found: list[SourceList], report: _Report) -> None:
+    """A row for each consequence that a start with these settings has."""
+    if not settings.state.exists():
+        return
+    try:
+        async with open_store(settings.state, read_only=True) as store:
+            for sentence in await consequences(store, settings, found):
+                report.add("changed setting", "notice", sentence)
+    except BridgeError as error:
+        report.failed("changed settings", error)
 
 
 def _sqlite() -> str:

@@ -16,11 +16,25 @@ CONFIGURATION = "configuration"
 """The name under which the state file keeps the configuration that it was last run with."""
 
 
-async def pending_changes(store: Store, present: Configuration) -> list[Change]:
-    """The changes that a start with the present configuration would make; only reads."""
+async def pending_changes(
+    store: Store, present: Configuration, resting: Collection[int] = ()
+) -> list[Change]:
+    """The changes that a start with the present configuration would make; only reads.
+
+    resting: ids of configured lists that can't be read for now: of them nothing changes.
+    """
     known = await _horizons(store)
     before = await _remembered(store, present, known)
-    return [] if before is None else changes(before, present, known)
+    if before is None:
+        return []
+    return changes(before, _with_resting(present, before, resting), known)
+
+
+def _with_resting(
+    present: Configuration, before: Configuration, resting: Collection[int]
+) -> Configuration:
+    rest = {list_id: before.lists[list_id] for list_id in before.lists.keys() & set(resting)}
+    return msgspec.structs.replace(present, lists=present.lists | rest)
 
 
 async def take_over(
@@ -41,8 +55,7 @@ async def take_over(
     known = await _horizons(ledger.store)
     before = await _remembered(ledger.store, present, known)
     if before is not None:
-        rest = {list_id: before.lists[list_id] for list_id in before.lists.keys() & set(resting)}
-        present = msgspec.structs.replace(present, lists=present.lists | rest)
+        present = _with_resting(present, before, resting)
     found = [] if before is None else changes(before, present, known)
     now = present.continuing(before, at)
 

@@ -320,3 +320,28 @@ async def test_revenue_that_was_withheld_is_not_reported_as_sent(rig_of: Any) ->
         done = await rig.run("reconcile", "--all", COLUMNS="200")
         (line,) = [line for line in done.out.splitlines() if "revenue" in line][:1]
         assert [part for part in line.split() if part[:1].isdigit()][2:5] == ["99", "99", "0"]
+
+
+async def test_check_shows_what_will_change(rig_of: Any) -> None:
+    """Each consequence before a start, and nothing is changed by that."""
+    async with rig_of(world=account(), lists=f"{LIST}=Customer ID") as rig:
+        await caught_up(rig)
+        assert "changed setting" not in (await rig.run("check")).out
+        settings = {
+            "LISTRAK_LISTS": f"{LIST},{OTHER}",
+            "BRIDGE_EVENTS": NARROW,
+            "BRIDGE_TRACK_DAYS": "7",
+            "LISTRAK_TIMEZONE": "UTC",
+            "SEGMENT_WRITE_KEY": "another-write-key",
+            "BRIDGE_EVENTS_PER_SECOND": "1000",
+        }
+        for _twice in range(2):
+            done = await rig.run("check", COLUMNS="400", **settings)
+            assert done.code == 0, done.out
+            rows = [line for line in done.out.splitlines() if "changed setting" in line]
+            assert len(rows) == 6, done.out
+        told = " ".join(rows)
+        assert f"list {OTHER} added" in told
+        assert "5 contacts are known: about 1 min at 1,000 events/s" in told
+        assert "identify --all" in told
+        assert "30 -> 7" in told

@@ -1,0 +1,43 @@
+"""The consequences of changed settings, as `check` and `preview` show them before a start."""
+
+from collections.abc import Sequence
+
+from bridge.flow.configuration import Change
+from bridge.flow.reconfiguration import pending_changes
+from bridge.flow.source import SourceList
+from bridge.present import configuration_of
+from bridge.settings import Settings
+from bridge.state.database import SCHEMA_VERSION
+from bridge.state.store import Store
+
+
+async def consequences(store: Store, settings: Settings, found: Sequence[SourceList]) -> list[str]:
+    """A sentence for each consequence, with numbers where the state file has them.
+
+    found: the configured lists that can be read; of the others nothing is told.
+    """
+    if await store.version() < SCHEMA_VERSION:
+        return ["the state file is of an older version: the first start brings it up to date"]
+    resting = {setting.list_id for setting in settings.lists} - {one.list_id for one in found}
+    present = configuration_of(settings, found)
+    changes = await pending_changes(store, present, resting)
+    return [await _sentence(change, store, settings) for change in changes]
+
+
+async def _sentence(change: Change, store: Store, settings: Settings) -> str:
+    where = f"list {change.list_id} " if change.list_id is not None else ""
+    number = ""
+    if change.kind == "profile_field" and change.list_id is not None:
+        contacts = await store.contacts.count(change.list_id)
+        number = f". {contacts:,} contacts are known{_minutes(contacts, settings)}"
+    elif change.kind == "write_key":
+        contacts = sum([await store.contacts.count(each.list_id) for each in settings.lists])
+        number = f". {contacts:,} contacts are known{_minutes(contacts, settings)}"
+    return f"{where}{change.sentence}{number}"
+
+
+def _minutes(events: int, settings: Settings) -> str:
+    rate = settings.events_per_second
+    if not rate:
+        return ""
+    return f": about {max(1, round(events / rate / 60)):,} min at {rate:,.0f} events/s"
