@@ -249,6 +249,7 @@ class Fact(NamedTuple):
 
     at: the true instant.
     what: send, open, bounce, abuse, order, click, unsubscribe, contact.
+    shown_at: when it began to show, where that is later.
     """
 
     at: datetime
@@ -263,6 +264,7 @@ class Fact(NamedTuple):
     cents: int = 0
     method: str = ""
     state: State | None = None
+    shown_at: datetime | None = None
 
 
 class Account:

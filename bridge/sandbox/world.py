@@ -82,7 +82,8 @@ class World(Edits):
                 row.external_id = contact.external_id
             message.rows.append(row)
             message.latest[email] = row
-            self.log.append(Fact(at, "send", message.list_id, email, message, row))
+            fact = Fact(at, "send", message.list_id, email, message, row)
+            self.log.append(fact if at == self.now else fact._replace(shown_at=self.now))
 
     def send_broadcast(self, list_id: int, emails: Iterable[str], **details: Any) -> Message:
         """Sends a new message, as in `add_message`, to all of them now."""
