@@ -75,11 +75,15 @@ class Click:
 
 @dataclass(slots=True, eq=False)
 class Link:
-    """One link of a message, with all its clicks so far."""
+    """One link of a message, with all its clicks so far.
+
+    description: "" for none.
+    """
 
     link_id: int
     url: str
     clicks: list[Click] = field(default_factory=list)
+    description: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -183,7 +187,10 @@ class SplitTest:
 class MailingList:
     """A list with everything in it.
 
+    contacts: by their present spelling.
+    spellings: by an address without case, its contact's spelling where that is another.
     register: all contacts in order, deleted ones included.
+    removed: the account has it no longer.
     """
 
     list_id: int
@@ -193,11 +200,32 @@ class MailingList:
     fields: dict[int, Field] = field(default_factory=dict)
     campaigns: dict[int, str] = field(default_factory=dict)
     contacts: dict[str, Contact] = field(default_factory=dict)
+    spellings: dict[str, str] = field(default_factory=dict)
+    removed: bool = False
     register: list[Contact] = field(default_factory=list)
     messages: dict[int, Message] = field(default_factory=dict)
     split_tests: dict[int, SplitTest] = field(default_factory=dict)
     conversations: dict[int, Conversation] = field(default_factory=dict)
     transactional: dict[int, Message] = field(default_factory=dict)
+
+    def contact(self, email: str) -> Contact | None:
+        """The contact of an address, however it is spelled."""
+        folded = email.casefold()
+        return self.contacts.get(email) or self.contacts.get(self.spellings.get(folded, folded))
+
+    def put_contact(self, contact: Contact) -> None:
+        """Puts a contact under its spelling."""
+        self.contacts[contact.email] = contact
+        if (folded := contact.email.casefold()) != contact.email:
+            self.spellings[folded] = contact.email
+
+    def take_contact(self, email: str) -> Contact:
+        """Takes a contact away, however its address is spelled. KeyError if there is none."""
+        contact = self.contact(email)
+        if contact is None:
+            raise KeyError(email)
+        self.spellings.pop(contact.email.casefold(), None)
+        return self.contacts.pop(contact.email)
 
     def emails(self) -> list[Message]:
         """Every message of the three kinds."""
@@ -221,6 +249,7 @@ class Fact(NamedTuple):
 
     at: the true instant.
     what: send, open, bounce, abuse, order, click, unsubscribe, contact.
+    shown_at: when it began to show, where that is later.
     """
 
     at: datetime
@@ -235,6 +264,7 @@ class Fact(NamedTuple):
     cents: int = 0
     method: str = ""
     state: State | None = None
+    shown_at: datetime | None = None
 
 
 class Account:

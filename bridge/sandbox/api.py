@@ -89,7 +89,11 @@ class Api:
 
     def _lists(self, _request: ReadRequest) -> Json:
         return _collection(
-            [self._shapes.mailing_list(owner) for owner in self._world.lists.values()]
+            [
+                self._shapes.mailing_list(owner)
+                for owner in self._world.lists.values()
+                if not owner.removed
+            ]
         )
 
     def _campaigns(self, request: ReadRequest) -> Json:
@@ -268,7 +272,7 @@ class Api:
 
     def _list(self, request: ReadRequest) -> MailingList:
         owner = self._world.lists.get(request.id("listId"))
-        if owner is None:
+        if owner is None or owner.removed:
             raise NotFoundError
         return owner
 

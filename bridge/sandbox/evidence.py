@@ -142,7 +142,7 @@ class Evidence:
         self.orders: defaultdict[tuple[Message, str], list[Order]] = defaultdict(list)
         self.lives: defaultdict[tuple[int, str], Life] = defaultdict(Life)
         owners = {list_id: world.lists[list_id] for list_id in expectations.lists}
-        self.messages = {id(m): m for owner in owners.values() for m in _findable(owner)}
+        self.messages = {id(m): m for owner in owners.values() for m in findable(owner)}
         seen: set[tuple[int | None, int, str, datetime]] = set()
         for fact in world.log:
             if fact.list_id not in owners:
@@ -261,7 +261,7 @@ def properties(owner: MailingList, message: Message) -> dict[str, str]:
     return {name: value for name, value in told.items() if value}
 
 
-def _findable(owner: MailingList) -> Iterable[Message]:
+def findable(owner: MailingList) -> Iterable[Message]:
     """The messages that the API leads to, without test messages."""
     tested = {id(m) for test in owner.split_tests.values() for _, m in test.messages}
     return [m for m in owner.emails() if not m.test and (m.listed or id(m) in tested)]

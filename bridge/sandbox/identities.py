@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from itertools import pairwise
+from typing import NamedTuple
 
 from .account import State
 from .evidence import Duty, Evidence, Life
-from .verdict import Event, Verdict
+from .verdict import Event, Verdict, instant_of
 
 IDENTIFY = "identify"
 TRAIT = "listrak_list_"
 
 Known = tuple[bool | None, str | None]  # subscribed (None: no longer), userId
+
+
+class Identify(NamedTuple):
+    """An identify whose form is in order.
+
+    at: its timestamp, None for none.
+    """
+
+    list_id: int
+    email: str
+    known: Known
+    at: datetime | None
 
 
 class Identities:
@@ -27,25 +40,19 @@ class Identities:
         self._lists = lists
         self._verdict = verdict
         self._told: defaultdict[tuple[int, str], list[Known]] = defaultdict(list)
+        self._latest: dict[tuple[int, str], datetime] = {}
 
     def add(self, event: Event) -> None:
         """Adds the next identify, and reports what is wrong with it by itself."""
-        email, traits = event.get("anonymousId"), event.get("traits")
-        traits = traits if isinstance(traits, Mapping) else {}
-        trait = next((name for name in traits if str(name).startswith(TRAIT)), None)
-        list_id = next((i for i in self._lists if f"{TRAIT}{i}" == trait), None)
-        if list_id is None or set(traits) != {"email", trait}:
-            self._verdict.add_wrong(event, f"has traits {dict(traits)}")
-        elif not isinstance(email, str) or traits["email"] != email:
-            self._verdict.add_wrong(
-                event, f"has anonymousId {email!r} and traits.email {traits['email']!r}"
-            )
-        elif traits[trait] is not True and traits[trait] is not None:
-            self._verdict.add_wrong(event, f"has {trait} {traits[trait]!r}")
-        elif "userId" in event and not (isinstance(event["userId"], str) and event["userId"]):
-            self._verdict.add_wrong(event, f"has userId {event['userId']!r}")
-        else:
-            self._told[list_id, email].append((traits[trait], event.get("userId")))
+        identify = read_identify(event, self._lists, self._verdict)
+        if identify is None:
+            return
+        person = (identify.list_id, identify.email)
+        self._told[person].append(identify.known)
+        if identify.at is not None:
+            if person in self._latest and identify.at <= self._latest[person]:
+                self._verdict.add_wrong(event, "has a timestamp that is not later than the last")
+            self._latest[person] = identify.at
 
     def match(self) -> None:
         """Compares all identifies with the lives of the contacts."""
@@ -102,3 +109,24 @@ class Identities:
         """The value of the configured field; None for an empty one."""
         field_id = self._lists[list_id]
         return None if field_id is None else state.values.get(field_id) or None
+
+
+def read_identify(event: Event, lists: Collection[int], verdict: Verdict) -> Identify | None:
+    """Reads an identify of one of some lists; reports what is wrong with it, and is None then."""
+    email, traits = event.get("anonymousId"), event.get("traits")
+    traits = traits if isinstance(traits, Mapping) else {}
+    trait = next((name for name in traits if str(name).startswith(TRAIT)), None)
+    list_id = next((i for i in lists if f"{TRAIT}{i}" == trait), None)
+    if list_id is None or set(traits) != {"email", trait}:
+        verdict.add_wrong(event, f"has traits {dict(traits)}")
+    elif not isinstance(email, str) or traits["email"] != email:
+        verdict.add_wrong(event, f"has anonymousId {email!r} and traits.email {traits['email']!r}")
+    elif traits[trait] is not True and traits[trait] is not None:
+        verdict.add_wrong(event, f"has {trait} {traits[trait]!r}")
+    elif "userId" in event and not (isinstance(event["userId"], str) and event["userId"]):
+        verdict.add_wrong(event, f"has userId {event['userId']!r}")
+    elif "timestamp" in event and instant_of(event) is None:
+        verdict.add_wrong(event, f"has timestamp {event['timestamp']!r}, not an instant in UTC")
+    else:
+        return Identify(list_id, email, (traits[trait], event.get("userId")), instant_of(event))
+    return None

@@ -51,12 +51,18 @@ LATEST = """
 SELECT seq, received_at, verdict, body FROM events
 WHERE :name IS NULL OR :name IN (event, type) ORDER BY seq DESC LIMIT :limit
 """
-TAKEN = "SELECT body FROM events WHERE verdict IN ('accepted', 'duplicate') ORDER BY seq"
-TAKEN_ONCE = "SELECT body FROM events WHERE verdict = 'accepted' ORDER BY seq"
+TAKEN = """
+SELECT received_at, body FROM events WHERE verdict IN ('accepted', 'duplicate') ORDER BY seq
+"""
+TAKEN_ONCE = "SELECT received_at, body FROM events WHERE verdict = 'accepted' ORDER BY seq"
 
 
-def read_events(path: Path, unique: bool = False) -> Iterator[dict[str, Any]]:
+def read_events(
+    path: Path, unique: bool = False, *, stamped: bool = False
+) -> Iterator[dict[str, Any]]:
     """Yields the events that Segment accepted, decoded, in order of arrival; `unique`: no repeats.
+
+    `stamped`: each with the instant of its arrival as `receivedAt`, as Segment hands it on.
 
     Events that arrive meanwhile are left out. Any process may read while the emulator writes.
     FileNotFoundError when there is no such file.
@@ -64,8 +70,9 @@ def read_events(path: Path, unique: bool = False) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(path)
     with closing(sqlite3.connect(path)) as db:
-        for (body,) in db.execute(TAKEN_ONCE if unique else TAKEN):
-            yield msgspec.json.decode(body)
+        for received_at, body in db.execute(TAKEN_ONCE if unique else TAKEN):
+            event = msgspec.json.decode(body)
+            yield event | {"receivedAt": received_at} if stamped else event
 
 
 class Exchange(NamedTuple):

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from .account import Click, Message, Row
+from .account import Message
+from .envelopes import Envelopes
 from .evidence import CLICKED, CONVERTED, ROW_EVENTS, Duty, Evidence, Key, Life, Slot, properties
 from .expectations import Expectations
+from .history import History
+from .history_judge import judge_history
 from .identities import Identities
-from .verdict import Event, Verdict, instant_of, lasting, moment_of, name_of
+from .verdict import Event, Verdict, cents_of, moment_of
 from .world import World
 
-LIBRARY = "listrak-segment-bridge"
 UNSUBSCRIBED = "Unsubscribed"
 
 
-def judge(world: World, received: Iterable[Event], expectations: Expectations) -> Verdict:
+def judge(
+    world: World, received: Iterable[Event], expectations: Expectations | History
+) -> Verdict:
     """Judges the decoded Segment events, in their order of arrival, against the world as it is.
+
+    Where the configuration or the world's texts changed, only a history knows what was due.
 
     KeyError for a list that the world hasn't.
     """
+    if isinstance(expectations, History):
+        return judge_history(world, received, expectations)
     return _Court(world, expectations).hear(received)
 
 
@@ -30,8 +38,8 @@ class _Court:
         self._evidence = evidence = Evidence(world, expectations)
         self._lists = expectations.lists
         self._strict_cause = expectations.strict_cause
-        self._extra_fields = expectations.extra_fields
         self._verdict = Verdict()
+        self._envelopes = Envelopes(self._verdict, extra_fields=expectations.extra_fields)
         self._by_id: defaultdict[tuple[str, str], list[Message]] = defaultdict(list)
         for message in evidence.messages.values():
             self._by_id[str(message.list_id), str(message.message_id)].append(message)
@@ -44,10 +52,10 @@ class _Court:
         identities = Identities(self._evidence, self._lists, self._verdict)
         departures: defaultdict[tuple[int, str], list[Event]] = defaultdict(list)
         buckets: defaultdict[Key, list[Event]] = defaultdict(list)
-        for event in self._distinct(received):
+        for event in self._envelopes.distinct(received):
             if event.get("type") == "identify":
                 identities.add(event)
-            elif self._is_proper_track(event):
+            elif self._envelopes.is_proper_track(event):
                 self._sort_track(event, departures, buckets)
         for key in self._evidence.slots.keys() | buckets.keys():
             if key.event == CONVERTED:
@@ -65,52 +73,6 @@ class _Court:
         return self._verdict
 
     # One event by itself
-
-    def _distinct(self, received: Iterable[Event]) -> Iterable[Event]:
-        """Drops repeats as Segment does, by messageId alone."""
-        seen: dict[str, Event] = {}
-        for event in received:
-            message_id = event.get("messageId")
-            if not isinstance(message_id, str) or not 0 < len(message_id) < 100:
-                self._verdict.add_wrong(event, f"has messageId {message_id!r}")
-            elif message_id not in seen:
-                seen[message_id] = event
-                self._verdict.delivered[name_of(event)] += 1
-                yield event
-            else:
-                self._verdict.duplicates[name_of(event)] += 1
-                if lasting(event) != lasting(seen[message_id]):
-                    text = f"differs from the first with messageId {message_id}"
-                    self._verdict.add_wrong(event, text)
-
-    def _is_proper_track(self, event: Event) -> bool:
-        """Tells whether the envelope is in order, and reports faults of it."""
-        context = event.get("context")
-        context = context if isinstance(context, Mapping) else {}
-        email = event.get("anonymousId")
-        library = context.get("library")
-        faults = []
-        if event.get("type") != "track":
-            faults.append(f"is of type {event.get('type')!r}")
-        if "userId" in event:
-            faults.append("has a userId")
-        if not isinstance(email, str) or not email:
-            faults.append("has no anonymousId")
-        elif context.get("traits") != {"email": email}:
-            faults.append(f"has context.traits {context.get('traits')!r}")
-        if not (
-            isinstance(library, Mapping)
-            and library.get("name") == LIBRARY
-            and isinstance(library.get("version"), str)
-        ):
-            faults.append(f"has context.library {library!r}")
-        if not isinstance(event.get("properties"), Mapping):
-            faults.append("has no properties")
-        if instant_of(event) is None:
-            faults.append(f"has timestamp {event.get('timestamp')!r}, not an instant in UTC")
-        for fault in faults:
-            self._verdict.add_wrong(event, fault)
-        return not faults
 
     def _sort_track(
         self,
@@ -161,20 +123,6 @@ class _Court:
             self._verdict.add_wrong(event, f"has {link}, no link of its message")
         return known.link_id if known is not None else None
 
-    def _check_client(
-        self, event: Event, sources: Iterable[Row | Click | None], *, addressed: bool = False
-    ) -> None:
-        """Checks that ip and both spellings of the user agent are those of one of the sources."""
-        context = event["context"]
-        found = tuple(context.get(name) for name in ("ip", "userAgent", "user_agent"))
-        allowed: set[tuple[str | None, ...]] = set()
-        if self._extra_fields:
-            allowed = {(s.ip, s.user_agent, s.user_agent) for s in sources if s and s.ip}
-        if not (addressed and allowed):
-            allowed.add((None, None, None))
-        if found not in allowed:
-            self._verdict.add_wrong(event, f"has ip and user agent {found}, not one of {allowed}")
-
     # All events of a kind
 
     def _match(self, key: Key, events: list[Event]) -> None:
@@ -206,7 +154,7 @@ class _Court:
         slot.filled = True
         # Slots of a key whose timestamps are not exact can't be told apart.
         sources = [slot.source] if slot.span is None else [each.source for each in slots]
-        self._check_client(event, sources, addressed=slot.addressed)
+        self._envelopes.check_client(event, sources, addressed=slot.addressed)
 
     def _add_up(self, message: Message, email: str, events: list[Event]) -> None:
         """Checks the order totals of a message and a contact, to the cent."""
@@ -222,7 +170,7 @@ class _Court:
             for event in events:
                 self._verdict.refuse(event, "nothing was ordered since the horizon")
             return
-        amounts = [_cents(event["properties"].get("order_total")) for event in events]
+        amounts = [cents_of(event["properties"].get("order_total")) for event in events]
         for event, amount in zip(events, amounts, strict=True):
             if amount is None or amount <= 0:
                 self._verdict.add_wrong(
@@ -248,7 +196,7 @@ class _Court:
                 self._verdict.add_wrong(
                     event, f"has timestamp {event['timestamp']}, not {earliest}..{latest}"
                 )
-            self._check_client(event, [order.row for order in orders])
+            self._envelopes.check_client(event, [order.row for order in orders])
 
     def _match_departures(self, person: tuple[int, str], life: Life, events: list[Event]) -> None:
         list_id, email = person
@@ -263,7 +211,7 @@ class _Court:
                 self._verdict.refuse(event, f"{email} didn't leave list {list_id} then")
                 continue
             departure.filled = True
-            self._check_client(event, [each.row for each in life.departures])
+            self._envelopes.check_client(event, [each.row for each in life.departures])
             told = dict(event["properties"])
             if (method := told.pop("unsubscribe_type", "")) != departure.method:
                 self._verdict.add_wrong(
@@ -280,11 +228,3 @@ class _Court:
                 at = min(departure.points).isoformat()
                 text = f"{UNSUBSCRIBED} of {email} from list {list_id} at {at}"
                 self._verdict.missing.append(text)
-
-
-def _cents(total: object) -> int | None:
-    """An amount in cents; None for what is no amount, or has fractions of a cent."""
-    if isinstance(total, bool) or not isinstance(total, int | float):
-        return None
-    cents = round(total * 100)
-    return cents if abs(total * 100 - cents) < 1e-6 else None

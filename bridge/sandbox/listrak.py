@@ -6,7 +6,7 @@ import logging
 import random
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ class Listrak:
     The Date header tells the world's time.
 
     app: answers at TOKEN_PATH and below API_PATH; below `/_sandbox/` it shows the world, stops the
-        clock and takes faults.
+        clock, sets it forward (`POST /_sandbox/advance?days=90`) and takes faults.
     requests: number of requests by route of the Swagger document (and TOKEN_PATH).
     max_concurrency: most requests under way at once.
     timezone: zone of the API's naive times.
@@ -95,6 +95,7 @@ class Listrak:
         app.router.add_get("/_sandbox/world", self._show_world)
         app.router.add_post("/_sandbox/freeze", self._freeze)
         app.router.add_post("/_sandbox/resume", self._resume)
+        app.router.add_post("/_sandbox/advance", self._advance)
         app.router.add_routes(fault_routes(self.faults))
         return app
 
@@ -177,7 +178,9 @@ class Listrak:
             {
                 "now": self.world.now.isoformat(),
                 "frozen": self.clock.frozen,
-                "lists": {str(o.list_id): o.name for o in self.world.lists.values()},
+                "lists": {
+                    str(o.list_id): o.name for o in self.world.lists.values() if not o.removed
+                },
                 "facts": Counter(fact.what for fact in self.world.log),
                 "requests": self.requests,
             }
@@ -189,6 +192,15 @@ class Listrak:
 
     async def _resume(self, request: web.Request) -> web.Response:
         self.clock.resume()
+        return await self._show_world(request)
+
+    async def _advance(self, request: web.Request) -> web.Response:
+        """Sets the clock forward by `days`, `hours` and `seconds`; the world lives through it."""
+        try:
+            parts = {unit: float(value) for unit, value in request.query.items()}
+            self.clock.advance(timedelta(**parts))
+        except (TypeError, ValueError, OverflowError) as error:
+            return web.Response(status=400, text=f"Advance by how much? {error}\n")
         return await self._show_world(request)
 
 

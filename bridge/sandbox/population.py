@@ -27,6 +27,7 @@ URLS = (
     "https://shop.example/акции?id=7#start",
     "https://shop.example/account",
 )
+DESCRIPTIONS = dict(zip(URLS, ("Header logo", "Größe: Schuhe", "Акции", ""), strict=True))
 REASONS = ("Mailbox Full", "General Hard Bounce", "Auto Reply", "Invalid Address")
 DEPARTURES = ("Administrator", "Subscriber", "API", "Import")
 AGENTS = (
@@ -112,6 +113,7 @@ class Population:
                     previous=step == 2,
                 )
             for message in talk.messages:
+                _describe_links(message)
                 world.plan(self._rng.uniform(0, 2 * HOUR), self._drip, owner, message)
         for name, campaign in (("Order confirmation", campaigns[2]), ("Password reset", 0)):
             message = world.add_message(
@@ -130,7 +132,7 @@ class Population:
         """Adds a contact; one that is no newcomer subscribed within two years before the world."""
         rng, world = self._rng, self._world
         email = self._address(owner)
-        if email in owner.contacts:
+        if owner.contact(email) is not None:
             return
         customer, birthday = owner.fields
         values: dict[int, str] = {}
@@ -216,7 +218,7 @@ class Population:
 
     def _compose(self, owner: MailingList, *, listed: bool = True) -> Message:
         rng, number = self._rng, self._sent
-        return self._world.add_message(
+        message = self._world.add_message(
             owner.list_id,
             subject=f"{rng.choice(SUBJECTS)} #{number}",
             links=rng.sample(URLS, rng.randint(1, 3)),
@@ -226,6 +228,8 @@ class Population:
             dated=number % 5 != 0,
             rows_dated=number % 7 != 2 or number % 5 == 0,
         )
+        _describe_links(message)
+        return message
 
     def _mail(self, message: Message, audience: list[str]) -> None:
         """Sends most messages within minutes; with send-time optimisation within a day."""
@@ -278,7 +282,7 @@ class Population:
         self._world.complain(message, row.email, row=row)
 
     def _leave(self, message: Message, row: Row) -> None:
-        contact = self._world.lists[message.list_id].contacts.get(row.email)
+        contact = self._world.lists[message.list_id].contact(row.email)
         if contact is not None and contact.subscribed:
             self._world.opt_out(message, row.email, row=row)
 
@@ -306,3 +310,8 @@ class Population:
     def _origin(self) -> Origin:
         rng = self._rng
         return Origin(f"203.0.113.{rng.randint(1, 254)}", rng.choice(AGENTS))
+
+
+def _describe_links(message: Message) -> None:
+    for link in message.links:
+        link.description = DESCRIPTIONS[link.url]

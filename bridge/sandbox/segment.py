@@ -51,6 +51,7 @@ class Segment:
     events_per_second: more than that is answered 429, after one second's worth of credit.
     refuse: tells whether an event makes its whole batch be answered 400.
     now: the time, aware.
+    world_now: the time that arrivals are stored with, if that is another: the world's, aware.
 
     Counted since the file began:
 
@@ -74,6 +75,7 @@ class Segment:
         events_per_second: float | None = None,
         refuse: Callable[[Mapping[str, Any]], bool] | None = None,
         now: Callable[[], datetime] = utc_now,
+        world_now: Callable[[], datetime] | None = None,
     ) -> None:
         self.path = path
         self.write_key = write_key
@@ -89,6 +91,7 @@ class Segment:
         self._names: Counter[str] = Counter()
         self._reader = StrictReader()
         self._now = now
+        self._arrival = world_now or now
         self._busy_until = -math.inf
         self._changed = asyncio.Event()
         self._inbox = Inbox(path)
@@ -139,9 +142,9 @@ class Segment:
         """Numbers of accepted events, repeats left out, by name, or by type when no track."""
         return dict(self._names)
 
-    def received(self, unique: bool = False) -> Iterator[dict[str, Any]]:
+    def received(self, unique: bool = False, *, stamped: bool = False) -> Iterator[dict[str, Any]]:
         """Yields the events that were accepted, as `read_events` does."""
-        return read_events(self.path, unique)
+        return read_events(self.path, unique, stamped=stamped)
 
     async def wait_for(
         self,
@@ -270,7 +273,8 @@ class Segment:
         verdicts: Sequence[str],
     ) -> None:
         gzipped = request.headers.get("Content-Encoding") == "gzip"
-        self._inbox.store(Exchange(self._now(), len(body), gzipped, status), delivery, verdicts)
+        exchange = Exchange(self._arrival(), len(body), gzipped, status)
+        self._inbox.store(exchange, delivery, verdicts)
         for event, verdict in zip(delivery.events, verdicts, strict=True):
             kind = text_of(event, "type")
             self._count(verdict, text_of(event, "event") if kind == "track" else kind)

@@ -220,7 +220,7 @@ class Shapes:
         """A link with the number of its clicks."""
         return {
             "linkId": link.link_id,
-            "linkDescription": "",
+            "linkDescription": link.description,
             "linkUrl": link.url,
             "clickCount": clicks,
         }

@@ -24,6 +24,8 @@ class Verdict:
     missing: sentences about events that had to arrive and didn't.
     extra: sentences about events that should not have come.
     wrong: sentences about events with wrong contents.
+    late_repeats: sentences about repeats that came more than a day after the first, when Segment
+        needn't know the messageId any longer. They are told where arrivals are known.
     """
 
     expected: Counter[str] = field(default_factory=Counter)
@@ -32,20 +34,21 @@ class Verdict:
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    late_repeats: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Tells whether there is no fault."""
-        return not (self.missing or self.extra or self.wrong)
+        return not (self.missing or self.extra or self.wrong or self.late_repeats)
 
     def __str__(self) -> str:
         lines = []
         for name in sorted(self.expected | self.delivered):
             counts = f"{self.delivered[name]} delivered, {self.expected[name]} required"
             lines.append(f"{name}: {counts}, {self.duplicates[name]} repeated")
-        for title in ("missing", "extra", "wrong"):
+        for title in ("missing", "extra", "wrong", "late_repeats"):
             sentences: list[str] = getattr(self, title)
-            lines.append(f"{title}: {len(sentences)}")
+            lines.append(f"{title.replace('_', ' ')}: {len(sentences)}")
             lines += [f"  {sentence}" for sentence in sentences[:5]]
         return "\n".join(lines)
 
@@ -82,3 +85,11 @@ def moment_of(event: Event) -> datetime:
     at = instant_of(event)
     assert at is not None, "sorted out before"
     return at
+
+
+def cents_of(total: object) -> int | None:
+    """An amount in cents; None for what is no amount, or has fractions of a cent."""
+    if isinstance(total, bool) or not isinstance(total, int | float):
+        return None
+    cents = round(total * 100)
+    return cents if abs(total * 100 - cents) < 1e-6 else None

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .account import (
-    Account,
     Click,
     Contact,
     Fact,
@@ -20,12 +19,13 @@ from .account import (
     Row,
     State,
 )
+from .edits import Edits
 
 HARD_BOUNCES = ("General Hard Bounce", "Invalid Address")
 UNKNOWN_ORIGIN, EMPTY_PROFILE = Origin(), Profile()
 
 
-class World(Account):
+class World(Edits):
     """A world with its own time; pure, without I/O, a wall clock or chance.
 
     It begins at `start` (aware), empty, and only does what it is told; a Population makes it live.
@@ -70,19 +70,20 @@ class World(Account):
     def send(self, message: Message, emails: Iterable[str]) -> None:
         """Sends to each address. ValueError if it got that message already (or at this instant)."""
         message.sent_at = message.sent_at or self.now
-        contacts = self.lists[message.list_id].contacts
+        owner = self.lists[message.list_id]
         for email in emails:
             last = message.latest.get(email)
             if last is not None and (message.kind == "message" or last.sent_at >= self.now):
                 raise ValueError(f"message {message.message_id} was sent to this address already")
             at = self.now if message.rows_dated else message.sent_at
-            contact = contacts.get(email)
+            contact = owner.contact(email)
             row = Row(len(message.rows), email, at)
             if contact is not None:
                 row.external_id = contact.external_id
             message.rows.append(row)
             message.latest[email] = row
-            self.log.append(Fact(at, "send", message.list_id, email, message, row))
+            fact = Fact(at, "send", message.list_id, email, message, row)
+            self.log.append(fact if at == self.now else fact._replace(shown_at=self.now))
 
     def send_broadcast(self, list_id: int, emails: Iterable[str], **details: Any) -> Message:
         """Sends a new message, as in `add_message`, to all of them now."""
@@ -192,14 +193,18 @@ class World(Account):
             self.unsubscribe(message.list_id, email, "Abuse Complaint")
 
     def opt_out(self, message: Message, email: str, *, row: Row | None = None) -> None:
-        """Unsubscribes a contact by the message's own link. ValueError if it wasn't subscribed."""
+        """Unsubscribes a contact by the message's own link. ValueError if it wasn't subscribed.
+
+        It is the contact that leaves: the fact has its spelling, whatever the row's is.
+        """
         contact = self._leave(message.list_id, email, "Subscriber", self.now)
         row = row or message.latest[email]
         self._touch(row)
         if not row.unsubscribed:
             row.unsubscribed = True
             message.totals.unsubscribed += 1
-        self._note("unsubscribe", message, row, method="Subscriber")
+        fact = Fact(self.now, "unsubscribe", message.list_id, contact.email, message, row)
+        self.log.append(fact._replace(method="Subscriber"))
         self._note_state(contact, self.now)
 
     # Contacts
@@ -215,7 +220,7 @@ class World(Account):
     ) -> Contact:
         """Adds a contact; `at` puts it into the past. ValueError if the list has the address."""
         owner = self.lists[list_id]
-        if email in owner.contacts:
+        if owner.contact(email) is not None:
             raise ValueError("this address is on the list already")
         key = hashlib.blake2b(f"{list_id}:{email}".encode(), digest_size=16).hexdigest()
         contact = Contact(
@@ -229,7 +234,7 @@ class World(Account):
             values=dict(profile.values or {}),
         )
         owner.register.append(contact)
-        owner.contacts[email] = contact
+        owner.put_contact(contact)
         self._note_state(contact, contact.subscribe_date)
         return contact
 
@@ -244,12 +249,12 @@ class World(Account):
         """Unsubscribes a contact; `at` puts it into the past. ValueError if it isn't subscribed."""
         when = _tick(at or self.now)
         contact = self._leave(list_id, email, method, when)
-        self.log.append(Fact(when, "unsubscribe", list_id, email, method=method))
+        self.log.append(Fact(when, "unsubscribe", list_id, contact.email, method=method))
         self._note_state(contact, when)
 
     def resubscribe(self, list_id: int, email: str) -> None:
         """Subscribes a contact once more. ValueError if it is subscribed."""
-        contact = self.lists[list_id].contacts[email]
+        contact = self._contact(list_id, email)
         if contact.subscribed:
             raise ValueError("this contact is subscribed already")
         contact.subscribed = True
@@ -259,26 +264,45 @@ class World(Account):
 
     def set_profile(self, list_id: int, email: str, field_id: int, value: str | None) -> None:
         """Gives a profile field a value; None removes it."""
-        contact = self.lists[list_id].contacts[email]
+        contact = self._contact(list_id, email)
         values = {**contact.values, field_id: value}
         contact.values = {key: kept for key, kept in values.items() if kept is not None}
         self._note_state(contact, self.now)
 
     def delete_contact(self, list_id: int, email: str) -> None:
         """Deletes a contact from the list; what was sent stays."""
-        contact = self.lists[list_id].contacts.pop(email)
+        contact = self.lists[list_id].take_contact(email)
         contact.deleted = True
         state = State(None, contact.values)
-        self.log.append(Fact(self.now, "contact", list_id, email, state=state))
+        self.log.append(Fact(self.now, "contact", list_id, contact.email, state=state))
+
+    def respell(self, list_id: int, email: str, spelling: str) -> None:
+        """Spells a contact's address with other capitals; rows that were sent keep theirs.
+
+        ValueError for another address.
+        """
+        if spelling.casefold() != email.casefold():
+            raise ValueError(f"{spelling} is another address than {email}")
+        owner = self.lists[list_id]
+        contact = owner.take_contact(email)
+        contact.email = spelling
+        owner.put_contact(contact)
+        self._note_state(contact, self.now)
 
     # Inside
 
+    def _contact(self, list_id: int, email: str) -> Contact:
+        contact = self.lists[list_id].contact(email)
+        if contact is None:
+            raise KeyError(email)
+        return contact
+
     def _subscribed(self, list_id: int, email: str) -> bool:
-        contact = self.lists[list_id].contacts.get(email)
+        contact = self.lists[list_id].contact(email)
         return contact is not None and contact.subscribed
 
     def _leave(self, list_id: int, email: str, method: str, at: datetime) -> Contact:
-        contact = self.lists[list_id].contacts[email]
+        contact = self._contact(list_id, email)
         if not contact.subscribed:
             raise ValueError("this contact is unsubscribed already")
         contact.subscribed = False

@@ -35,6 +35,7 @@ def test_manual() -> None:
     """A manual clock moves by hand, and never back."""
     clock = Clock.manual(START)
     assert clock.advance(timedelta(hours=1)) == clock.now == START + timedelta(hours=1)
+    assert clock.advance(timedelta(days=90)) == START + timedelta(days=90, hours=1)
     with pytest.raises(ValueError, match="backwards"):
         clock.advance(timedelta(seconds=-1))
     with pytest.raises(ValueError, match="aware"):

@@ -322,6 +322,21 @@ async def test_what_is_written_of_a_request(segment: Segment, api: Api) -> None:
     assert datetime.now(UTC) - datetime.fromisoformat(received_at) < timedelta(minutes=1)
 
 
+async def test_arrivals_may_be_stamped_with_the_worlds_time(tmp_path: Path) -> None:
+    """Each event has the instant it arrived, if that is asked for, by the world's clock."""
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    with Segment(tmp_path / "segment.db", write_key=KEY, world_now=lambda: now) as segment:
+        async with serve(segment.app) as url, aiohttp.ClientSession(url) as session:
+            await Api(session).send(track("m1"))
+            now += timedelta(days=90)
+            await Api(session).send(track("m1"), track("m2"))
+        stamps = [event["receivedAt"][:10] for event in segment.received(stamped=True)]
+        assert stamps == ["2026-03-01", "2026-05-30", "2026-05-30"]
+        unique = segment.received(unique=True, stamped=True)
+        assert [event["receivedAt"][:10] for event in unique] == ["2026-03-01", "2026-05-30"]
+        assert not any("receivedAt" in event for event in segment.received())
+
+
 async def test_waiting_for_events(segment: Segment, api: Api) -> None:
     """`wait_for` returns as soon as so many different events are there, or the goal is met."""
     async with anyio.create_task_group() as group:
