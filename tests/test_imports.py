@@ -118,7 +118,7 @@ LAYERS = [
     ["bridge.status", "bridge.supervisor"],
     ["bridge.service"],
     ["bridge.commands"],
-    ["bridge.commands.terminal", "bridge.commands.errand"],
+    ["bridge.commands.terminal", "bridge.commands.errand", "bridge.commands.consequences"],
     ["bridge.commands.*"],
     ["bridge.cli"],
     ["bridge.__main__"],

@@ -30,9 +30,7 @@ def add_departures(
         claims.by_key[key] += [departures.claim(fact) for fact in person.departures]
 
 
-def _due(
-    fact: Fact, points: frozenset[datetime], person: Person, history: ListHistory
-) -> Due:
+def _due(fact: Fact, points: frozenset[datetime], person: Person, history: ListHistory) -> Due:
     """Decides about an unsubscribe, in these cases:
 
     1. From before the horizon, or no look came after it: nothing.

@@ -18,9 +18,7 @@ from .world import World
 UNSUBSCRIBED = "Unsubscribed"
 
 
-def judge(
-    world: World, received: Iterable[Event], expectations: Expectations | History
-) -> Verdict:
+def judge(world: World, received: Iterable[Event], expectations: Expectations | History) -> Verdict:
     """Judges the decoded Segment events, in their order of arrival, against the world as it is.
 
     Where the configuration or the world's texts changed, only a history knows what was due.

@@ -331,10 +331,10 @@ class Oracle:
             left = contact.unsubscribe_date
             key = ("Unsubscribed", owner.list_id, contact.email.casefold(), left)
             due = self._status.get(key) == "unwanted" and left is not None
-            if due and (step.since is None or (left is not None and left >= step.since)):
-                if "Unsubscribed" in step.configuration.events:
-                    self._status[key] = "sent"
-                    self._send_unsubscribe(owner, contact, step.configuration)
+            in_span = step.since is None or (left is not None and left >= step.since)
+            if due and in_span and "Unsubscribed" in step.configuration.events:
+                self._status[key] = "sent"
+                self._send_unsubscribe(owner, contact, step.configuration)
 
     # Events
 
@@ -406,9 +406,7 @@ def sights(message: Message, row: Row) -> Iterator[Sight]:
     if row.abuse:
         yield Sight(("abuse", one), "Email Marked As Spam", row, None, sent)
     if row.order_cents:
-        yield Sight(
-            ("order", one), "Email Converted", row, None, sent, cents=row.order_cents
-        )
+        yield Sight(("order", one), "Email Converted", row, None, sent, cents=row.order_cents)
     if message.kind == "transactional":
         for number in range(row.clicks):
             yield Sight(("click", one, number), "Email Link Clicked", row, None, sent)
@@ -422,9 +420,7 @@ def sights(message: Message, row: Row) -> Iterator[Sight]:
                     yield Sight(key, "Email Link Clicked", row, click.at, at, link=link)
 
 
-def about(
-    owner: MailingList, message: Message, configuration: Configuration
-) -> dict[str, object]:
+def about(owner: MailingList, message: Message, configuration: Configuration) -> dict[str, object]:
     """The properties of a message, as they are now."""
     campaign = message.campaign_id or (message.conversation or message).campaign_id
     told: dict[str, object] = {
