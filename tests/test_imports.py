@@ -93,7 +93,8 @@ LAYERS = [
     ["bridge.flow.sending.sender"],
     ["bridge.flow.mapper"],
     ["bridge.flow.context"],
-    ["bridge.flow.readers.restart", "bridge.flow.readers.properties"],
+    ["bridge.flow.readers.restart", "bridge.flow.readers.names"],
+    ["bridge.flow.readers.properties"],
     [
         "bridge.flow.readers.discovery",
         "bridge.flow.readers.rows",

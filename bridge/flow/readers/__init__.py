@@ -7,6 +7,7 @@ from bridge.flow.readers.backfill import BackfillReader
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.names import Names
 from bridge.flow.readers.outbox import OutboxReader
 from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.rows import RowReader
@@ -28,13 +29,14 @@ class Readers:
 
 def readers_of(context: ReaderContext, metrics: SummaryMetrics) -> Readers:
     """All readers of an account."""
-    discovery = Discovery(context)
-    rows = RowReader(context, PropertyReader(context))
+    names = Names(context)
+    discovery = Discovery(context, names)
+    rows = RowReader(context, PropertyReader(context, names))
     return Readers(
         discovery,
         MessageReader(context, rows, metrics),
         ContactReader(context),
-        UnsubscribeReader(context),
+        UnsubscribeReader(context, names),
         OutboxReader(context),
-        BackfillReader(context, discovery, rows),
+        BackfillReader(context, names, discovery, rows),
     )
