@@ -98,9 +98,10 @@ LAYERS = [
     ["bridge.flow.context"],
     [
         "bridge.flow.readers.restart",
-        "bridge.flow.readers.properties",
+        "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
     ],
+    ["bridge.flow.readers.properties"],
     [
         "bridge.flow.readers.discovery",
         "bridge.flow.readers.rows",

@@ -90,7 +90,8 @@ class MessagePoll:
     end: called once its last page is acknowledged.
     backfill: the message of a backfill that it reads, None for a tracked message's poll.
     namespace: see Scope.
-    message: with the properties of its events, once rows of it were seen.
+    message: with the properties of its events, once it has them.
+    has_properties: tells whether its message has the properties of its events.
     stats: numbers of what was read.
     acks: its open pages.
     changed: it found something new.
@@ -106,6 +107,7 @@ class MessagePoll:
     backfill: BackfillMessage | None = None
     namespace: str = ""
     message: Message = field(init=False)
+    has_properties: bool = field(init=False, default=False)
     stats: ScanStats = field(init=False, default_factory=ScanStats)
     # Items are checkpoints, None for the last page; the pages' acks save them.
     acks: OrderedAcks[Any] = field(init=False, default_factory=OrderedAcks)

@@ -85,7 +85,8 @@ class Backfills:
         await self._db.many(
             "INSERT INTO backfill_messages (part, tracked, list_id, kind, message_id,"
             " conversation_id, campaign_id, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(part, tracked, *ref) for part, tracked, ref in messages],
+            # Its subject is read again when its turn comes.
+            [(part, tracked, *ref[:-1]) for part, tracked, ref in messages],
         )
         await self._db.run(
             "UPDATE backfills SET listed = 1, left_out = ? WHERE list_id = ? AND kind = ?",
@@ -118,10 +119,8 @@ class Backfills:
             backfill.warehouse_only,
         )
 
-    async def freeze_properties(
-        self, message: BackfillMessage, properties: str, sent_at: str
-    ) -> None:
-        """Fixes a message's properties (JSON object) and date, once."""
+    async def set_properties(self, message: BackfillMessage, properties: str, sent_at: str) -> None:
+        """Saves a message's properties (JSON object) and date, once: those it begins with stay."""
         await self._db.run(
             "UPDATE backfill_messages SET properties = ?, sent_at = ?"
             " WHERE id = ? AND properties IS NULL",

@@ -39,6 +39,12 @@ class Lists:
             zone,
         )
 
+    async def rename(self, list_id: int, name: str) -> None:
+        """Takes over the name that a list has now."""
+        await self._db.run(
+            "UPDATE lists SET list_name = ?1 WHERE list_id = ?2 AND list_name != ?1", name, list_id
+        )
+
     async def set_identified(self, list_id: int, at: float) -> None:
         """Notes the latest timestamp that an identify of a list carries (seconds since 1970)."""
         await self._db.run(

@@ -9,7 +9,8 @@ from bridge.state.records import Message, MessageRef
 # In the order of Message's fields.
 _COLUMNS = (
     "id, list_id, kind, message_id, conversation_id, campaign_id, sent_at, properties, found_at,"
-    " looked_at, moved_at, summary, retired, asked, watch, floor, first_floor"
+    " looked_at, moved_at, summary, retired, asked, watch, floor, first_floor, subject,"
+    " described_at, properties_used"
 )
 
 
@@ -22,14 +23,17 @@ class Messages:
     async def add(self, refs: Sequence[MessageRef], at: float) -> None:
         """Tracks messages, discovered `at` (seconds since 1970).
 
-        One already tracked keeps what is known; until its properties are frozen, its dates follow
-        Listrak.
+        The campaign and the subject of one already tracked follow Listrak, and until rows of it
+        were seen, its date. Only rows that change are written.
         """
         await self._db.many(
             "INSERT INTO messages (list_id, kind, message_id, conversation_id, campaign_id,"
-            " sent_at, found_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " sent_at = excluded.sent_at, campaign_id = excluded.campaign_id"
-            " WHERE properties IS NULL AND retired = 0",
+            " sent_at, subject, found_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " campaign_id = excluded.campaign_id, subject = ifnull(excluded.subject, subject),"
+            " sent_at = iif(properties IS NULL, excluded.sent_at, sent_at)"
+            " WHERE retired = 0 AND (campaign_id != excluded.campaign_id"
+            " OR subject IS NOT ifnull(excluded.subject, subject)"
+            " OR (properties IS NULL AND sent_at != excluded.sent_at))",
             [(*ref, at) for ref in refs],
         )
 
@@ -59,12 +63,29 @@ class Messages:
         row = await self._db.one(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", row_id)
         return Message(*row)
 
-    async def freeze_properties(self, message: int, properties: str, sent_at: str) -> None:
-        """Fixes a message's properties (JSON object) and date, once."""
+    async def use_properties(self, message: int, properties: str, sent_at: str) -> None:
+        """Saves what the next events of a message carry (JSON object), and its date.
+
+        They count as used until `release_properties`.
+        """
         await self._db.run(
-            "UPDATE messages SET properties = ?, sent_at = ? WHERE id = ? AND properties IS NULL",
+            "UPDATE messages SET properties = ?, sent_at = ?, properties_used = 1 WHERE id = ?",
             properties,
             sent_at,
+            message,
+        )
+
+    async def release_properties(self, message: int) -> None:
+        """Notes that no events of a message are on their way: its properties may change again."""
+        await self._db.run("UPDATE messages SET properties_used = 0 WHERE id = ?", message)
+
+    async def set_details(self, message: int, subject: str, campaign_id: int, at: float) -> None:
+        """Saves what was read of a message when it was asked for by itself, `at` that time."""
+        await self._db.run(
+            "UPDATE messages SET subject = ?, campaign_id = ?, described_at = ? WHERE id = ?",
+            subject,
+            campaign_id,
+            at,
             message,
         )
 

@@ -18,6 +18,7 @@ class MessageRef(NamedTuple):
     conversation_id: 0 for messages that belong to none.
     campaign_id: 0 for none.
     sent_at: instant of its own sendDate; "" where it has none (yet).
+    subject: "" where it has none, None where the listing doesn't tell.
     """
 
     list_id: int
@@ -26,6 +27,7 @@ class MessageRef(NamedTuple):
     conversation_id: int = 0
     campaign_id: int = 0
     sent_at: str = ""
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Message:
 
     id: its row in the state file.
     sent_at: instant of its own sendDate; "" where it has none.
-    properties: JSON object of its events' properties; None until rows of it were seen.
+    properties: JSON object of the properties of its latest events; None until rows of it were seen.
     discovered_at: when it was discovered.
     polled_at: start of the latest complete full poll, None for never.
     changed_at: start of the latest poll that found anything new, None for never.
@@ -45,6 +47,9 @@ class Message:
     floor: lowest bucket that is looked at (flow/buckets.py); None until it is first polled, and
         once it is untracked if nothing of it was sent.
     first_floor: the floor of its first poll; None also where an older version made it.
+    subject: as it is now; "" where it has none, None where no listing told it.
+    described_at: when it was last asked for by itself, None for never.
+    properties_used: 1 while events with its properties may be on their way.
     """
 
     id: int
@@ -64,6 +69,9 @@ class Message:
     watermarks: str = ""
     floor: int | None = None
     first_floor: int | None = None
+    subject: str | None = None
+    described_at: float | None = None
+    properties_used: int = 0
 
     @property
     def ref(self) -> MessageRef:
@@ -75,6 +83,7 @@ class Message:
             self.conversation_id,
             self.campaign_id,
             self.sent_at,
+            self.subject,
         )
 
     @property
@@ -146,7 +155,7 @@ class BackfillMessage:
     @property
     def message(self) -> Message:
         """The message as one that was never polled."""
-        list_id, kind, message_id, conversation_id, campaign_id, sent_at = self.ref
+        list_id, kind, message_id, conversation_id, campaign_id, sent_at, subject = self.ref
         return Message(
             id=self.tracked,
             list_id=list_id,
@@ -161,6 +170,7 @@ class BackfillMessage:
             changed_at=None,
             summary="",
             untracked=0,
+            subject=subject,
         )
 
 

@@ -27,6 +27,7 @@ from bridge.flow.mapping.contacts import ContactRules
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.page import Page
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.names import Names
 from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.scheduling import schedule
@@ -60,6 +61,7 @@ class DirectDatabase(Database):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.copied = False
         self._direct = sqlite3.connect(path, isolation_level=None)
         self._direct.execute("PRAGMA journal_mode = WAL")
         self._direct.execute("PRAGMA synchronous = OFF")
@@ -198,7 +200,7 @@ async def live(
     source = SourceList(LIST, "News", None, times.from_seconds(begin))
     scope = Scope([source], zone, TRACK, events)
     context = ReaderContext(listrak, ledger, page_in, scope)
-    rows = RowReader(context, PropertyReader(context))
+    rows = RowReader(context, PropertyReader(context, Names(context)))
     reader = MessageReader(context, rows, SummaryMetrics(Metrics()), page_rows=page)
     poller = VirtualPoller(reader, source, ledger, clock, result)
     mapper = Mapper(ledger, ActivityRules(zone, events), ContactRules(zone, events), Metrics())

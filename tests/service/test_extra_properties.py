@@ -1,5 +1,6 @@
 """Properties beyond the ten of Listrak's own source: sent only where they are asked for."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from rig import Rig, quiet_world
 
-from bridge.event_types import BOUNCED, UNSUBSCRIBED
+from bridge.event_types import BOUNCED, CLICKED, OPENED, SENT, UNSUBSCRIBED
 from bridge.sandbox.switches import Switches
 from bridge.sandbox.world import World
 
@@ -99,6 +100,28 @@ async def test_only_where_asked_for(rig_of: Any, tmp_path: Path, extra_fields: b
         assert "link_description" not in properties
     assert any("campaign_id" in event["properties"] for event in extra.values())
     assert any("campaign_id" not in event["properties"] for event in extra.values())
+
+
+async def test_asking_later_sends_nothing_again(rig_of: Any) -> None:
+    """On and off again: what was sent stays, what is new has what is asked for at the time."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_SINCE="30d") as rig:
+        world = rig.world
+        before = await caught_up(rig)
+        assert not [one for one in before.values() if "campaign_id" in one["properties"]]
+        (message,) = [one for one in world.lists[LIST].messages.values() if one.campaign_id]
+        for asked, email in ((ALL, PEOPLE[0]), ("none", PEOPLE[1]), ("campaign_id", PEOPLE[2])):
+            rig.clock.advance(timedelta(minutes=5))
+            world.advance(rig.clock.now)
+            world.click(message, email)
+            world.send_broadcast(LIST, [email])
+            after = await caught_up(rig, BRIDGE_EXTRA_PROPERTIES=asked)
+            new = [after[message_id] for message_id in after.keys() - before.keys()]
+            assert Counter(event["event"] for event in new) == {OPENED: 1, CLICKED: 1, SENT: 1}
+            for event in new:
+                of_message = event["properties"]["email_id"] == str(message.message_id)
+                expected = of_message and asked != "none"
+                assert ("campaign_id" in event["properties"]) is expected
+            before = after
 
 
 async def test_an_unsubscribe_carries_those_of_its_message(rig_of: Any) -> None:

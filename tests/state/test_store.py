@@ -117,6 +117,11 @@ async def test_lists(store: Store) -> None:
         await store.lists.begin(6, "Other", MAY, "UTC")
     assert await store.lists.state(5) == ListState(5, "Néws 🎉", MAY, NOW, None, None, "UTC")
     assert await store.lists.state(6) == ListState(6, "Other", MAY, None, None, None, "UTC")
+    async with store.transaction():
+        await store.lists.rename(5, "")
+        await store.lists.rename(7, "Nobody's")
+    assert await store.lists.state(5) == ListState(5, "", MAY, NOW, None, None, "UTC")
+    assert [state.list_name for state in await store.lists.all()] == ["", "Other"]
 
 
 # Messages
@@ -205,16 +210,62 @@ async def test_messages_of_a_list(store: Store) -> None:
 
 
 async def test_found_again(store: Store) -> None:
-    """Until it is seen to be sent a message's date and campaign follow Listrak, then they stay."""
+    """A message's campaign and subject follow Listrak; its date until it is seen to be sent."""
     (message,) = await tracked(store, found_message(sent_at="", campaign_id=0))
     later = found_message(sent_at="2026-05-11T12:00:00.000Z", campaign_id=4)
     (moved,) = await tracked(store, later)
     assert moved == replace(message, sent_at="2026-05-11T12:00:00.000Z", campaign_id=4)
     async with store.transaction():
-        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
-        await store.messages.freeze_properties(message.id, '{"other": 1}', "")
-    (fixed,) = await tracked(store, found_message(sent_at="", campaign_id=9))
-    assert fixed == replace(moved, properties="{}", sent_at=SENT_AT)
+        await store.messages.use_properties(message.id, "{}", SENT_AT)
+    (sent,) = await tracked(store, found_message(sent_at="", campaign_id=9, subject="Other"))
+    moved = replace(moved, properties="{}", properties_used=1)
+    assert sent == replace(moved, sent_at=SENT_AT, campaign_id=9, subject="Other")
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"), [(None, "Summer"), ("", ""), ("Été 🎉", "Été 🎉"), ("Summer", "Summer")]
+)
+async def test_a_subject_follows_its_listing(
+    store: Store, listed: str | None, expected: str
+) -> None:
+    """An empty one is one, and a listing without any tells nothing of it."""
+    await tracked(store, found_message(subject="Summer"))
+    (message,) = await tracked(store, found_message(subject=listed))
+    assert message.subject == expected
+
+
+async def test_a_listing_that_tells_nothing_new_writes_nothing(store: Store) -> None:
+    """Messages are listed again and again: only those that changed are written."""
+    found = [found_message(7, subject="Spring"), found_message(8, sent_at=""), found_message(9)]
+    messages = await tracked(store, *found)
+    async with store.transaction():
+        await store.messages.use_properties(messages[2].id, "{}", SENT_AT)
+        await store.messages.untrack(messages[2].id)
+
+    async def written(*again: MessageRef) -> int:
+        before = (await store.messages._db.one("SELECT total_changes()"))[0]
+        await tracked(store, *again)
+        return int((await store.messages._db.one("SELECT total_changes()"))[0] - before)
+
+    assert await written(*found, found_message(7, subject=None)) == 0
+    assert await written(found_message(7, subject="Sprung"), *found[1:]) == 1
+    assert await written(found_message(8, campaign_id=0, sent_at="")) == 1
+    # Nothing of what is over is of any interest.
+    assert await written(found_message(9, subject="Winter", campaign_id=1)) == 0
+
+
+async def test_details_and_the_use_of_properties(store: Store) -> None:
+    """What was read of a message by itself; what its events carry, and whether they may be out."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        await store.messages.set_details(message.id, "", 4, NOW)
+        await store.messages.use_properties(message.id, "{}", SENT_AT)
+    (used,) = await store.messages.tracked()
+    known = replace(message, subject="", campaign_id=4, described_at=NOW, properties="{}")
+    assert used == replace(known, properties_used=1)
+    async with store.transaction():
+        await store.messages.release_properties(message.id)
+    assert await store.messages.get(message.id) == known
 
 
 async def test_untrack(store: Store) -> None:
@@ -226,7 +277,7 @@ async def test_untrack(store: Store) -> None:
             await store.seen_events.add_run(message.id, 0, run_of(1, 2))
             await store.seen_events.set_totals(message.id, {1: (0, Total(5.0, 1, 0))})
             await store.unsubscribes.attribute(5, message.id, [f"{message.id}@x.y"], NOW, old=False)
-            await store.messages.freeze_properties(message.id, "{}", "")
+            await store.messages.use_properties(message.id, "{}", "")
             await store.messages.save_watermarks(message.id, "{}", "{}")
         await store.messages.untrack(first.id)
     assert [message.id for message in await store.messages.tracked()] == [second.id]
@@ -516,7 +567,7 @@ async def test_attributions(store: Store) -> None:
     """An unsubscribe finds the message behind it by list and contact, and uses it up."""
     (message,) = await tracked(store)
     async with store.transaction():
-        await store.messages.freeze_properties(message.id, '{"email_id":"7"}', SENT_AT)
+        await store.messages.use_properties(message.id, '{"email_id":"7"}', SENT_AT)
         await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], NOW, old=False)
         for list_id in (5, 6):
             await store.unsubscribes.add(list_id, [unsubscribe(), unsubscribe("c@x.y")], NOW)
@@ -541,7 +592,7 @@ async def test_which_attribution(
     first, second = await tracked(store, found_message(7), found_message(8))
     async with store.transaction():
         for message in (first, second):
-            await store.messages.freeze_properties(message.id, str(message.message_id), SENT_AT)
+            await store.messages.use_properties(message.id, str(message.message_id), SENT_AT)
         await store.unsubscribes.attribute(5, first.id, ["zoë@x.y"], NOW, old=first_old)
         await store.unsubscribes.attribute(5, second.id, ["zoë@x.y"], NOW, old=second_old)
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
@@ -553,7 +604,7 @@ async def test_forgotten_attributions(store: Store) -> None:
     """What made a contact leave is history once it is back, unless that is still to be told."""
     (message,) = await tracked(store)
     async with store.transaction():
-        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
+        await store.messages.use_properties(message.id, "{}", SENT_AT)
         await store.unsubscribes.attribute(5, message.id, ["zoë@x.y", "b@x.y"], NOW, old=False)
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
         await store.unsubscribes.forget_attributions(5, ["zoë@x.y", "b@x.y"])
@@ -573,7 +624,7 @@ async def test_old_attributions(store: Store) -> None:
         return row.properties
 
     async with store.transaction():
-        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
+        await store.messages.use_properties(message.id, "{}", SENT_AT)
         await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], NOW, old=True)
         await store.unsubscribes.add(5, [unsubscribe("other@x.y")], NOW + 99)
         await store.unsubscribes.forget_old_attributions(5)
@@ -590,7 +641,7 @@ async def test_attributions_of_strangers(store: Store) -> None:
     (message,) = await tracked(store)
     names = ["stranger@x.y", "Known@x.y", "Waiting@x.y", "lately@x.y"]
     async with store.transaction():
-        await store.messages.freeze_properties(message.id, "{}", SENT_AT)
+        await store.messages.use_properties(message.id, "{}", SENT_AT)
         await store.contacts.set(5, [Contact("KNOWN@x.y", True, None, 1, "")])
         await store.unsubscribes.add(5, [unsubscribe("WAITING@x.y")], NOW)
         await store.unsubscribes.attribute(5, message.id, names[:3], NOW, old=False)
@@ -697,8 +748,8 @@ async def test_backfills(store: Store) -> None:
     assert first is not None
     assert (first.part, first.message.path, first.cursor) == ("old", "List/5/Message/7", None)
     async with store.transaction():
-        await store.backfills.freeze_properties(first, "{}", "then")
-        await store.backfills.freeze_properties(first, "never again", "later")
+        await store.backfills.set_properties(first, "{}", "then")
+        await store.backfills.set_properties(first, "never again", "later")
         await store.backfills.save_cursor(first, PollCursor("clicks", 8, "c"), 30)
     moved = await store.backfills.next(begun)
     assert moved is not None

@@ -28,6 +28,8 @@ class TrackedPollEnd:
             await store.messages.raise_floor(message, floor)
         if poll.plan.full or poll.changed or floor > poll.window.floor:
             await store.seen_events.compact(message, floor)
+        if poll.has_properties:
+            await store.messages.release_properties(message)
         watermarks = poll.result.watermarks.text()
         await store.messages.save_watermarks(message, watermarks, poll.planned.summary)
 

@@ -9,6 +9,7 @@ from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.identify import IdentifyReader
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.names import Names
 from bridge.flow.readers.outbox import OutboxReader
 from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.rows import RowReader
@@ -33,15 +34,16 @@ class Readers:
 
 def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
     """All readers of an account."""
-    discovery = Discovery(context)
+    names = Names(context)
+    discovery = Discovery(context, names)
     readings = ContactReadings(context)
-    rows = RowReader(context, PropertyReader(context))
+    rows = RowReader(context, PropertyReader(context, names))
     return Readers(
         discovery,
         MessageReader(context, rows, SummaryMetrics(metrics)),
         ContactReader(context, readings, UserIdAlarm(metrics)),
-        UnsubscribeReader(context),
+        UnsubscribeReader(context, names),
         OutboxReader(context),
-        BackfillReader(context, discovery, rows),
+        BackfillReader(context, names, discovery, rows),
         IdentifyReader(context, readings),
     )

@@ -1,6 +1,7 @@
 """Reads backfills: events that were not sent because they were from before the start horizon."""
 
 import math
+from dataclasses import replace
 from typing import Final
 
 from bridge.errors import MissingError
@@ -16,6 +17,7 @@ from bridge.flow.planner.plan import PollPlan
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.flow.readers.discovery import Discovery
+from bridge.flow.readers.names import Names
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.source import SourceList
 from bridge.listrak import times
@@ -44,7 +46,10 @@ class BackfillReader:
     was withheld by BRIDGE_EVENTS, of tracked rows and of unsubscribes.
     """
 
-    def __init__(self, context: ReaderContext, discovery: Discovery, rows: RowReader) -> None:
+    def __init__(
+        self, context: ReaderContext, names: Names, discovery: Discovery, rows: RowReader
+    ) -> None:
+        self._names = names
         self._clock = context.listrak.clock
         self._ledger = context.ledger
         self._scope = context.scope
@@ -155,7 +160,8 @@ class BackfillReader:
         while rows := await unsubscribes.withheld(source.list_id, backfill.since, CHUNK):
             in_flight = InFlight()
             in_flight.add()
-            await self._pages.send(UnsubscribePage(source, in_flight, rows, backfill))
+            named = await self._names.current(source)
+            await self._pages.send(UnsubscribePage(named, in_flight, rows, backfill))
             await self._pages.send(Flush())
             await in_flight.drained()
 
@@ -165,8 +171,9 @@ class BackfillReader:
         """A poll of what a backfill is to send of a message."""
         store, track, now = self._ledger.store, self._scope.track, self._clock.now()
         message = await store.messages.get(queued.tracked) if queued.tracked else queued.message
-        if queued.properties is not None and message.properties is None:
-            message = queued.message
+        if queued.properties is not None:
+            is_known = message.properties is not None
+            message = replace(message, properties=queued.properties) if is_known else queued.message
         is_tracked = queued.part != "old"
         if is_tracked:
             known = floor_of(message, now - track) if message.floor is None else message.floor

@@ -6,8 +6,9 @@ from typing import Final, TypeVar
 from bridge.clock import DAY
 from bridge.errors import MissingError
 from bridge.flow.context import ReaderContext
+from bridge.flow.readers.names import Names
 from bridge.flow.source import SourceList
-from bridge.listrak import times
+from bridge.listrak import times, wire
 from bridge.listrak.times import Instant
 from bridge.logs import log
 from bridge.state.records import MessageRef
@@ -23,7 +24,8 @@ Row = TypeVar("Row")
 class Discovery:
     """Finds the messages of lists. Raises what the Listrak client raises."""
 
-    def __init__(self, context: ReaderContext) -> None:
+    def __init__(self, context: ReaderContext, names: Names) -> None:
+        self._names = names
         self._listrak = context.listrak
         self._ledger = context.ledger
         self._scope = context.scope
@@ -32,7 +34,9 @@ class Discovery:
         """Tracks the messages of a list that were sent since the latest complete discovery.
 
         `everything`: also split tests, conversations and transactional messages, and messages
-        without a date, which makes it a complete one; else those that were sent lately.
+        without a date, which makes it a complete one; else those that were sent lately. What is
+        tracked already follows the subjects and campaigns that are listed; with a complete one, the
+        names of the list and its campaigns are read again.
         """
         started = self._listrak.clock.now()
         previous = (await self._ledger.store.lists.state(source.list_id)).discovered_at
@@ -47,13 +51,20 @@ class Discovery:
         refs = await self._broadcasts(source.list_id, oldest, lately, tests=everything)
         if everything:
             refs += await self._recurring(source.list_id)
+        name = await self._name(source.list_id, refs) if everything else None
 
         async def work(store: Store) -> None:
+            if name is not None:
+                await store.lists.rename(source.list_id, name)
             await store.messages.add(refs, started)
             if everything:
                 await store.lists.set_discovered(source.list_id, started)
 
         await self._ledger.commit(work)
+
+    async def _name(self, list_id: int, refs: list[MessageRef]) -> str | None:
+        """The list's name; those of its campaigns are read as well if any message has one."""
+        return await self._names.read(list_id, campaigns=any(ref.campaign_id for ref in refs))
 
     async def emails(self, list_id: int, oldest: Instant) -> list[MessageRef]:
         """Every message of a list: broadcasts sent since `oldest`, all of the other kinds."""
@@ -71,9 +82,7 @@ class Discovery:
             sent = zone.lenient(row.send_date)
             # A message without a date may be scheduled, or sent: its rows will tell.
             if not sent or sent >= oldest:
-                refs.append(
-                    MessageRef(list_id, "broadcast", row.message_id, 0, row.campaign_id or 0, sent)
-                )
+                refs.append(_broadcast(list_id, row, sent, row.subject))
         if tests:
             seen = {row.message_id for row in listed}
             refs += await self._split_tests(list_id, oldest, seen)
@@ -100,7 +109,7 @@ class Discovery:
         sent = self._scope.zone.lenient(row.send_date)
         if sent and sent < oldest:
             return []
-        return [MessageRef(list_id, "broadcast", message_id, 0, row.campaign_id or 0, sent)]
+        return [_broadcast(list_id, row, sent, row.subject or "")]
 
     async def _recurring(self, list_id: int) -> list[MessageRef]:
         """Conversation and transactional messages, which go on sending."""
@@ -109,10 +118,24 @@ class Discovery:
             number = talk.conversation_id
             for row in await self._listrak.conversation_messages(list_id, number):
                 campaign = row.campaign_id or talk.campaign_id or 0
-                refs.append(MessageRef(list_id, "conversation", row.message_id, number, campaign))
+                refs.append(
+                    MessageRef(
+                        list_id,
+                        "conversation",
+                        row.message_id,
+                        number,
+                        campaign,
+                        subject=row.subject,
+                    )
+                )
         for mail in await self._if_any(self._listrak.transactional_messages(list_id)):
             number = mail.transactional_message_id
-            refs.append(MessageRef(list_id, "transactional", number, 0, mail.campaign_id or 0))
+            campaign = mail.campaign_id or 0
+            refs.append(
+                MessageRef(
+                    list_id, "transactional", number, campaign_id=campaign, subject=mail.subject
+                )
+            )
         return refs
 
     async def _if_any(self, listing: Awaitable[list[Row]]) -> list[Row]:
@@ -122,3 +145,7 @@ class Discovery:
         except MissingError as error:
             log.info("listing.missing", reason=str(error))
             return []
+
+
+def _broadcast(list_id: int, row: wire.Message, sent: Instant, subject: str | None) -> MessageRef:
+    return MessageRef(list_id, "broadcast", row.message_id, 0, row.campaign_id or 0, sent, subject)

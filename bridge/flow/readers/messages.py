@@ -101,6 +101,9 @@ class MessageReader:
         except BridgeError:
             # Pages in flight must be acknowledged before the message is read again.
             await poll.acks.drained()
+            if not planned.plan.full:
+                # Another poll begins anew, where a full one goes on.
+                self._ledger.enqueue(lambda store: store.messages.release_properties(message.id))
             await self._ledger.flush()
             self._cache.forget_counts(message)
             raise

@@ -1,76 +1,158 @@
-"""The properties that all events of a message carry: read once, saved before they are used."""
+"""The properties that all events of a poll carry: names as of its beginning, saved before use."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
+import msgspec
+
+from bridge.errors import MissingError, RefusedError
 from bridge.event_types import CAMPAIGN_ID
 from bridge.flow.context import ReaderContext
 from bridge.flow.message_poll import MessagePoll
+from bridge.flow.readers.names import Names
+from bridge.flow.scheduling import schedule
 from bridge.flow.source import SourceList
 from bridge.listrak import wire
+from bridge.logs import log
 from bridge.segment import events
 from bridge.state.records import Message
+from bridge.state.store import Store
+
+SUBJECT = "email_subject"
+ANALYTICS = "google_analytics_campaign_name"
+
+
+class Details(NamedTuple):
+    """A message as it is when it is asked for by itself.
+
+    subject: "" for none.
+    analytics_name: of the Google Analytics campaign; None for none.
+    campaign_id: 0 for none.
+    sent_at: instant of the send, "" for none.
+    """
+
+    subject: str
+    analytics_name: str | None
+    campaign_id: int
+    sent_at: str
 
 
 class PropertyReader:
-    """Freezes the properties and the date of messages, the first time that rows of one are seen."""
+    """Composes the properties of polls from what things are called when they begin."""
 
-    def __init__(self, context: ReaderContext) -> None:
+    def __init__(self, context: ReaderContext, names: Names) -> None:
         self._listrak = context.listrak
         self._ledger = context.ledger
         self._zone = context.scope.zone
         self._extra = context.scope.extra_properties
-        # Names of campaigns by list and id.
-        self._campaigns: dict[int, dict[int, str]] = {}
+        self._names = names
 
-    async def freeze(self, poll: MessagePoll, source: SourceList) -> None:
-        """Gives the poll's message its properties, saved so that a repeated event is identical."""
-        message = poll.message
-        subject, analytics_name, sent_at = await self._details_of(message)
-        properties = events.properties_of(
-            {
-                "email_id": str(message.message_id),
-                "email_subject": subject,
-                "campaign_name": await self._campaign(message.list_id, message.campaign_id),
-                "google_analytics_campaign_name": analytics_name,
-                **source.properties,
-                CAMPAIGN_ID: self._campaign_id(message),
-            }
-        )
-        backfill = poll.backfill
-        if backfill is not None:
-            await self._ledger.commit(
-                lambda store: store.backfills.freeze_properties(backfill, properties, sent_at)
-            )
-        else:
-            await self._ledger.commit(
-                lambda store: store.messages.freeze_properties(message.id, properties, sent_at)
-            )
+    async def prepare(self, poll: MessagePoll, source: SourceList) -> None:
+        """Gives a poll the properties of its events, before the first of its rows go on.
+
+        1. Another poll with these properties was interrupted: they stay, as some of its events may
+           have been sent, and a repeated event is the identical one.
+        2. Else they are composed anew, and saved before they are used.
+        """
+        if poll.has_properties:
+            return
+        if not _goes_on(poll):  # 2
+            await self._renew(poll, await self._names.current(source))
+        poll.has_properties = True
+
+    async def _renew(self, poll: MessagePoll, source: SourceList) -> None:
+        message, details = poll.message, None
+        try:
+            if _are_details_due(poll):
+                details = await self._details_of(message)
+            properties = await self._compose(message, details, source)
+        except (MissingError, RefusedError) as error:
+            if message.properties is None:
+                raise
+            # What it was called before is better than none of its events.
+            log.info("names.unread", message=message.path, reason=str(error))
+            properties = message.properties
+        sent_at = message.sent_at
+        if message.properties is None and details is not None:
+            sent_at = details.sent_at
+        await self._save(poll, properties, sent_at, details)
         poll.message = replace(message, properties=properties, sent_at=sent_at)
 
-    async def _details_of(self, message: Message) -> tuple[str | None, str | None, str]:
-        """Subject, Google Analytics campaign, and instant of the send ("" for none)."""
+    async def _save(
+        self, poll: MessagePoll, properties: str, sent_at: str, details: Details | None
+    ) -> None:
+        backfill, message = poll.backfill, poll.message.id
+
+        async def work(store: Store) -> None:
+            if backfill is not None:
+                await store.backfills.set_properties(backfill, properties, sent_at)
+                return
+            await store.messages.use_properties(message, properties, sent_at)
+            if details is not None:
+                await store.messages.set_details(
+                    message, details.subject, details.campaign_id, poll.started_at
+                )
+
+        await self._ledger.commit(work)
+
+    async def _compose(self, message: Message, details: Details | None, source: SourceList) -> str:
+        """Properties as JSON text; what isn't read again stays as it was."""
+        known = msgspec.json.decode(message.properties or "{}", type=dict[str, str])
+        subject, analytics_name = message.subject, known.get(ANALYTICS)
+        campaign_id = message.campaign_id
+        if details is not None:
+            subject, analytics_name, campaign_id, _ = details
+        named = {
+            "email_id": str(message.message_id),
+            SUBJECT: known.get(SUBJECT) if subject is None else subject,
+            "campaign_name": await self._names.campaign(message.list_id, campaign_id),
+            ANALYTICS: analytics_name,
+            **source.properties,
+        }
+        if campaign_id and CAMPAIGN_ID in self._extra:
+            named[CAMPAIGN_ID] = str(campaign_id)
+        return events.properties_of(named)
+
+    async def _details_of(self, message: Message) -> Details:
+        campaign_id = message.campaign_id
         if message.kind == "transactional":
             rows = await self._listrak.transactional_messages(message.list_id)
-            return _subject_of(message, rows), None, message.sent_at
+            return Details(_subject_of(message, rows), None, campaign_id, message.sent_at)
         detail = await self._listrak.message(message.path)
         sent_at = message.sent_at or self._zone.lenient(detail.send_date)
-        if not sent_at and message.kind == "broadcast":
-            sent_at = self._zone.lenient(await self._listrak.started(message.path))
-        return detail.subject, detail.google_analytics_campaign_name, sent_at
-
-    def _campaign_id(self, message: Message) -> str | None:
-        is_sent = CAMPAIGN_ID in self._extra and message.campaign_id
-        return str(message.campaign_id) if is_sent else None
-
-    async def _campaign(self, list_id: int, campaign_id: int) -> str | None:
-        if not campaign_id:
-            return None
-        names = self._campaigns.get(list_id, {})
-        if campaign_id not in names:
-            names = self._campaigns[list_id] = await self._listrak.campaigns(list_id)
-        return names.get(campaign_id)
+        if message.kind == "broadcast":
+            # Conversation messages may have the campaign of their conversation.
+            campaign_id = detail.campaign_id or 0
+            if not sent_at and message.properties is None:
+                sent_at = self._zone.lenient(await self._listrak.started(message.path))
+        return Details(
+            detail.subject or "", detail.google_analytics_campaign_name, campaign_id, sent_at
+        )
 
 
-def _subject_of(message: Message, rows: list[wire.TransactionalMessage]) -> str | None:
+def _goes_on(poll: MessagePoll) -> bool:
+    """Tells whether events with the properties of an earlier poll may have been sent unnoticed."""
+    if poll.backfill is not None:
+        return poll.backfill.properties is not None
+    return poll.message.properties is not None and bool(poll.message.properties_used)
+
+
+def _are_details_due(poll: MessagePoll) -> bool:
+    """Tells whether the message is to be asked for by itself. Any of:
+
+    1. Nothing is known of it, or it is to be read from end to end, which can afford one call more.
+    2. A day has passed since: no listing tells the Google Analytics campaign.
+
+    Of a transactional message the listings tell all there is: only where they didn't.
+    """
+    message = poll.message
+    if message.kind == "transactional":
+        return message.subject is None and message.properties is None
+    if message.properties is None or poll.plan.full or message.described_at is None:  # 1
+        return True
+    return poll.started_at >= message.described_at + schedule.DETAILS_INTERVAL  # 2
+
+
+def _subject_of(message: Message, rows: list[wire.TransactionalMessage]) -> str:
     mine = [row for row in rows if row.transactional_message_id == message.message_id]
-    return mine[0].subject if mine else None
+    return mine[0].subject or "" if mine else ""

@@ -68,7 +68,7 @@ class RowReader:
             await self._read_activity(poll, source, cursor.page)
             cursor = FIRST_CLICKS
         if poll.message.kind != "transactional" and self._scope.reads_clicks:
-            await self._read_clicks(poll, cursor)
+            await self._read_clicks(poll, source, cursor)
 
     async def _read_scan(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:
         """Reads one scan; one that is refused or ignored is in cooldown afterwards."""
@@ -98,7 +98,7 @@ class RowReader:
 
     async def _read_rows(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:
         if scan.scan_type.reads_clicks:
-            await self._read_clicks(poll, FIRST_CLICKS, scan)
+            await self._read_clicks(poll, source, FIRST_CLICKS, scan)
         else:
             await self._read_activity(poll, source, wire.START, scan)
 
@@ -116,8 +116,8 @@ class RowReader:
                 date_type=scan.scan_type.date_type if scan else None,
                 since=since,
             )
-            if page.rows and poll.message.properties is None:
-                await self._properties.freeze(poll, source)
+            if page.rows:
+                await self._properties.prepare(poll, source)
             if scan is not None:
                 poll.stats.rows[scan.scan_type.name] += len(page.rows)
             more = page.next_cursor
@@ -129,7 +129,7 @@ class RowReader:
                 raise _IgnoredError(parameter)
 
     async def _read_clicks(
-        self, poll: MessagePoll, cursor: PollCursor, scan: Scan | None = None
+        self, poll: MessagePoll, source: SourceList, cursor: PollCursor, scan: Scan | None = None
     ) -> None:
         """Reads clicks, link by link, from a page on; in a recent scan, of links with new ones."""
         recent = scan is not None and scan.scan_type.from_watermark
@@ -147,6 +147,8 @@ class RowReader:
                     # Clicks without a single row: the rows are late, the next poll sees both.
                     poll.stats.link_clicks = {}
                     return
+                if page.rows:
+                    await self._properties.prepare(poll, source)
                 if scan is not None:
                     poll.stats.rows[scan.scan_type.name] += len(page.rows)
                 more = page.next_cursor

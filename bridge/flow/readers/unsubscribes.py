@@ -9,6 +9,7 @@ from typing import Final
 from bridge.flow.context import ReaderContext
 from bridge.flow.in_flight import InFlight
 from bridge.flow.page import Flush, UnsubscribePage
+from bridge.flow.readers.names import Names
 from bridge.flow.source import SourceList
 
 CHUNK: Final = 1000
@@ -18,7 +19,8 @@ CHUNK: Final = 1000
 class UnsubscribeReader:
     """Reads pending unsubscribes from the state file."""
 
-    def __init__(self, context: ReaderContext) -> None:
+    def __init__(self, context: ReaderContext, names: Names) -> None:
+        self._names = names
         self._ledger = context.ledger
         self._pages = context.pages
 
@@ -31,7 +33,8 @@ class UnsubscribeReader:
         while rows := await store.unsubscribes.pending(source.list_id, noted_by, CHUNK):
             in_flight = InFlight()
             in_flight.add()
-            await self._pages.send(UnsubscribePage(source, in_flight, rows))
+            named = await self._names.current(source)
+            await self._pages.send(UnsubscribePage(named, in_flight, rows))
             await self._pages.send(Flush())
             await in_flight.drained()
         if (await store.lists.state(source.list_id)).contacts_at is not None:

@@ -47,6 +47,10 @@ TRANSACTIONAL_FACTOR: Final = 5
 QUIET_FACTOR: Final = 6
 """Number of polls of a quiet message in a time as long as that since its last change."""
 
+DETAILS_INTERVAL: Final = DAY
+"""Seconds after which a message that is polled is asked for by itself again: only that tells its
+Google Analytics campaign."""
+
 COUNTER_DELAY_INTERVALS: Final = 5
 """Poll intervals after which a counter counts as up to date: it may lag behind."""
 

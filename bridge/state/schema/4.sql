@@ -29,8 +29,13 @@ UPDATE messages SET floor = iif(kind = 'broadcast', 0, coalesce(
      WHERE bucket < 1 << 30),
     CAST((looked_at / 86400 + 719161) / 7 AS INTEGER)))
     WHERE looked_at IS NOT NULL;
--- The subject as Listrak lists it now; '' where the listing has none.
-ALTER TABLE messages ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+-- The subject as it is now: NULL where no listing told it yet, '' where there is none.
+ALTER TABLE messages ADD COLUMN subject TEXT;
+-- When the message was last asked for by itself, which tells what no listing does.
+ALTER TABLE messages ADD COLUMN described_at REAL;
+-- 1 while events that carry `properties` may be on their way: another poll keeps them so long.
+ALTER TABLE messages ADD COLUMN properties_used INTEGER NOT NULL DEFAULT 0;
+UPDATE messages SET properties_used = 1 WHERE id IN (SELECT message FROM looks);
 
 -- Of runs, `withheld` is 2 for keys of events that were not in BRIDGE_EVENTS. Likewise of totals;
 -- what a backfill has sent of it since is counted beside it.
