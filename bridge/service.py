@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 
 import anyio
 
@@ -21,6 +21,7 @@ from bridge.errors import ConfigurationError
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
+from bridge.flow.readers import ErrandKind
 from bridge.flow.reconfiguration import take_over
 from bridge.flow.scheduling import schedule
 from bridge.flow.sending.sender import Sender, SendLimits
@@ -46,9 +47,6 @@ COPIED: Final = (
 )
 """The meaning of a state file that was copied while a service had it open."""
 
-Only = Literal["backfill", "identify"]
-"""The kinds of requested work that a command can do by itself."""
-
 
 class Service:
     """One run of the bridge.
@@ -63,7 +61,7 @@ class Service:
         settings: Settings,
         *,
         once: bool,
-        only: Only | None = None,
+        only: ErrandKind | None = None,
         sink: Callable[[], Sink] | None = None,
     ) -> None:
         self._settings = settings
@@ -133,10 +131,8 @@ class Service:
             pipeline = self._pipeline(ledger, clients, scope)
             # What exists by now stays: the garbage collector need not scan it again and again.
             gc.freeze()
-            if self._only == "backfill":
-                await pipeline.backfill(self._stop)
-            elif self._only == "identify":
-                await pipeline.identify(self._stop)
+            if self._only is not None:
+                await pipeline.errand(self._only, self._stop)
             elif self._once:
                 await pipeline.catch_up(self._stop)
             else:
@@ -328,7 +324,7 @@ async def run(
     settings: Settings,
     *,
     once: bool,
-    only: Only | None = None,
+    only: ErrandKind | None = None,
     sink: Callable[[], Sink] | None = None,
 ) -> None:
     """Runs the bridge, as Service; raises the one error that ended it, not a group."""

@@ -15,9 +15,9 @@ from bridge.commands.errand import (
 )
 from bridge.errors import ConfigurationError
 from bridge.event_types import TRACKS
+from bridge.flow.readers import ErrandKind
 from bridge.listrak import times
 from bridge.listrak.times import Instant
-from bridge.service import Only
 from bridge.settings import Settings
 from bridge.state.records import Backfill, BackfillKind
 from bridge.state.store import Store, open_store
@@ -128,7 +128,7 @@ async def _request(
 class Backfills:
     """The backfills that a person waits for."""
 
-    only: Only = "backfill"
+    only: ErrandKind = "backfill"
 
     def __init__(self, settings: Settings, lists: Sequence[int], kind: BackfillKind) -> None:
         self.lists = lists

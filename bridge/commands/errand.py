@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bridge import clock, service, spool
 from bridge.errors import ConfigurationError, StateError, TemporaryError
-from bridge.service import Only
+from bridge.flow.readers import ErrandKind
 from bridge.settings import Settings
 from bridge.state.database import SCHEMA_VERSION, is_locked
 from bridge.state.store import Store, open_store
@@ -41,7 +41,7 @@ class Errand(Protocol):
     only: what a service of its own reads for it.
     """
 
-    only: Only
+    only: ErrandKind
     lists: Sequence[int]
 
     def waiting(self) -> set[int]:

@@ -12,7 +12,7 @@ from bridge.commands.errand import (
     see_through,
     waiting_lists,
 )
-from bridge.service import Only
+from bridge.flow.readers import ErrandKind
 from bridge.settings import Settings
 from bridge.state.records import IdentifyRun
 from bridge.state.store import Store, open_store
@@ -48,7 +48,7 @@ class Runs:
     finished_before: start of the latest run of each list that was complete beforehand.
     """
 
-    only: Only = "identify"
+    only: ErrandKind = "identify"
 
     def __init__(
         self, settings: Settings, lists: Sequence[int], finished_before: dict[int, float]

@@ -1,4 +1,4 @@
-"""A catch-up: reads everything that exists at this moment, or all backfills, once."""
+"""A catch-up: reads everything that exists at this moment, or all of an errand, once."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ import anyio
 from bridge import clock
 from bridge.errors import BridgeError, MissingError, RefusedError, TemporaryError
 from bridge.flow.context import PollLimits, ReaderContext
-from bridge.flow.readers import Readers
+from bridge.flow.readers import ErrandKind, Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.slots import Slots
@@ -48,31 +48,22 @@ class CatchUp:
         if failed:
             raise TemporaryError(f"not everything could be read, nothing is lost: {failed[0]}")
 
-    async def backfills(self) -> None:
-        """Brings the backfills that were requested to their end."""
+    async def errand(self, errand: ErrandKind) -> None:
+        """Brings what was requested of an errand to its end."""
         await self._requests.take()
         await self._readers.outbox.replay()
         async with anyio.create_task_group() as tasks:
             for source in self._sources:
-                tasks.start_soon(self._backfill, source)
+                tasks.start_soon(self._to_the_end, errand, source)
 
-    async def identifies(self) -> None:
-        """Brings the runs of `identify --all` that were requested to their end."""
-        await self._requests.take()
-        await self._readers.outbox.replay()
-        async with anyio.create_task_group() as tasks:
-            for source in self._sources:
-                tasks.start_soon(self._identify_all, source, 0.0, [])
+    async def _to_the_end(self, errand: ErrandKind, source: SourceList) -> None:
+        reader = self._readers.of_errand(errand)
+        async with self._slots.of(source.list_id):
+            while await reader.read_next(source):
+                pass
 
     async def _identify_all(self, source: SourceList, _: float, __: list[BridgeError]) -> None:
-        async with self._slots.of(source.list_id):
-            while await self._readers.identify.read_next(source):
-                pass
-
-    async def _backfill(self, source: SourceList) -> None:
-        async with self._slots.of(source.list_id):
-            while await self._readers.backfill.read_next(source):
-                pass
+        await self._to_the_end("identify", source)
 
     async def _attempt(
         self,

@@ -18,7 +18,7 @@ from bridge.flow.mapping.contacts import ContactRules
 from bridge.flow.mapping.user_ids import UserIds
 from bridge.flow.page import Page
 from bridge.flow.poller import Poller
-from bridge.flow.readers import Readers, readers_of
+from bridge.flow.readers import ErrandKind, Readers, readers_of
 from bridge.flow.scheduling.slots import slot_count
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
@@ -78,19 +78,11 @@ class Pipeline:
 
         await self._run(read, stop)
 
-    async def backfill(self, stop: anyio.Event) -> None:
-        """Reads nothing but the requested backfills, to their end, or until `stop`."""
+    async def errand(self, errand: ErrandKind, stop: anyio.Event) -> None:
+        """Reads nothing but what was requested of an errand, to its end, or until `stop`."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
-            await CatchUp(readers, context, self._limits).backfills()
-
-        await self._run(read, stop)
-
-    async def identify(self, stop: anyio.Event) -> None:
-        """Reads nothing but the runs of `identify --all`, to their end, or until `stop`."""
-
-        async def read(readers: Readers, context: ReaderContext) -> None:
-            await CatchUp(readers, context, self._limits).identifies()
+            await CatchUp(readers, context, self._limits).errand(errand)
 
         await self._run(read, stop)
 

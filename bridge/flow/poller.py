@@ -145,13 +145,9 @@ class Poller:
             case "unsubscribes":
                 noted_by = await self._attributable_until(source)
                 await self._readers.unsubscribes.release(source, noted_by)
-            case "backfill":
+            case "backfill" | "identify" as errand:
                 await slot.lengthen()
-                more = await self._readers.backfill.read_next(source)
-                return 0.0 if more else schedule.BACKFILL_INTERVAL
-            case "identify":
-                await slot.lengthen()
-                more = await self._readers.identify.read_next(source)
+                more = await self._readers.of_errand(errand).read_next(source)
                 return 0.0 if more else schedule.BACKFILL_INTERVAL
             case "message":
                 return await self._poll_message(task, source, slot)

@@ -1,6 +1,7 @@
 """The readers, each of one kind of thing from Listrak or from the state file."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bridge.flow.context import ReaderContext
 from bridge.flow.readers.backfill import BackfillReader
@@ -18,6 +19,9 @@ from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.flow.user_id_alarm import UserIdAlarm
 from bridge.metrics import Metrics
 
+ErrandKind = Literal["backfill", "identify"]
+"""Work that is done because somebody requested it: for each list, a piece at a time."""
+
 
 @dataclass(frozen=True)
 class Readers:
@@ -30,6 +34,10 @@ class Readers:
     outbox: OutboxReader
     backfill: BackfillReader
     identify: IdentifyReader
+
+    def of_errand(self, errand: ErrandKind) -> BackfillReader | IdentifyReader:
+        """The reader that brings an errand on."""
+        return self.backfill if errand == "backfill" else self.identify
 
 
 def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
