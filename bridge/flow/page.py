@@ -1,6 +1,7 @@
 """Pages, which go from the readers to the mapper."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bridge.flow.in_flight import InFlight
@@ -9,7 +10,9 @@ from bridge.flow.message_poll import MessagePoll
 from bridge.flow.source import SourceList
 from bridge.listrak import wire
 from bridge.listrak.times import Instant
+from bridge.segment import events
 from bridge.state.cursors import ContactCursor, PollCursor
+from bridge.state.keys import Keys, heads
 from bridge.state.records import Backfill, PendingUnsubscribe
 
 
@@ -89,6 +92,11 @@ class ContactPoll:
     zone: str = ""
     in_flight: InFlight = field(default_factory=InFlight)
     user_ids: UserIdFindings = field(default_factory=UserIdFindings)
+
+
+def address_keys(addresses: Iterable[str]) -> Keys:
+    """The keys of addresses in lower case, by which contacts are told apart; in the order given."""
+    return heads([events.digest(address.encode()) for address in addresses])
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """Checkpoints: what is saved for a page, in one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,9 @@ from bridge.flow.acks.key_runs import KeyRuns
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.mapping.mapped_page import Attributions, MappedPage
 from bridge.flow.message_poll import MessagePoll
-from bridge.flow.page import ActivityPage, ClickPage, ContactPage, UnsubscribePage
-from bridge.segment import events
+from bridge.flow.page import ActivityPage, ClickPage, ContactPage, UnsubscribePage, address_keys
 from bridge.state.cursors import PollCursor
-from bridge.state.keys import Keys, heads, sorted_keys
+from bridge.state.keys import sorted_keys
 from bridge.state.records import Backfill, BackfillMessage, DeadLetter, EventCount, Total
 from bridge.state.store import Store
 
@@ -182,22 +181,16 @@ class ContactCheckpoint:
         if changes.contacts:
             await store.lists.set_identified(list_id, page.read_at)
         if page.told_before is not None:
-            await store.identify_runs.advance(
-                list_id, page.next_cursor, _keys(changes.told), self._told
-            )
+            told = sorted_keys(address_keys(changes.told))
+            await store.identify_runs.advance(list_id, page.next_cursor, told, self._told)
         else:
-            if changes.told and await store.identify_runs.open_one(list_id) is not None:
-                await store.identify_runs.add_told(list_id, _keys(changes.told))
+            if changes.told:
+                await store.identify_runs.add_told(list_id, sorted_keys(address_keys(changes.told)))
             if page.poll.sweep:
-                seen = _keys(email.lower() for email in page.emails)
-                await store.contact_polls.add_seen_in_sweep(list_id, seen)
+                seen = address_keys(email.lower() for email in page.emails)
+                await store.contact_polls.add_seen_in_sweep(list_id, sorted_keys(seen))
             await store.contact_polls.save_cursor(list_id, page.next_cursor)
         await store.counters.add(self.outcomes.numbers)
-
-
-def _keys(addresses: Iterable[str]) -> Keys:
-    """The keys of addresses in lower case, as a run."""
-    return sorted_keys(heads([events.digest(address.encode()) for address in addresses]))
 
 
 class WithheldUnsubscribeCheckpoint:

@@ -46,12 +46,13 @@ def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
     discovery = Discovery(context, names)
     readings = ContactReadings(context)
     rows = RowReader(context, PropertyReader(context, names))
+    unsubscribes = UnsubscribeReader(context, names)
     return Readers(
         discovery,
         MessageReader(context, rows, SummaryMetrics(metrics)),
         ContactReader(context, readings, UserIdAlarm(metrics)),
-        UnsubscribeReader(context, names),
+        unsubscribes,
         OutboxReader(context),
-        BackfillReader(context, names, discovery, rows),
+        BackfillReader(context, discovery, rows, unsubscribes),
         IdentifyReader(context, readings),
     )

@@ -2,23 +2,20 @@
 
 import math
 from dataclasses import replace
-from typing import Final
 
 from bridge.errors import MissingError
 from bridge.event_types import UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import BackfillPollEnd
 from bridge.flow.buckets import NO_BUCKET, floor_of
 from bridge.flow.context import ReaderContext
-from bridge.flow.in_flight import InFlight
 from bridge.flow.message_poll import ALWAYS, MessagePoll, PlannedPoll, PollWindow
-from bridge.flow.page import Flush, UnsubscribePage
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.plan import PollPlan
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.flow.readers.discovery import Discovery
-from bridge.flow.readers.names import Names
 from bridge.flow.readers.rows import RowReader
+from bridge.flow.readers.unsubscribes import UnsubscribeReader
 from bridge.flow.source import SourceList
 from bridge.listrak import times
 from bridge.listrak.times import Instant
@@ -28,9 +25,6 @@ from bridge.state.keys import AllowedKeys, SeenKeys
 from bridge.state.records import Backfill, BackfillKind, BackfillMessage, MessageRef
 from bridge.state.seen_events import EARLY, UNWANTED
 from bridge.state.store import Store
-
-CHUNK: Final = 1000
-"""Withheld unsubscribes that go out as a page."""
 
 
 class BackfillReader:
@@ -47,13 +41,16 @@ class BackfillReader:
     """
 
     def __init__(
-        self, context: ReaderContext, names: Names, discovery: Discovery, rows: RowReader
+        self,
+        context: ReaderContext,
+        discovery: Discovery,
+        rows: RowReader,
+        unsubscribes: UnsubscribeReader,
     ) -> None:
-        self._names = names
+        self._unsubscribes = unsubscribes
         self._clock = context.listrak.clock
         self._ledger = context.ledger
         self._scope = context.scope
-        self._pages = context.pages
         self._discovery = discovery
         self._rows = rows.with_priority(Priority.BACKFILL)
 
@@ -90,8 +87,8 @@ class BackfillReader:
         backfill = await store.backfills.open_one(source.list_id)
         if backfill is None:
             return False
-        if backfill.kind == "events":
-            await self._send_unsubscribes(source, backfill)
+        if backfill.kind == "events" and UNSUBSCRIBED in self._scope.events:
+            await self._unsubscribes.release_withheld(source, backfill)
         if not backfill.listed:
             await (self._list_unwanted if backfill.kind == "events" else self._list)(
                 source, backfill
@@ -151,19 +148,6 @@ class BackfillReader:
         ]
         await self._ledger.commit(lambda store: store.backfills.queue(backfill, queued, 0))
         log.info("backfill.listed", list=source.list_id, messages=len(queued), left_out=0)
-
-    async def _send_unsubscribes(self, source: SourceList, backfill: Backfill) -> None:
-        """Sends the unsubscribes that were withheld, if they are wanted by now."""
-        if UNSUBSCRIBED not in self._scope.events:
-            return
-        unsubscribes = self._ledger.store.unsubscribes
-        while rows := await unsubscribes.withheld(source.list_id, backfill.since, CHUNK):
-            in_flight = InFlight()
-            in_flight.add()
-            named = await self._names.current(source)
-            await self._pages.send(UnsubscribePage(named, in_flight, rows, backfill))
-            await self._pages.send(Flush())
-            await in_flight.drained()
 
     async def _begin(
         self, source: SourceList, queued: BackfillMessage, backfill: Backfill

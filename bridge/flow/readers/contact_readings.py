@@ -9,14 +9,13 @@ from anyio.abc import ObjectSendStream
 from bridge.clock import SourceClock
 from bridge.flow.context import ReaderContext
 from bridge.flow.in_flight import InFlight
-from bridge.flow.page import ContactPage, Flush, Page
+from bridge.flow.page import ContactPage, ContactPoll, Flush, Page, address_keys
 from bridge.flow.source import SourceList
-from bridge.listrak import wire
+from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
-from bridge.segment import events
 from bridge.state.contacts import KnownAddress
 from bridge.state.cursors import ContactCursor
-from bridge.state.keys import SeenKeys, heads
+from bridge.state.keys import SeenKeys
 
 CHUNK: Final = 1000
 """Known contacts that are compared with what was seen at once."""
@@ -89,6 +88,19 @@ class ContactReadings:
             return self._lists.setdefault(list_id, readings)
         return self._lists[list_id]
 
+    async def poll_of(self, source: SourceList, *, sweep: bool) -> ContactPoll:
+        """A poll of a list's contacts, by what the list's state is now."""
+        list_id = source.list_id
+        state = await self._context.ledger.store.lists.state(list_id)
+        return ContactPoll(
+            source,
+            sweep,
+            times.from_seconds(state.contacts_at) if state.contacts_at else "",
+            state.forgotten_revision,
+            state.zone,
+            (await self.of(list_id)).in_flight,
+        )
+
 
 class Unseen(NamedTuple):
     """Known contacts that a reading has not shown.
@@ -113,7 +125,7 @@ def unseen_of(
     single: list[KnownAddress] = []
     others: list[KnownAddress] = []
     after = known[0].key
-    keys = heads([events.digest(one.key.encode()) for one in known])
+    keys = address_keys(one.key for one in known)
     for place in seen.unseen(keys):
         one = known[place]
         if one.key and is_single(one, int(keys[place])):

@@ -72,16 +72,8 @@ class ContactReader:
             )
         else:
             sweep, started_at, cursor = begun
-        state = await store.lists.state(source.list_id)
         readings = await self._readings.of(source.list_id)
-        poll = ContactPoll(
-            source,
-            sweep,
-            times.from_seconds(state.contacts_at) if state.contacts_at else "",
-            state.forgotten_revision,
-            state.zone,
-            readings.in_flight,
-        )
+        poll = await self._readings.poll_of(source, sweep=sweep)
         await read_from(
             cursor or FIRST_STAGE,
             FIRST_STAGE,

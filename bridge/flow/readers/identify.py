@@ -3,7 +3,7 @@
 from typing import Final
 
 from bridge.flow.context import ReaderContext
-from bridge.flow.page import ContactPage, ContactPoll
+from bridge.flow.page import ContactPage, ContactPoll, address_keys
 from bridge.flow.readers.contact_readings import (
     CHUNK,
     DELETED_STAGE,
@@ -15,12 +15,10 @@ from bridge.flow.readers.contact_readings import (
 )
 from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
-from bridge.listrak import times
 from bridge.logs import log
 from bridge.priority import Priority
-from bridge.segment import events
 from bridge.state.cursors import ContactCursor
-from bridge.state.keys import SeenKeys, heads
+from bridge.state.keys import SeenKeys
 from bridge.state.store import Store
 
 SUBSCRIBED: Final = FIRST_STAGE.stage
@@ -82,15 +80,7 @@ class IdentifyReader:
     async def _read_page(
         self, source: SourceList, cursor: ContactCursor, readings: ListReadings
     ) -> None:
-        state = await self._ledger.store.lists.state(source.list_id)
-        poll = ContactPoll(
-            source,
-            False,
-            times.from_seconds(state.contacts_at) if state.contacts_at else "",
-            state.forgotten_revision,
-            state.zone,
-            readings.in_flight,
-        )
+        poll = await self._readings.poll_of(source, sweep=False)
         told = SeenKeys.unmerged(await self._ledger.store.identify_runs.told(source.list_id))
         if cursor.stage == SUBSCRIBED:
             await self._read_subscribed(poll, cursor, readings, told)
@@ -106,8 +96,8 @@ class IdentifyReader:
         )
         more = page.next_cursor
         addresses = [(row.email_address or "").lower() for row in page.rows]
-        keys = heads([events.digest(address.encode()) for address in addresses])
-        told_before = set(addresses) - {addresses[place] for place in told.unseen(keys)}
+        untold = told.unseen(address_keys(addresses))
+        told_before = set(addresses) - {addresses[place] for place in untold}
         await readings.send(
             ContactPage(
                 poll,

@@ -11,13 +11,14 @@ from bridge.flow.in_flight import InFlight
 from bridge.flow.page import Flush, UnsubscribePage
 from bridge.flow.readers.names import Names
 from bridge.flow.source import SourceList
+from bridge.state.records import Backfill, PendingUnsubscribe
 
 CHUNK: Final = 1000
-"""Pending unsubscribes that go out as a page."""
+"""Pending or withheld unsubscribes that go out as a page."""
 
 
 class UnsubscribeReader:
-    """Reads pending unsubscribes from the state file."""
+    """Reads pending and withheld unsubscribes from the state file."""
 
     def __init__(self, context: ReaderContext, names: Names) -> None:
         self._names = names
@@ -31,14 +32,25 @@ class UnsubscribeReader:
         """
         store = self._ledger.store
         while rows := await store.unsubscribes.pending(source.list_id, noted_by, CHUNK):
-            in_flight = InFlight()
-            in_flight.add()
-            named = await self._names.current(source)
-            await self._pages.send(UnsubscribePage(named, in_flight, rows))
-            await self._pages.send(Flush())
-            await in_flight.drained()
+            await self._send(source, rows)
         if (await store.lists.state(source.list_id)).contacts_at is not None:
             # All unsubscribes since the horizon are known by now: attributions left are older.
             await self._ledger.commit(
                 lambda store: store.unsubscribes.forget_old_attributions(source.list_id)
             )
+
+    async def release_withheld(self, source: SourceList, backfill: Backfill) -> None:
+        """Sends withheld unsubscribes for a backfill; returns when they are acknowledged."""
+        unsubscribes = self._ledger.store.unsubscribes
+        while rows := await unsubscribes.withheld(source.list_id, backfill.since, CHUNK):
+            await self._send(source, rows, backfill)
+
+    async def _send(
+        self, source: SourceList, rows: list[PendingUnsubscribe], backfill: Backfill | None = None
+    ) -> None:
+        in_flight = InFlight()
+        in_flight.add()
+        named = await self._names.current(source)
+        await self._pages.send(UnsubscribePage(named, in_flight, rows, backfill))
+        await self._pages.send(Flush())
+        await in_flight.drained()
