@@ -95,17 +95,16 @@ class Service:
             tasks.start_soon(self._report)
             tasks.start_soon(self._drain_deadline, tasks)
             try:
-                await self._work(ledger, clients)
+                await self._work(ledger, clients, worked_before=worked_before)
             finally:
                 tasks.cancel_scope.cancel()
                 await self._save(ledger)
                 self._notifier.tell("STOPPING=1")
         log.info("bridge.stopped")
 
-    async def _work(self, ledger: Ledger, clients: Clients) -> None:
+    async def _work(self, ledger: Ledger, clients: Clients, *, worked_before: bool) -> None:
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
         first_start = await self._fix(ledger, "first_start", str(clock.wall_time()))
-        worked_before = await ledger.store.meta.get("since") is not None
         watch = ListWatch(clients.listrak, self._settings.lists)
         lists = await unless_stopped(
             self._stop, lambda: watch.at_start(once=self._once, worked_before=worked_before)
@@ -123,8 +122,9 @@ class Service:
         began = datetime.fromtimestamp(float(first_start) + ahead, UTC)
         since = times.instant(self._settings.since.at(began))
         await self._fix(ledger, "since", since)
-        # A copy of the file from now on is no fresh start.
-        await ledger.store.checkpoint()
+        if not worked_before:
+            # A copy of the file from now on is no fresh start.
+            await ledger.store.checkpoint()
         while True:
             self._health.degrade(lists.problems)
             scope = await self._scope(ledger, clients, lists, namespace)
@@ -216,13 +216,14 @@ class Service:
     ) -> Scope:
         """The part of the account that is read from now on, after what has changed in it."""
         settings, at = self._settings, clients.listrak.clock.now()
-        since = times.instant(settings.since.at(datetime.fromtimestamp(at, UTC)))
-        known = {state.list_id for state in await ledger.store.lists.all()}
-        first = await ledger.store.meta.get("since") or since
+        horizon = times.instant(settings.since.at(datetime.fromtimestamp(at, UTC)))
+        if not await ledger.store.lists.all():
+            # Those of the first start begin with it.
+            horizon = await self._fix(ledger, "since", horizon)
         configuration = await take_over(
             ledger,
             configuration_of(settings, lists.found),
-            [replace(source, horizon=since if known else first) for source in lists.found],
+            [replace(source, horizon=horizon) for source in lists.found],
             times.from_seconds(at),
             lists.problems,
         )

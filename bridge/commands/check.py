@@ -37,8 +37,7 @@ async def check_all(settings: Settings) -> int:
     async with listrak_client(settings, metrics) as patient:
         listrak = patient.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
         found: list[SourceList] = []
-        sources = await report.note("Listrak credentials", lambda: _credentials(listrak))
-        if sources is not None:
+        if await report.note("Listrak credentials", lambda: _credentials(listrak)):
             found = await _lists(listrak, settings, report)
             await _scopes(listrak, found, report)
         report.add("clock", *_clock(listrak.clock.offset))
@@ -63,17 +62,15 @@ class _Report:
         colour = {"ok": "green", "failed": "red"}.get(state, "yellow")
         self._table.add_row(what, f"[{colour}]{state}[/]", finding)
 
-    async def note(
-        self, what: str, check: Callable[[], Awaitable[tuple[str, list[SourceList] | None]]]
-    ) -> list[SourceList] | None:
-        """Runs a check and adds its result to the report; None where it failed."""
+    async def note(self, what: str, check: Callable[[], Awaitable[str]]) -> bool:
+        """Runs a check and adds its finding to the report; tells whether it succeeded."""
         try:
-            finding, sources = await check()
+            finding = await check()
         except BridgeError as error:
             self.failed(what, error)
-            return None
+            return False
         self.add(what, "ok", finding)
-        return sources if sources is not None else []
+        return True
 
     def failed(self, what: str, error: BridgeError) -> None:
         self.add(what, "failed", str(error))
@@ -85,17 +82,17 @@ class _Report:
         terminal().print(self._table)
 
 
-async def _state(settings: Settings) -> tuple[str, None]:
+async def _state(settings: Settings) -> str:
     if not settings.state.exists():
         folder = settings.state.absolute().parent
         if not folder.is_dir():
             raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
-        return f"{settings.state} will be made at the first start", None
+        return f"{settings.state} will be made at the first start"
     async with open_store(settings.state, read_only=True) as store:
         counters = await store.counters.all()
         if store.copied and not is_locked(settings.state):
-            return f"{settings.state}: {COPIED}", None
-    return f"{settings.state}: {counters.get('delivered', 0)} events delivered so far", None
+            return f"{settings.state}: {COPIED}"
+    return f"{settings.state}: {counters.get('delivered', 0)} events delivered so far"
 
 
 async def _changes(settings: Settings, found: list[SourceList], report: _Report) -> None:
@@ -117,9 +114,9 @@ def _sqlite() -> str:
     return sqlite3.sqlite_version + (note if affected else "")
 
 
-async def _credentials(listrak: Listrak) -> tuple[str, None]:
+async def _credentials(listrak: Listrak) -> str:
     lists = await listrak.lists()
-    return f"accepted; {len(lists)} lists to be seen", None
+    return f"accepted; {len(lists)} lists to be seen"
 
 
 async def _lists(listrak: Listrak, settings: Settings, report: _Report) -> list[SourceList]:
@@ -144,24 +141,24 @@ async def _scopes(listrak: Listrak, sources: list[SourceList], report: _Report) 
     path = f"List/{sources[0].list_id}"
     messages: list[wire.Message] = []
 
-    async def contact() -> tuple[str, None]:
+    async def contact() -> str:
         await listrak.page(f"{path}/Contact", CONTACTS, "contacts", wire.START, count=1)
-        return "may be read", None
+        return "may be read"
 
-    async def message() -> tuple[str, None]:
+    async def message() -> str:
         page = await listrak.page(f"{path}/Message", MESSAGES, "messages", wire.START, count=1)
         messages.extend(page.rows)
-        return "may be read", None
+        return "may be read"
 
-    async def segmentation() -> tuple[str, None]:
+    async def segmentation() -> str:
         await listrak.get(f"{path}/SegmentationFieldGroup", FIELD_GROUPS, "profile field groups")
-        return "may be read", None
+        return "may be read"
 
-    async def report_scope() -> tuple[str, None]:
+    async def report_scope() -> str:
         if not messages:
-            return "no message yet to try it on", None
+            return "no message yet to try it on"
         await listrak.summary(f"{path}/Message/{messages[0].message_id}")
-        return "may be read", None
+        return "may be read"
 
     for scope, attempt in (
         ("Contact", contact),
@@ -180,10 +177,10 @@ def _clock(offset: float | None) -> tuple[str, str]:
     return "ok", "agrees with Listrak's"
 
 
-async def _segment(settings: Settings) -> tuple[str, None]:
+async def _segment(settings: Settings) -> str:
     """Checks that the address answers HTTP, without sending an event."""
     async with Http(timeout=10) as http:
         answer = await http.request("GET", f"{settings.segment_api_url}/batch", headers={})
     if answer.status in (301, 302, 307, 308):
         raise ConfigurationError("SEGMENT_API_URL", f"answers with a redirect ({answer.status})")
-    return f"{settings.segment_api_url} answers", None
+    return f"{settings.segment_api_url} answers"

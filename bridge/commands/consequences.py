@@ -1,4 +1,4 @@
-"""The consequences of changed settings, as `check` and `preview` show them before a start."""
+"""The consequences of changed settings, as `check` shows them before a start."""
 
 from collections.abc import Sequence
 

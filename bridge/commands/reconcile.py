@@ -12,8 +12,9 @@ from rich.table import Table
 
 from bridge import spool
 from bridge.clients import listrak_client
+from bridge.commands.errand import configured_lists
 from bridge.commands.terminal import terminal
-from bridge.errors import ConfigurationError, MissingError, StateError
+from bridge.errors import MissingError, StateError
 from bridge.flow.figures import REVENUE
 from bridge.flow.planner.watermarks import read_watermarks
 from bridge.flow.reconciliation import Line, OwnNumbers, compare
@@ -48,9 +49,7 @@ async def reconcile(
     everything: prints what agrees as well.
     repair: leaves a request for full polls of the messages whose differences nothing explains.
     """
-    configured = [setting.list_id for setting in settings.lists]
-    if only_list is not None and only_list not in configured:
-        raise ConfigurationError("LISTRAK_LISTS", f"doesn't name list {only_list}")
+    lists = configured_lists(settings, only_list)
     async with open_store(settings.state, read_only=True) as store:
         if await store.version() < SCHEMA_VERSION:
             raise StateError(
@@ -59,10 +58,7 @@ async def reconcile(
             )
         async with listrak_client(settings, Metrics()) as listrak:
             reader = _Reader(store, listrak, settings)
-            by_list = {
-                list_id: await reader.compare_list(list_id)
-                for list_id in ([only_list] if only_list is not None else configured)
-            }
+            by_list = {list_id: await reader.compare_list(list_id) for list_id in lists}
     console = terminal()
     everyone = [one for compared in by_list.values() for one in compared]
     _show(console, everyone, everything=everything)

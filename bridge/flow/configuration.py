@@ -20,7 +20,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     events: by the name of an event to be sent, since when it is; "" for from the beginning.
     track: seconds after a send for which a message is polled.
     zone: name of the zone of Listrak's times.
-    write_key: a fingerprint of the write key; "" where it isn't known.
+    write_key: a fingerprint of the write key.
     since: BRIDGE_SINCE as it is written.
     """
 
@@ -77,7 +77,7 @@ def changes(
             "timestamps by the new zone; ids stay, and nothing is sent again"
         )
         found.append(Change("zone", None, text))
-    if before.write_key and present.write_key != before.write_key:
+    if present.write_key != before.write_key:
         text = (
             "another SEGMENT_WRITE_KEY: events go to that source from now on. Contacts are not "
             "identified there: `listrak-bridge identify --all` does that"

@@ -1,6 +1,7 @@
 """Takes over another configuration: the one place that acts on what has changed since last time."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,18 +24,7 @@ async def pending_changes(
 
     resting: ids of configured lists that can't be read for now: of them nothing changes.
     """
-    known = await _horizons(store)
-    before = await _remembered(store, present, known)
-    if before is None:
-        return []
-    return changes(before, _with_resting(present, before, resting), known)
-
-
-def _with_resting(
-    present: Configuration, before: Configuration, resting: Collection[int]
-) -> Configuration:
-    rest = {list_id: before.lists[list_id] for list_id in before.lists.keys() & set(resting)}
-    return msgspec.structs.replace(present, lists=present.lists | rest)
+    return (await _compare(store, present, resting)).found
 
 
 async def take_over(
@@ -52,11 +42,7 @@ async def take_over(
 
     Returns the configuration that holds from now on.
     """
-    known = await _horizons(ledger.store)
-    before = await _remembered(ledger.store, present, known)
-    if before is not None:
-        present = _with_resting(present, before, resting)
-    found = [] if before is None else changes(before, present, known)
+    before, present, found = await _compare(ledger.store, present, resting)
     now = present.continuing(before, at)
 
     async def work(store: Store) -> None:
@@ -82,6 +68,24 @@ async def _act(found: Sequence[Change], at: Instant, store: Store) -> None:
         elif change.kind == "write_key":
             # Whom `identify --all` has told so far isn't known to the other source.
             await store.identify_runs.begin_anew(times.seconds(at))
+
+
+class _Comparison(NamedTuple):
+    """The configuration of last time, None for none; the present one; how they differ."""
+
+    before: Configuration | None
+    present: Configuration
+    found: list[Change]
+
+
+async def _compare(store: Store, present: Configuration, resting: Collection[int]) -> _Comparison:
+    known = await _horizons(store)
+    before = await _remembered(store, present, known)
+    if before is None:
+        return _Comparison(None, present, [])
+    rest = {list_id: before.lists[list_id] for list_id in before.lists.keys() & set(resting)}
+    present = msgspec.structs.replace(present, lists=present.lists | rest)
+    return _Comparison(before, present, changes(before, present, known))
 
 
 async def _horizons(store: Store) -> dict[int, Instant]:

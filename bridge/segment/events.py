@@ -165,7 +165,7 @@ class Identify(NamedTuple):
     user_id: str | None
 
     def encode(self) -> bytes:
-        """The event as it is sent. A trait of null leaves the profile (FACTS.md: Events)."""
+        """The event as it is sent. A null takes the trait off the profile (FACTS.md: Events)."""
         email, user = self.email, f'"userId":{literal(self.user_id)},' if self.user_id else ""
         trait = f'"listrak_list_{self.list_id}":{"true" if self.subscribed else "null"}'
         return (

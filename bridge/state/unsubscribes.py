@@ -75,12 +75,6 @@ class Unsubscribes:
             [(list_id, row.email, row.date) for row in unsubscribes],
         )
 
-    async def forget_withheld(self, list_id: int, before: str) -> None:
-        """Forgets withheld unsubscribes from before an instant: they are no longer tracked."""
-        await self._db.run(
-            "DELETE FROM withheld_unsubscribes WHERE list_id = ? AND instant < ?", list_id, before
-        )
-
     async def attribute(
         self, list_id: int, message: int, emails: Sequence[str], at: float, *, old: bool
     ) -> None:

@@ -7,7 +7,7 @@ from bridge.flow.mapping.mapped_page import EventSet
 from bridge.flow.message_poll import MessagePoll
 from bridge.segment.events import Fingerprint
 from bridge.state.keys import Keys, heads, sorted_keys
-from bridge.state.seen_events import EARLY, UNWANTED
+from bridge.state.seen_events import EARLY, SENT, UNWANTED
 from bridge.state.store import Store
 
 
@@ -41,12 +41,13 @@ class KeyRuns:
 
     async def save(self, message: int, store: Store) -> None:
         """Writes them into the transaction."""
-        for bucket, run in self.seen.items():
-            await store.seen_events.add_run(message, bucket, run)
-        for bucket, run in self.withheld.items():
-            await store.seen_events.add_run(message, bucket, run, withheld=EARLY)
-        for bucket, run in self.unwanted.items():
-            await store.seen_events.add_run(message, bucket, run, withheld=UNWANTED)
+        for runs, withheld in (
+            (self.seen, SENT),
+            (self.withheld, EARLY),
+            (self.unwanted, UNWANTED),
+        ):
+            for bucket, run in runs.items():
+                await store.seen_events.add_run(message, bucket, run, withheld=withheld)
 
     async def release(self, message: int, store: Store) -> None:
         """Notes in the transaction that they were unwanted, and are sent now."""

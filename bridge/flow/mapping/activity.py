@@ -131,6 +131,9 @@ class ActivityRules:
 
         Those without a proper date are wanted: they are few, and none is lost.
         """
+        instants = self.zone.instants([mapping.rows[number].click_date for number in numbers])
+        if min(instants, default=self.clicks_since) >= self.clicks_since:
+            return numbers, fingerprints
         wanted = []
         for number, fingerprint in zip(numbers, fingerprints, strict=True):
             at = self.zone.lenient(mapping.rows[number].click_date)
