@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,6 +101,24 @@ class Rig:
             )
         self.processes.append(process)
         return process
+
+    async def caught_up(self, **settings: Any) -> str:
+        """Makes a catch-up, with some settings changed, that has to succeed; what it logged."""
+        done = await self.run("run", "--once", **settings)
+        assert done.code == 0, done.err
+        return done.err
+
+    def later(self, **delta: float) -> World:
+        """Lets time pass; the world then."""
+        self.clock.advance(timedelta(**delta))
+        self.world.advance(self.clock.now)
+        return self.world
+
+    def adds_up(self) -> bool:
+        """fetched = delivered + known + filtered + dead-lettered, once nothing is in flight."""
+        with closing(sqlite3.connect(self.state)) as db:
+            counts = Counter(dict(db.execute("SELECT name, value FROM counters")))
+        return counts.pop("fetched") == counts.total()
 
     def verdict(self, since: datetime, **options: Any) -> Verdict:
         """The judge's word on all that Segment received."""

@@ -42,13 +42,6 @@ def assert_exact(rig: Rig, since: datetime) -> None:
     assert not rig.complaints()
 
 
-def invariant(rig: Rig) -> bool:
-    """fetched = delivered + known + filtered + dead-lettered, once nothing is in flight."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        counts = Counter(dict(db.execute("SELECT name, value FROM counters")))
-    return counts.pop("fetched") == counts.total()
-
-
 async def test_history_is_brought_once(rig_of: Any) -> None:
     """What was withheld at the first start arrives; again nothing does, earlier only what is."""
     world = lived()
@@ -61,7 +54,7 @@ async def test_history_is_brought_once(rig_of: Any) -> None:
         assert done.code == 0, done.err
         assert "events from" in done.err
         assert_exact(rig, week)
-        assert invariant(rig)
+        assert rig.adds_up()
         sent = rig.segment.accepted
 
         again = await rig.run("backfill", "--since", week.isoformat())
@@ -128,7 +121,7 @@ async def test_goes_on_after_a_kill(rig_of: Any) -> None:
         assert done.code == 0, done.err
         assert "is under way" in done.err
         assert_exact(rig, since)
-        assert invariant(rig)
+        assert rig.adds_up()
 
 
 async def test_the_running_service_does_it(rig_of: Any) -> None:

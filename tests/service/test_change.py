@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -28,20 +28,6 @@ def account() -> World:
     return world
 
 
-def later(rig: Rig, **delta: float) -> World:
-    """The world after some time."""
-    rig.clock.advance(timedelta(**delta))
-    rig.world.advance(rig.clock.now)
-    return rig.world
-
-
-async def caught_up(rig: Rig, **settings: Any) -> str:
-    """A catch-up with some settings; what it logged."""
-    done = await rig.run("run", "--once", **settings)
-    assert done.code == 0, done.err
-    return done.err
-
-
 def sent(rig: Rig) -> Counter[str]:
     """Numbers of what Segment received, by name; each messageId was received once."""
     ids = Counter(event["messageId"] for event in rig.segment.received())
@@ -60,7 +46,7 @@ def series(rig: Rig, kind: str) -> Message:
         send = world.send_conversation if kind == "conversation" else world.send_transactional
         message = send(LIST, [email], message=message)
         row = message.latest[email]
-        later(rig, days=1)
+        rig.later(days=1)
         world.open(message, email, row=row)
         if day % 10 == 0:
             world.order(message, email, 500 + day, row=row)
@@ -75,22 +61,22 @@ async def test_another_track_days_sends_nothing_again(
 ) -> None:
     """What was forgotten stays forgotten, what is remembered is tracked for longer."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
-        await caught_up(rig, BRIDGE_TRACK_DAYS=tracked[0])
+        await rig.caught_up(BRIDGE_TRACK_DAYS=tracked[0])
         message = series(rig, kind)
-        await caught_up(rig, BRIDGE_TRACK_DAYS=tracked[0])
+        await rig.caught_up(BRIDGE_TRACK_DAYS=tracked[0])
         before = sent(rig)
         assert before["Email Sent"] == 40
         assert before["Email Opened"] == 40
         assert before["Email Converted"] == 4
         for days in tracked[1:]:
-            later(rig, days=1)
-            log = await caught_up(rig, BRIDGE_TRACK_DAYS=days)
+            rig.later(days=1)
+            log = await rig.caught_up(BRIDGE_TRACK_DAYS=days)
             assert "configuration.changed" in log
-            await caught_up(rig, BRIDGE_TRACK_DAYS=days)
+            await rig.caught_up(BRIDGE_TRACK_DAYS=days)
         assert sent(rig) == before
         latest = message.rows[-1]
         rig.world.order(message, latest.email, 700, row=latest)
-        await caught_up(rig, BRIDGE_TRACK_DAYS=tracked[-1])
+        await rig.caught_up(BRIDGE_TRACK_DAYS=tracked[-1])
         assert sent(rig) - before == {"Email Converted": 1}
 
 
@@ -99,28 +85,28 @@ async def test_an_absence_loses_nothing(rig_of: Any, days_away: int) -> None:
     """Every message sent meanwhile is found and looked at once, however old it is by then."""
     async with rig_of(world=account(), lists=str(LIST), BRIDGE_TRACK_DAYS="7") as rig:
         world = rig.world
-        await caught_up(rig)
+        await rig.caught_up()
         talk = world.send_conversation(LIST, PEOPLE)
         mail = world.send_transactional(LIST, PEOPLE)
         known = world.send_broadcast(LIST, PEOPLE)
-        await caught_up(rig)
+        await rig.caught_up()
         for _day in range(days_away):
-            later(rig, hours=12)
+            rig.later(hours=12)
             message = world.send_broadcast(LIST, PEOPLE)
             world.send_conversation(LIST, PEOPLE[:1], message=talk)
             world.send_transactional(LIST, PEOPLE[:1], message=mail)
-            later(rig, hours=12)
+            rig.later(hours=12)
             for one in (message, talk, mail):
                 world.open(one, PEOPLE[0])
                 world.order(one, PEOPLE[0], 1000)
         world.order(known, PEOPLE[1], 900)
-        await caught_up(rig)
+        await rig.caught_up()
         arrived = sent(rig)
         assert arrived["Email Sent"] == 15 + 7 * days_away
         assert arrived["Email Opened"] == 3 * days_away
         assert arrived["Email Converted"] == 3 * days_away + 1
-        later(rig, days=1)
-        await caught_up(rig)
+        rig.later(days=1)
+        await rig.caught_up()
         assert sent(rig) == arrived
 
 
@@ -128,18 +114,18 @@ async def test_a_list_added_later_begins_then(rig_of: Any) -> None:
     """What happened on it before isn't sent; what happens from then on is."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
         world = rig.world
-        await caught_up(rig)
+        await rig.caught_up()
         for _day in range(60):
             message = world.send_broadcast(OTHER, PEOPLE)
             world.open(message, PEOPLE[0])
-            later(rig, days=1)
-        log = await caught_up(rig, LISTRAK_LISTS=f"{LIST},{OTHER}")
+            rig.later(days=1)
+        log = await rig.caught_up(LISTRAK_LISTS=f"{LIST},{OTHER}")
         assert sent(rig) == {"identify": 2 * len(PEOPLE)}
         assert "list_added" in log
-        later(rig, hours=1)
+        rig.later(hours=1)
         world.open(message, PEOPLE[1])
         world.send_broadcast(OTHER, PEOPLE[:2])
-        await caught_up(rig, LISTRAK_LISTS=f"{LIST},{OTHER}")
+        await rig.caught_up(LISTRAK_LISTS=f"{LIST},{OTHER}")
         assert sent(rig)["Email Opened"] == 1
         assert sent(rig)["Email Sent"] == 2
 
@@ -149,17 +135,17 @@ async def test_a_list_that_is_back_goes_on_where_it_was(rig_of: Any) -> None:
     both = f"{LIST},{OTHER}"
     async with rig_of(world=account(), lists=both, BRIDGE_TRACK_DAYS="7") as rig:
         world = rig.world
-        await caught_up(rig)
-        log = await caught_up(rig, LISTRAK_LISTS=str(LIST))
+        await rig.caught_up()
+        log = await rig.caught_up(LISTRAK_LISTS=str(LIST))
         assert "list_removed" in log
         for _day in range(40):
             world.open(world.send_broadcast(OTHER, PEOPLE), PEOPLE[0])
-            later(rig, days=1)
+            rig.later(days=1)
         world.subscribe(OTHER, "new@example.com")
         world.delete_contact(OTHER, PEOPLE[4])
-        await caught_up(rig, LISTRAK_LISTS=str(LIST))
+        await rig.caught_up(LISTRAK_LISTS=str(LIST))
         assert sent(rig) == {"identify": 2 * len(PEOPLE)}
-        log = await caught_up(rig)
+        log = await rig.caught_up()
         assert "list_back" in log
         assert sent(rig)["Email Sent"] == 40 * len(PEOPLE)
         assert sent(rig)["Email Opened"] == 40
@@ -175,8 +161,8 @@ async def test_another_profile_field_is_told_at_once(rig_of: Any) -> None:
         world.set_profile(LIST, email, field, f"C-{number}")
         world.set_profile(LIST, email, other.field_id, f"L-{number}")
     async with rig_of(world=world, lists=f"{LIST}={field}", BRIDGE_POLL_INTERVAL="0.1") as rig:
-        await caught_up(rig)
-        later(rig, minutes=5)
+        await rig.caught_up()
+        rig.later(minutes=5)
         await rig.start("run", LISTRAK_LISTS=f"{LIST}={other.field_id}")
         await rig.segment.wait_for(2 * len(PEOPLE), timeout=20)
         told = [event["userId"] for event in rig.segment.received()]
@@ -194,7 +180,7 @@ async def test_environments_share_no_id(rig_of: Any, tmp_path: Any) -> None:
     async with rig_of(world=account(), lists=str(LIST), BRIDGE_SINCE="30d") as rig:
         message = rig.world.send_broadcast(LIST, PEOPLE)
         rig.world.open(message, PEOPLE[0])
-        await caught_up(rig)
+        await rig.caught_up()
         first = ids(rig)
         assert len(first) == 2 * len(PEOPLE) + 1
         lost = str(tmp_path / "again.db")
@@ -220,12 +206,12 @@ async def test_changes_of_no_consequence_for_data_are_told(rig_of: Any) -> None:
     """Another write key, BRIDGE_SINCE: a sentence each, once, and nothing is sent again."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
         rig.world.send_broadcast(LIST, PEOPLE)
-        await caught_up(rig)
+        await rig.caught_up()
         before = sent(rig)
         since = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
-        log = await caught_up(rig, BRIDGE_SINCE=since)
+        log = await rig.caught_up(BRIDGE_SINCE=since)
         assert '"kind": "since"' in log or "kind=since" in log
-        assert "configuration.changed" not in await caught_up(rig, BRIDGE_SINCE=since)
+        assert "configuration.changed" not in await rig.caught_up(BRIDGE_SINCE=since)
         assert sent(rig) == before
 
 
@@ -234,16 +220,14 @@ NARROW = "Email Sent"
 
 
 def live(rig: Rig, sends: list[Message]) -> None:
-    """Something of every kind happens with each of some messages, of another person each time."""
-    world = later(rig, hours=1)
-    person = PEOPLE[len(world.log) % len(PEOPLE)]
+    """Something of every kind happens with each of some messages, to one who did nothing yet."""
+    world = rig.later(hours=1)
     for message in sends:
         row = next(row for row in message.rows if not row.opened)
         link = message.links[0] if message.links else None
         world.click(message, row.email, link, row=row)
         world.order(message, row.email, 1250, row=row)
         world.complain(message, row.email, row=row)
-    assert person in PEOPLE
 
 
 def some_of_each(world: World) -> list[Message]:
@@ -258,25 +242,25 @@ def some_of_each(world: World) -> list[Message]:
 async def test_withheld_events_are_brought_by_a_backfill(rig_of: Any) -> None:
     """Narrowed, then widened: from then on they are sent; a backfill brings the others, once."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
-        await caught_up(rig)
-        later(rig, hours=1)
+        await rig.caught_up()
+        rig.later(hours=1)
         sends = some_of_each(rig.world)
         live(rig, sends)
-        await caught_up(rig)
+        await rig.caught_up()
         wide = sent(rig)
         assert wide["Email Opened"] == wide["Email Link Clicked"] == wide["Email Converted"] == 3
-        log = await caught_up(rig, BRIDGE_EVENTS=NARROW)
+        log = await rig.caught_up(BRIDGE_EVENTS=NARROW)
         assert "events_narrowed" in log
         live(rig, sends)
-        await caught_up(rig, BRIDGE_EVENTS=NARROW)
+        await rig.caught_up(BRIDGE_EVENTS=NARROW)
         withheld = sent(rig) - wide
         assert set(withheld) <= {"identify"}
-        later(rig, hours=1)
-        log = await caught_up(rig)
+        rig.later(hours=1)
+        log = await rig.caught_up()
         assert "events_widened" in log
         assert sent(rig) - wide == withheld
         live(rig, sends)
-        await caught_up(rig)
+        await rig.caught_up()
         again = sent(rig)
         assert again["Email Opened"] == again["Email Link Clicked"] == 6
         assert again["Email Converted"] == again["Email Marked As Spam"] == 6
@@ -289,7 +273,7 @@ async def test_withheld_events_are_brought_by_a_backfill(rig_of: Any) -> None:
         assert whole["Unsubscribed"] == wide["Unsubscribed"] * 3
         assert whole["Email Sent"] == wide["Email Sent"]
         assert (await rig.run("backfill", "--events")).code == 0
-        await caught_up(rig)
+        await rig.caught_up()
         assert sent(rig) == whole
 
 
@@ -297,8 +281,8 @@ async def test_events_for_warehouses_only(rig_of: Any) -> None:
     """A backfill may keep its events from all destinations but warehouses; nothing else does."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
         some_of_each(rig.world)
-        later(rig, hours=1)
-        await caught_up(rig)
+        rig.later(hours=1)
+        await rig.caught_up()
         assert set(sent(rig)) == {"identify"}
         done = await rig.run("backfill", "--since", "2026-05-20", "--warehouse-only")
         assert done.code == 0, done.err
@@ -312,11 +296,11 @@ async def test_events_for_warehouses_only(rig_of: Any) -> None:
 async def test_revenue_that_was_withheld_is_not_reported_as_sent(rig_of: Any) -> None:
     """`reconcile` tells what was seen from what was sent."""
     async with rig_of(world=account(), lists=str(LIST), BRIDGE_EVENTS=NARROW) as rig:
-        await caught_up(rig)
+        await rig.caught_up()
         message = rig.world.send_broadcast(LIST, PEOPLE)
-        later(rig, hours=1)
+        rig.later(hours=1)
         rig.world.order(message, PEOPLE[0], 9900)
-        await caught_up(rig)
+        await rig.caught_up()
         done = await rig.run("reconcile", "--all", COLUMNS="200")
         (line,) = [line for line in done.out.splitlines() if "revenue" in line][:1]
         assert [part for part in line.split() if part[:1].isdigit()][2:5] == ["99", "99", "0"]
@@ -325,7 +309,7 @@ async def test_revenue_that_was_withheld_is_not_reported_as_sent(rig_of: Any) ->
 async def test_check_shows_what_will_change(rig_of: Any) -> None:
     """Each consequence before a start, and nothing is changed by that."""
     async with rig_of(world=account(), lists=f"{LIST}=Customer ID") as rig:
-        await caught_up(rig)
+        await rig.caught_up()
         assert "changed setting" not in (await rig.run("check")).out
         settings = {
             "LISTRAK_LISTS": f"{LIST},{OTHER}",

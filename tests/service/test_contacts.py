@@ -36,20 +36,6 @@ def field_of(world: World) -> int:
     return next(iter(world.lists[LIST].fields))
 
 
-def later(rig: Rig, **delta: float) -> World:
-    """The world after some time."""
-    rig.clock.advance(timedelta(**delta))
-    rig.world.advance(rig.clock.now)
-    return rig.world
-
-
-async def caught_up(rig: Rig, **settings: Any) -> str:
-    """A catch-up with some settings; what it logged."""
-    done = await rig.run("run", "--once", **settings)
-    assert done.code == 0, done.err
-    return done.err
-
-
 def received(rig: Rig, kind: str = "identify") -> list[dict[str, Any]]:
     """The events of a kind, in the order they came; no id came twice."""
     events = list(rig.segment.received())
@@ -88,12 +74,12 @@ def addresses(state: Path) -> set[str]:
 async def test_an_identify_carries_the_instant_of_its_reading(rig_of: Any) -> None:
     """By Listrak's clock, not this machine's; the next state has a later one."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
-        await caught_up(rig)
+        await rig.caught_up()
         for event in received(rig):
             off = datetime.fromisoformat(event["timestamp"]) - START
             assert timedelta(seconds=-2) < off < timedelta(minutes=1)
-        later(rig, days=2).unsubscribe(LIST, PEOPLE[0])
-        await caught_up(rig)
+        rig.later(days=2).unsubscribe(LIST, PEOPLE[0])
+        await rig.caught_up()
         assert told(rig, PEOPLE[0]) == [(True, None), (None, None)]
 
 
@@ -101,14 +87,14 @@ async def test_a_clock_that_steps_back(rig_of: Any) -> None:
     """Between two starts, by hours: the later state has the later timestamp all the same."""
     world = account()
     async with rig_of(world=world, lists=str(LIST)) as rig:
-        later(rig, hours=9)
-        await caught_up(rig)
+        rig.later(hours=9)
+        await rig.caught_up()
     for user, hours in (("C-1", 6), ("C-2", 1)):
         world.set_profile(LIST, PEOPLE[0], field_of(world), user)
         clock = Clock.manual(START + timedelta(hours=hours))
         setting = f"{LIST}={field_of(world)}"
         async with rig_of(world=world, clock=clock, lists=setting) as rig:
-            await caught_up(rig)
+            await rig.caught_up()
             found = told(rig, PEOPLE[0])
             assert found[-1] == (True, user), found
     assert found == [(True, None), (True, "C-1"), (True, "C-2")]
@@ -131,8 +117,8 @@ async def test_repeated_byte_for_byte(rig_of: Any) -> None:
         with closing(sqlite3.connect(rig.state)) as db:
             (high_water,) = db.execute("SELECT identified_at FROM lists").fetchone()
         rig.segment.faults.clear()
-        later(rig, hours=3)
-        await caught_up(rig)
+        rig.later(hours=3)
+        await rig.caught_up()
         stamps = {event["timestamp"] for event in received(rig)}
         assert stamps == {_instant(high_water)}
         assert len(received(rig)) == len(PEOPLE)
@@ -155,28 +141,28 @@ async def test_another_zone(rig_of: Any, zone: str) -> None:
         world.subscribe(LIST, email, at=START - timedelta(days=9))
         world.unsubscribe(LIST, email, at=START - timedelta(hours=hours))
     async with rig_of(world=world, lists=str(LIST)) as rig:
-        await caught_up(rig)
+        await rig.caught_up()
         for hours in range(1, 4):
-            later(rig, hours=1).unsubscribe(LIST, PEOPLE[hours])
-        await caught_up(rig)
+            rig.later(hours=1).unsubscribe(LIST, PEOPLE[hours])
+        await rig.caught_up()
         before = len(received(rig)), len(received(rig, "Unsubscribed"))
         assert before == (10 + 3, 3)
-        log = await caught_up(rig, LISTRAK_TIMEZONE=zone)
+        log = await rig.caught_up(LISTRAK_TIMEZONE=zone)
         assert "kind=zone" in log or '"kind": "zone"' in log or "'zone'" in log
-        later(rig, days=1)
-        await caught_up(rig, LISTRAK_TIMEZONE=zone)
-        await caught_up(rig)
-        await caught_up(rig, LISTRAK_TIMEZONE=zone)
+        rig.later(days=1)
+        await rig.caught_up(LISTRAK_TIMEZONE=zone)
+        await rig.caught_up()
+        await rig.caught_up(LISTRAK_TIMEZONE=zone)
         assert (len(received(rig)), len(received(rig, "Unsubscribed"))) == before
-        later(rig, hours=1)
+        rig.later(hours=1)
         rig.world.unsubscribe(LIST, PEOPLE[5])
         rig.world.resubscribe(LIST, PEOPLE[1])
-        await caught_up(rig, LISTRAK_TIMEZONE=zone)
-        later(rig, minutes=5).unsubscribe(LIST, PEOPLE[1])
-        await caught_up(rig)
+        await rig.caught_up(LISTRAK_TIMEZONE=zone)
+        rig.later(minutes=5).unsubscribe(LIST, PEOPLE[1])
+        await rig.caught_up()
         new = received(rig, "Unsubscribed")[3:]
         assert [event["anonymousId"] for event in new] == [PEOPLE[5], PEOPLE[1]]
-        await caught_up(rig, LISTRAK_TIMEZONE=zone)
+        await rig.caught_up(LISTRAK_TIMEZONE=zone)
         assert len(received(rig, "Unsubscribed")) == 5
 
 
@@ -195,13 +181,13 @@ async def test_another_spelling_is_nobody_new(rig_of: Any) -> None:
     """A change of case tells nothing; an unsubscribe keeps the email behind it."""
     people = ["Bob@X.com", "éve@x.com", "ЮЛИЯ@x.com"]
     async with rig_of(world=account(*people), lists=str(LIST)) as rig:
-        await caught_up(rig)
+        await rig.caught_up()
         message = rig.world.send_broadcast(LIST, people)
-        later(rig, minutes=30)
+        rig.later(minutes=30)
         rig.world.opt_out(message, "éve@x.com")
         rig.world.delete_contact(LIST, "ЮЛИЯ@x.com")
         respelled(rig.world, message)
-        await caught_up(rig)
+        await rig.caught_up()
         identifies = received(rig)
         assert len(identifies) == 5
         changed = {event["anonymousId"] for event in identifies[3:]}
@@ -210,9 +196,9 @@ async def test_another_spelling_is_nobody_new(rig_of: Any) -> None:
         (left,) = received(rig, "Unsubscribed")
         assert left["anonymousId"] == "ÉVE@X.COM"
         assert left["properties"]["email_id"] == str(message.message_id)
-        later(rig, days=1)
+        rig.later(days=1)
         respelled(rig.world)
-        await caught_up(rig)
+        await rig.caught_up()
         assert len(received(rig)) == 5
         assert len(received(rig, "Unsubscribed")) == 1
 
@@ -228,7 +214,7 @@ async def test_user_ids_of_nobody(rig_of: Any) -> None:
     for email, value in zip(PEOPLE, values, strict=True):
         world.set_profile(LIST, email, field, value)
     async with rig_of(world=world, lists=f"{LIST}={field}") as rig:
-        log = await caught_up(rig, BRIDGE_IGNORED_USER_IDS="guest, none of us")
+        log = await rig.caught_up(BRIDGE_IGNORED_USER_IDS="guest, none of us")
         users = {event["anonymousId"]: event.get("userId") for event in received(rig)}
         assert [users[email] for email in PEOPLE] == [None] * 5 + ["C-6", "c-6", None]
         (line,) = [json.loads(line) for line in log.splitlines() if "user_id.withheld" in line]
@@ -239,8 +225,8 @@ async def test_user_ids_of_nobody(rig_of: Any) -> None:
         assert "guest" not in log.lower()
         assert "user_id.shared" not in log
         # No longer ignored, it is told.
-        later(rig, days=1)
-        await caught_up(rig)
+        rig.later(days=1)
+        await rig.caught_up()
         assert told(rig, PEOPLE[4]) == [(True, None), (True, "Guest")]
 
 
@@ -254,11 +240,11 @@ async def test_a_user_id_of_many(rig_of: Any, sharing: int) -> None:
         shared = number % 2 == 0 and number // 2 < sharing
         world.set_profile(LIST, email, field, "the-default" if shared else f"C-{number}")
     async with rig_of(world=world, lists=f"{LIST}={field}", switches=Switches(page_rows=5)) as rig:
-        first = await caught_up(rig)
+        first = await rig.caught_up()
         users = Counter(event.get("userId") for event in received(rig))
         assert users["the-default"] == sharing, "it is sent"
-        later(rig, days=1)
-        second = await caught_up(rig)
+        rig.later(days=1)
+        second = await rig.caught_up()
         alarms = [
             [json.loads(line) for line in log.splitlines() if "user_id.shared" in line]
             for log in (first, second)
@@ -280,26 +266,26 @@ async def test_a_deleted_contact_is_forgotten(rig_of: Any) -> None:
     """Nothing in the state file names it once nothing of it is tracked; back, it has new ids."""
     async with rig_of(world=account(), lists=str(LIST), BRIDGE_TRACK_DAYS="5") as rig:
         world, lost = rig.world, PEOPLE[0]
-        await caught_up(rig)
+        await rig.caught_up()
         world.unsubscribe(LIST, PEOPLE[1])
         message = world.send_broadcast(LIST, PEOPLE[:3])
-        later(rig, hours=1)
+        rig.later(hours=1)
         world.open(message, lost)
-        await caught_up(rig)
+        await rig.caught_up()
         world.delete_contact(LIST, lost)
-        await caught_up(rig)
+        await rig.caught_up()
         assert told(rig, lost) == [(True, None), (None, None)]
         for _day in range(4):
-            later(rig, days=1)
-            await caught_up(rig)
+            rig.later(days=1)
+            await rig.caught_up()
         assert lost in addresses(rig.state), "it is tracked still"
-        later(rig, days=2)
-        await caught_up(rig)
+        rig.later(days=2)
+        await rig.caught_up()
         assert lost not in addresses(rig.state)
         assert addresses(rig.state) == set(PEOPLE[1:])
         before = {event["messageId"] for event in received(rig)}
         world.subscribe(LIST, lost)
-        await caught_up(rig)
+        await rig.caught_up()
         assert told(rig, lost) == [(True, None), (None, None), (True, None)]
         assert len({event["messageId"] for event in received(rig)} - before) == 1
 
@@ -307,17 +293,17 @@ async def test_a_deleted_contact_is_forgotten(rig_of: Any) -> None:
 async def test_deleted_after_it_had_unsubscribed(rig_of: Any) -> None:
     """It is found gone within thirty sweeps, without an event, and forgotten like the others."""
     async with rig_of(world=account(), lists=str(LIST), BRIDGE_TRACK_DAYS="1") as rig:
-        await caught_up(rig)
-        later(rig, hours=1)
+        await rig.caught_up()
+        rig.later(hours=1)
         for email in PEOPLE[:3]:
             rig.world.unsubscribe(LIST, email)
-        await caught_up(rig)
+        await rig.caught_up()
         for email in PEOPLE[:2]:
             rig.world.delete_contact(LIST, email)
         before = len(received(rig))
         for _day in range(33):
-            later(rig, days=1)
-            await caught_up(rig)
+            rig.later(days=1)
+            await rig.caught_up()
         assert len(received(rig)) == before
         assert addresses(rig.state) == set(PEOPLE[2:])
 
@@ -325,19 +311,19 @@ async def test_deleted_after_it_had_unsubscribed(rig_of: Any) -> None:
 async def test_a_cause_without_a_contact_is_forgotten(rig_of: Any) -> None:
     """Who left through an email and was deleted before any poll leaves no address behind."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
-        await caught_up(rig)
-        later(rig, hours=1)
+        await rig.caught_up()
+        rig.later(hours=1)
         rig.world.subscribe(LIST, "brief@example.com")
         message = rig.world.send_broadcast(LIST, ["brief@example.com"])
-        later(rig, hours=1)
+        rig.later(hours=1)
         rig.world.opt_out(message, "brief@example.com")
         rig.world.delete_contact(LIST, "brief@example.com")
-        await caught_up(rig)
+        await rig.caught_up()
         assert "brief@example.com" in addresses(rig.state)
         with closing(sqlite3.connect(rig.state)) as db:
             # The machine's own clock doesn't run as fast as the world.
             db.execute("UPDATE causes SET noted_at = noted_at - 86400")
             db.commit()
-        later(rig, days=1)
-        await caught_up(rig)
+        rig.later(days=1)
+        await rig.caught_up()
         assert "brief@example.com" not in addresses(rig.state)

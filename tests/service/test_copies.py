@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rig import Rig
-from test_change import LIST, PEOPLE, account, caught_up, sent
+from test_change import LIST, PEOPLE, account, sent
 
 pytestmark = pytest.mark.anyio
 
@@ -28,10 +28,10 @@ async def test_a_copy_of_a_running_service_is_noticed(rig_of: Any, tmp_path: Pat
         shutil.copy(rig.state, copy)
         told = await rig.run("check", BRIDGE_STATE=str(copy), COLUMNS="300")
         assert "copied" in told.out
-        log = await caught_up(rig, BRIDGE_STATE=str(copy))
+        log = await rig.caught_up(BRIDGE_STATE=str(copy))
         assert "state.copied" in log
         assert set(sent_ids(rig).values()) == {2}, "the same ids as before"
-        assert "state.copied" not in await caught_up(rig, BRIDGE_STATE=str(copy))
+        assert "state.copied" not in await rig.caught_up(BRIDGE_STATE=str(copy))
 
 
 def sent_ids(rig: Rig) -> dict[str, int]:
@@ -63,7 +63,7 @@ async def test_neither_a_stop_nor_a_crash_is_a_copy(rig_of: Any, how: signal.Sig
         process = await running(rig)
         process.send_signal(how)
         await process.wait()
-        assert "state.copied" not in await caught_up(rig)
+        assert "state.copied" not in await rig.caught_up()
 
 
 async def test_a_file_moved_with_its_wal_is_no_copy(rig_of: Any, tmp_path: Path) -> None:
@@ -74,5 +74,5 @@ async def test_a_file_moved_with_its_wal_is_no_copy(rig_of: Any, tmp_path: Path)
         await process.wait()
         for end in ("", "-wal"):
             shutil.move(f"{rig.state}{end}", tmp_path / f"moved.db{end}")
-        log = await caught_up(rig, BRIDGE_STATE=str(tmp_path / "moved.db"))
+        log = await rig.caught_up(BRIDGE_STATE=str(tmp_path / "moved.db"))
         assert "state.copied" not in log

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from rig import Rig
-from test_change import LIST, OTHER, PEOPLE, account, caught_up, later, sent
+from test_change import LIST, OTHER, PEOPLE, account, sent
 from test_status import get, started
 
 from bridge.flow.scheduling import schedule
@@ -39,9 +39,9 @@ async def test_the_other_lists_go_on(rig_of: Any, lose: Any) -> None:
         BRIDGE_STATUS_BIND="127.0.0.1:0",
         BRIDGE_POLL_INTERVAL="0.1",
     ) as rig:
-        await caught_up(rig)
+        await rig.caught_up()
         lose(rig)
-        message = later(rig, hours=1).send_broadcast(LIST, PEOPLE)
+        message = rig.later(hours=1).send_broadcast(LIST, PEOPLE)
         checked = await rig.run("check", COLUMNS="200")
         assert checked.code == 78
         assert f"list {LIST}" in checked.out
@@ -69,7 +69,7 @@ async def test_nothing_left_to_do_ends_the_service(rig_of: Any) -> None:
         assert first.code == 78
         assert "999" in first.err
         assert not sent(rig)
-        await caught_up(rig, LISTRAK_LISTS=str(LIST))
+        await rig.caught_up(LISTRAK_LISTS=str(LIST))
         assert (await rig.run("run", LISTRAK_LISTS="999")).code == 78
 
 
@@ -104,7 +104,7 @@ async def test_a_taken_status_port(rig_of: Any) -> None:
             first = await rig.run("run", BRIDGE_STATUS_BIND=bind)
             assert first.code == 78
             assert "BRIDGE_STATUS_BIND" in first.err
-            await caught_up(rig)
+            await rig.caught_up()
             process = await rig.start("run", BRIDGE_STATUS_BIND=bind)
             rig.world.subscribe(LIST, "new@example.com")
             await rig.segment.wait_for(len(PEOPLE) + 1, timeout=20)

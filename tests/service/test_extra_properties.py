@@ -55,8 +55,7 @@ def received(rig: Rig) -> dict[str, dict[str, Any]]:
 
 async def caught_up(rig: Rig, **settings: Any) -> dict[str, dict[str, Any]]:
     """All events after a catch-up."""
-    done = await rig.run("run", "--once", **settings)
-    assert done.code == 0, done.err
+    await rig.caught_up(**settings)
     return received(rig)
 
 

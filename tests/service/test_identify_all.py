@@ -32,19 +32,28 @@ def account(people: list[str] = PEOPLE) -> World:
     return world
 
 
-async def caught_up(rig: Rig, **settings: Any) -> None:
-    done = await rig.run("run", "--once", **settings)
-    assert done.code == 0, done.err
-
-
 async def lived(rig: Rig) -> None:
     """A first start; then one contact unsubscribes and another one is deleted, both told."""
-    await caught_up(rig)
-    rig.clock.advance(timedelta(hours=1))
-    rig.world.advance(rig.clock.now)
-    rig.world.unsubscribe(LIST, LEFT)
+    await rig.caught_up()
+    rig.later(hours=1).unsubscribe(LIST, LEFT)
     rig.world.delete_contact(LIST, DELETED)
-    await caught_up(rig)
+    await rig.caught_up()
+
+
+async def under_way(rig: Rig, told: int) -> Any:
+    """The command at work by itself, as soon as so many identifies came; Segment is slow."""
+    rig.segment.faults.add("latency:seconds=0.1")
+    process = await rig.start("identify", "--all")
+    await rig.until(lambda: len(identifies(rig)) >= told, within=40)
+    return process
+
+
+async def killed(rig: Rig, told: int) -> None:
+    """The command is killed as soon as so many identifies came."""
+    process = await under_way(rig, told)
+    process.kill()
+    await process.wait()
+    rig.segment.faults.clear()
 
 
 def identifies(rig: Rig, list_id: int = LIST) -> list[dict[str, Any]]:
@@ -78,13 +87,6 @@ def told_again(rig: Rig, before: int, list_id: int = LIST) -> Counter[tuple[str,
     )
 
 
-def invariant(rig: Rig) -> bool:
-    """fetched = delivered + known + filtered + dead-lettered, once nothing is in flight."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        counts = Counter(dict(db.execute("SELECT name, value FROM counters")))
-    return counts.pop("fetched") == counts.total()
-
-
 def expected() -> Counter[tuple[str, Any]]:
     """All contacts once: subscribed ones, and null for the one who left."""
     return Counter([(email, True) for email in PEOPLE[2:]] + [(LEFT, None)])
@@ -101,8 +103,8 @@ async def test_everybody_is_told_once_more(rig_of: Any) -> None:
         assert told_again(rig, before) == expected()
         assert len(identifies(rig, OTHER)) == of_other
         assert_in_order(rig)
-        assert invariant(rig)
-        await caught_up(rig)
+        assert rig.adds_up()
+        await rig.caught_up()
         assert len(identifies(rig)) == before + 59
         # Again is again; without --list it is all lists.
         assert (await rig.run("identify", "--all")).code == 0
@@ -118,9 +120,9 @@ async def test_another_source_is_told_everything(rig_of: Any) -> None:
         await lived(rig)
         before = len(identifies(rig))
         spool.leave(rig.state, spool.IdentifyAll(LIST))
-        await caught_up(rig)
+        await rig.caught_up()
         assert told_again(rig, before) == expected()
-        await caught_up(rig)
+        await rig.caught_up()
         assert len(identifies(rig)) == before + 59
 
 
@@ -151,21 +153,14 @@ async def test_goes_on_after_a_kill(rig_of: Any, kills: tuple[int, ...]) -> None
         await lived(rig)
         before = len(identifies(rig))
         for number in kills:
-            rig.segment.faults.add("latency:seconds=0.1")
-            process = await rig.start("identify", "--all")
-            await rig.until(
-                lambda number=number: len(identifies(rig)) >= before + number, within=40
-            )
-            process.kill()
-            await process.wait()
-            rig.segment.faults.clear()
+            await killed(rig, before + number)
             assert len(identifies(rig)) < before + 59
         done = await rig.run("identify", "--all")
         assert done.code == 0, done.err
         assert "is under way" in done.err
         assert told_again(rig, before) == expected()
         assert_in_order(rig)
-        assert invariant(rig)
+        assert rig.adds_up()
 
 
 async def test_a_cursor_that_has_expired_meanwhile(rig_of: Any) -> None:
@@ -178,12 +173,7 @@ async def test_a_cursor_that_has_expired_meanwhile(rig_of: Any) -> None:
     ) as rig:
         await lived(rig)
         before = len(identifies(rig))
-        rig.segment.faults.add("latency:seconds=0.1")
-        process = await rig.start("identify", "--all")
-        await rig.until(lambda: len(identifies(rig)) >= before + 10, within=40)
-        process.kill()
-        await process.wait()
-        rig.segment.faults.clear()
+        await killed(rig, before + 10)
         rig.clock.advance(timedelta(hours=3))
         done = await rig.run("identify", "--all")
         assert done.code == 0, done.err
@@ -232,9 +222,9 @@ async def test_changes_meanwhile(rig_of: Any) -> None:
         assert untouched <= set(again)
         rig.processes[-1].terminate()
         await rig.processes[-1].wait()
-        await caught_up(rig)
+        await rig.caught_up()
         assert_in_order(rig)
-        assert invariant(rig)
+        assert rig.adds_up()
 
 
 async def test_another_write_key_in_the_middle(rig_of: Any) -> None:
@@ -244,12 +234,7 @@ async def test_another_write_key_in_the_middle(rig_of: Any) -> None:
     ) as rig:
         await lived(rig)
         before = len(identifies(rig))
-        rig.segment.faults.add("latency:seconds=0.1")
-        process = await rig.start("identify", "--all")
-        await rig.until(lambda: len(identifies(rig)) >= before + 20, within=40)
-        process.kill()
-        await process.wait()
-        rig.segment.faults.clear()
+        await killed(rig, before + 20)
         with closing(sqlite3.connect(rig.state)) as db:
             # As if the first part had gone to another source.
             (text,) = db.execute("SELECT value FROM meta WHERE name = 'configuration'").fetchone()
@@ -275,9 +260,7 @@ async def test_a_stop_ends_it(rig_of: Any) -> None:
     ) as rig:
         await lived(rig)
         before = len(identifies(rig))
-        rig.segment.faults.add("latency:seconds=0.1")
-        process = await rig.start("identify", "--all")
-        await rig.until(lambda: len(identifies(rig)) >= before + 10, within=40)
+        process = await under_way(rig, before + 10)
         process.terminate()
         with anyio.fail_after(20):
             assert await process.wait() == 75
@@ -306,7 +289,7 @@ async def test_bad_requests(rig_of: Any, arguments: list[str], code: int, said: 
 async def test_a_list_that_was_never_read(rig_of: Any) -> None:
     """Its contacts are told by the first start anyway: it is said, and nothing is asked for."""
     async with rig_of(world=account(PEOPLE[:5]), lists=str(LIST)) as rig:
-        await caught_up(rig)
+        await rig.caught_up()
         both = f"{LIST},{OTHER}"
         done = await rig.run("identify", "--all", LISTRAK_LISTS=both)
         assert done.code == 0, done.err

@@ -134,8 +134,7 @@ def edited(properties: dict[str, str], name: str, value: str | None) -> dict[str
 
 async def caught_up(rig: Rig, **settings: Any) -> None:
     """Makes a catch-up; no event that ever came twice differed from the first."""
-    done = await rig.run("run", "--once", **settings)
-    assert done.code == 0, done.err
+    await rig.caught_up(**settings)
     assert_repeats_are_identical(rig)
 
 
@@ -160,12 +159,6 @@ def told(rig: Rig, message: Message, email: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def later(rig: Rig, **delta: float) -> None:
-    """Lets time pass."""
-    rig.clock.advance(timedelta(**delta))
-    rig.world.advance(rig.clock.now)
-
-
 def act(world: World, message: Message, email: str) -> set[str]:
     """Somebody does what can be done with a message; the names of its events."""
     world.click(message, email)
@@ -185,7 +178,7 @@ async def test_an_edit_holds_from_the_next_catch_up_on(rig_of: Any, edit: Any, k
         before = properties_of(message)
         assert told(rig, message, PEOPLE[0]) == {"Email Sent": before, "Email Opened": before}
         edit(world, message)
-        later(rig, minutes=5)
+        rig.later(minutes=5)
         names = act(world, message, PEOPLE[1])
         await caught_up(rig)
         name, value = EDITS[edit]
@@ -206,7 +199,7 @@ async def test_each_poll_has_one_name_and_the_latest_wins(rig_of: Any) -> None:
     async with rig_of(world=world, lists=str(LIST), BRIDGE_SINCE="30d") as rig:
         for number, subject in enumerate(["Hello", "Hi", "", "Hello", "Hi"]):
             message.subject = subject
-            later(rig, minutes=5)
+            rig.later(minutes=5)
             if number:
                 world.open(message, PEOPLE[number])
             await caught_up(rig)
@@ -223,7 +216,7 @@ async def test_an_unsubscribe_carries_names_as_of_now(rig_of: Any) -> None:
         await caught_up(rig)
         rename_list(world, message)
         edit_subject(world, message)
-        later(rig, minutes=5)
+        rig.later(minutes=5)
         world.opt_out(message, PEOPLE[1])
         world.unsubscribe(LIST, PEOPLE[2])
         await caught_up(rig)
@@ -266,7 +259,7 @@ async def test_the_running_service_follows(rig_of: Any, edit: Any, kind: str) ->
         await rig.until(lambda: len(told(rig, message, PEOPLE[0])) == 2)
         edit(world, message)
         is_listed = edit not in (edit_analytics, drop_analytics)
-        later(rig, hours=0 if is_listed else 24, minutes=5)
+        rig.later(hours=0 if is_listed else 24, minutes=5)
         # The bridge learns of the time as well.
         await discovered(rig)
         world.open(message, PEOPLE[1])
@@ -292,7 +285,7 @@ async def test_the_usual_case_takes_no_more_calls(rig_of: Any) -> None:
         await discovered(rig)
         asked = rig.listrak.requests["/v1/List/{listId}/Message/{messageId}"]
         for email in PEOPLE[1:5]:
-            later(rig, minutes=5)
+            rig.later(minutes=5)
             world.open(message, email)
             await rig.until(lambda email=email: len(told(rig, message, email)) == 2)
         assert rig.listrak.requests["/v1/List/{listId}/Message/{messageId}"] == asked
@@ -316,7 +309,7 @@ async def test_an_interrupted_poll_keeps_what_it_began_with(rig_of: Any, full: b
         who = PEOPLE[0]
         if not full:
             await caught_up(rig)
-            later(rig, minutes=5)
+            rig.later(minutes=5)
             who = PEOPLE[1]
             world.open(message, who)
         rig.segment.faults.add("lost")
@@ -331,7 +324,7 @@ async def test_an_interrupted_poll_keeps_what_it_began_with(rig_of: Any, full: b
         assert rig.segment.duplicates > 0
         before = properties_of(message)
         assert told(rig, message, who)["Email Opened"] == before
-        later(rig, minutes=5)
+        rig.later(minutes=5)
         world.open(message, PEOPLE[2])
         await caught_up(rig, BRIDGE_EXTRA_PROPERTIES="campaign_id")
         after = told(rig, message, PEOPLE[2])["Email Opened"]
@@ -356,7 +349,7 @@ async def test_a_crash_before_the_first_event_holds_nothing_back(rig_of: Any) ->
         edit_subject(world, message)
         # Its rows can't be read: the poll has begun, and nothing of it was sent.
         rig.listrak.faults.add("status:503,path=Activity")
-        later(rig, minutes=5)
+        rig.later(minutes=5)
         world.open(message, PEOPLE[1])
         process = await rig.start("run")
         await rig.until(lambda: "listrak.waiting" in rig.log())
@@ -381,7 +374,7 @@ async def test_a_failed_poll_holds_nothing_back(rig_of: Any) -> None:
         BRIDGE_POLL_INTERVAL="0.1",
     ) as rig:
         await caught_up(rig)
-        later(rig, minutes=5)
+        rig.later(minutes=5)
         for email in readers:
             world.open(message, email)
 
@@ -438,7 +431,7 @@ async def test_names_that_cant_be_read_hold_nothing_up(rig_of: Any) -> None:
         rename_campaign(world, message)
         edit_subject(world, message)
         rig.listrak.faults.add("status:400,path=Campaign")
-        later(rig, minutes=5)
+        rig.later(minutes=5)
         world.open(message, PEOPLE[1])
         done = await rig.run("run", "--once")
         assert done.code == 0, done.err
@@ -456,7 +449,7 @@ async def test_the_state_file_has_the_names(rig_of: Any) -> None:
             state.execute("UPDATE messages SET subject = NULL, described_at = NULL")
         state.close()
         rename_list(world, messages["broadcast"])
-        later(rig, minutes=5)
+        rig.later(minutes=5)
         world.open(messages["transactional"], PEOPLE[1])
         await caught_up(rig)
         with sqlite3.connect(rig.state) as state:

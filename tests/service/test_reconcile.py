@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, retailer
+from rig import retailer
 
 from bridge.sandbox.world import World
 
@@ -32,11 +32,6 @@ def miss_a_message(state: Path) -> int:
             "DELETE FROM event_counts WHERE message = ? AND event != 'Email Converted'", (message,)
         )
         return int(opens)
-
-
-async def caught_up(rig: Rig) -> None:
-    done = await rig.run("run", "--once")
-    assert done.code == 0, done.err
 
 
 def small_world() -> tuple[World, datetime]:
@@ -78,7 +73,7 @@ async def test_repair_brings_what_is_missing(rig_of: Any, running: bool) -> None
     """A difference that nothing explains is shown, and gone after --repair; all ids are known."""
     world, since = small_world()
     async with rig_of(world=world, BRIDGE_SINCE=since.isoformat()) as rig:
-        await caught_up(rig)
+        await rig.caught_up()
         opens = miss_a_message(rig.state)
         assert opens > 0
         if running:
@@ -93,7 +88,7 @@ async def test_repair_brings_what_is_missing(rig_of: Any, running: bool) -> None
             await rig.until(lambda: rig.segment.duplicates >= opens)
         else:
             assert list(rig.folder.glob("bridge.db.request-*"))
-            await caught_up(rig)
+            await rig.caught_up()
             assert rig.segment.duplicates >= opens
         assert not list(rig.folder.glob("bridge.db.request-*"))
 
