@@ -119,6 +119,7 @@ LAYERS = [
     ["bridge.status", "bridge.supervisor"],
     ["bridge.service"],
     ["bridge.commands"],
+    ["bridge.commands.contact_count"],
     ["bridge.commands.terminal", "bridge.commands.errand", "bridge.commands.consequences"],
     ["bridge.commands.*"],
     ["bridge.cli"],

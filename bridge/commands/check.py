@@ -41,7 +41,7 @@ async def check_all(settings: Settings) -> int:
             found = await _lists(listrak, settings, report)
             await _scopes(listrak, found, report)
         report.add("clock", *_clock(listrak.clock.offset))
-        await _changes(settings, found, report)
+        await _changes(listrak, settings, found, report)
     await report.note("Segment", lambda: _segment(settings))
     report.add(
         "Segment write key",
@@ -95,13 +95,15 @@ async def _state(settings: Settings) -> str:
     return f"{settings.state}: {counters.get('delivered', 0)} events delivered so far"
 
 
-async def _changes(settings: Settings, found: list[SourceList], report: _Report) -> None:
+async def _changes(
+    listrak: Listrak, settings: Settings, found: list[SourceList], report: _Report
+) -> None:
     """A row for each consequence that a start with these settings has."""
     if not settings.state.exists():
         return
     try:
         async with open_store(settings.state, read_only=True) as store:
-            for sentence in await consequences(store, settings, found):
+            for sentence in await consequences(store, settings, found, listrak):
                 report.add("changed setting", "notice", sentence)
     except BridgeError as error:
         report.failed("changed settings", error)

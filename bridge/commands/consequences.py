@@ -1,18 +1,24 @@
 """The consequences of changed settings, as `check` shows them before a start."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from bridge.commands.contact_count import count_subscribed
 from bridge.flow.configuration import Change
 from bridge.flow.reconfiguration import pending_changes
 from bridge.flow.source import SourceList
+from bridge.listrak import times
+from bridge.listrak.client import Listrak
 from bridge.present import configuration_of
 from bridge.settings import Settings
 from bridge.state.database import SCHEMA_VERSION
 from bridge.state.store import Store
 
 
-async def consequences(store: Store, settings: Settings, found: Sequence[SourceList]) -> list[str]:
-    """A sentence for each consequence, with numbers where the state file has them.
+async def consequences(
+    store: Store, settings: Settings, found: Sequence[SourceList], listrak: Listrak
+) -> list[str]:
+    """A sentence for each consequence, with numbers where the state file or Listrak has them.
 
     found: the configured lists that can be read; of the others nothing is told.
     """
@@ -21,19 +27,28 @@ async def consequences(store: Store, settings: Settings, found: Sequence[SourceL
     resting = {setting.list_id for setting in settings.lists} - {one.list_id for one in found}
     present = configuration_of(settings, found)
     changes = await pending_changes(store, present, resting)
-    return [await _sentence(change, store, settings) for change in changes]
+    return [await _sentence(change, store, settings, listrak) for change in changes]
 
 
-async def _sentence(change: Change, store: Store, settings: Settings) -> str:
+async def _sentence(change: Change, store: Store, settings: Settings, listrak: Listrak) -> str:
     where = f"list {change.list_id} " if change.list_id is not None else ""
     number = ""
-    if change.kind == "profile_field" and change.list_id is not None:
-        contacts = await store.contacts.count(change.list_id)
-        number = f". {contacts:,} contacts are known{_minutes(contacts, settings)}"
+    if change.kind == "list_added" and change.list_id is not None:
+        contacts = await count_subscribed(listrak, change.list_id)
+        now = datetime.fromtimestamp(listrak.clock.now(), UTC)
+        begin = times.instant(settings.since.at(now))
+        number = f", {contacts} by now{_minutes(contacts.number, settings)}. Started now, "
+        number += f"it begins at {begin}"
+    elif change.kind == "profile_field" and change.list_id is not None:
+        number = _known(await store.contacts.count(change.list_id), settings)
     elif change.kind == "write_key":
-        contacts = sum([await store.contacts.count(each.list_id) for each in settings.lists])
-        number = f". {contacts:,} contacts are known{_minutes(contacts, settings)}"
+        lists = [await store.contacts.count(each.list_id) for each in settings.lists]
+        number = _known(sum(lists), settings)
     return f"{where}{change.sentence}{number}"
+
+
+def _known(contacts: int, settings: Settings) -> str:
+    return f". {contacts:,} contacts are known{_minutes(contacts, settings)}"
 
 
 def _minutes(events: int, settings: Settings) -> str:

@@ -98,8 +98,8 @@ def _list_changes(
 ) -> Iterator[Change]:
     for list_id, field in present.lists.items():
         if list_id not in known:
-            text = "added: what happens from its start horizon on is sent, all its contacts are "
-            yield Change("list_added", list_id, f"{text}identified")
+            text = "added: what happens from its start horizon on is sent, its subscribed contacts "
+            yield Change("list_added", list_id, f"{text}are identified")
         elif list_id not in before.lists:
             text = f"is back: it goes on where it was (start horizon {known[list_id]})"
             yield Change("list_back", list_id, text)

@@ -326,6 +326,8 @@ async def test_check_shows_what_will_change(rig_of: Any) -> None:
             assert len(rows) == 6, done.out
         told = " ".join(rows)
         assert f"list {OTHER} added" in told
+        assert "identified, 5 by now: about 1 min at 1,000 events/s" in told
+        assert f"Started now, it begins at {rig.clock.now:%Y-%m-%dT%H:%M}" in told
         assert "5 contacts are known: about 1 min at 1,000 events/s" in told
         assert "identify --all" in told
         assert "30 -> 7" in told
