@@ -13,7 +13,10 @@ class DeadLetters:
         self._db = database
 
     async def add(self, letters: Iterable[DeadLetter], at: float) -> None:
-        """Keeps events that can't be sent; `at`: seconds since 1970 by this machine's clock."""
+        """Keeps events that can't be sent, however many there are.
+
+        at: seconds since 1970 by this machine's clock.
+        """
         await self._db.many(
             "INSERT INTO dead_letters (at, event, message_id, reason, body) VALUES (?, ?, ?, ?, ?)",
             [(at, row.event, row.message_id, row.reason, row.body) for row in letters],

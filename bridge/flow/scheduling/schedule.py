@@ -19,7 +19,8 @@ BACKFILL_INTERVAL: Final = HOUR
 """Seconds between two checks for a backfill; one that is requested begins at once."""
 
 LONGEST_ATTRIBUTION_WAIT: Final = 1 * HOUR
-"""Seconds that an unsubscribe waits at most until it is known which message it came through."""
+"""Seconds that an unsubscribe waits at most until it is known which message it came through; longer
+than planner.scan_types.UNSUBSCRIBE_WAIT, after which the scan that shows it is made."""
 
 LIST_CHECK_INTERVAL: Final = 10 * MINUTE
 """Seconds between two checks of whether the account still has the configured lists."""

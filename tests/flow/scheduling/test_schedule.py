@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from planner_parts import message_of
 
 from bridge.clock import DAY
+from bridge.flow.planner import scan_types
 from bridge.flow.scheduling.schedule import (
     COUNTER_DELAY_INTERVALS,
     LONGEST_ATTRIBUTION_WAIT,
@@ -125,3 +126,8 @@ def test_attribution(last_polls: list[float], interval: float, now: float) -> No
         in_time = until <= polled - COUNTER_DELAY_INTERVALS * interval
         assert in_time or until == now - LONGEST_ATTRIBUTION_WAIT
     assert attributable_until([*last_polls, 0.0], interval, now) == now - LONGEST_ATTRIBUTION_WAIT
+
+
+def test_the_scan_for_unsubscribes_comes_in_time() -> None:
+    """It is made while they still wait for the message that they came through."""
+    assert scan_types.UNSUBSCRIBE_WAIT < LONGEST_ATTRIBUTION_WAIT
