@@ -49,6 +49,10 @@ class TemporaryError(BridgeError):
         self.retry_after = retry_after
 
 
+class OversizeError(TemporaryError):
+    """An answer has more bytes than it may have: ask for less, or try again."""
+
+
 class CredentialsError(TemporaryError):
     """A server refuses the bridge's credentials: pause, report, retry slowly. Nothing is lost."""
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import anyio
@@ -11,7 +14,13 @@ from yarl import URL
 
 from bridge import NAME, VERSION, clock
 from bridge.clock import HOUR
-from bridge.errors import TemporaryError
+from bridge.compression import inflated
+from bridge.errors import ConfigurationError, OversizeError, TemporaryError
+from bridge.values import is_loopback
+
+CONNECT_WITHIN: Final = 10.0
+SILENT_FOR: Final = 30.0
+"""Seconds at most until a connection stands, and between two parts of an answer."""
 
 RECYCLE_AFTER = 6 * HOUR
 """Seconds that a session lives: a connection that is always busy never resolves its host again
@@ -32,9 +41,26 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds of Retry-After, None without it or as a date (which neither server sends)."""
-        text = self.headers.get("Retry-After", "")
-        return float(text) if text.isascii() and text.isdigit() else None
+        """Seconds of Retry-After, from now on if it is a date; None without it."""
+        text = self.headers.get("Retry-After", "").strip()
+        if text.isascii() and text.isdigit():
+            return float(text)
+        if (at := _moment(text)) is None:
+            return None
+        # The server's own clock is what its date goes by.
+        now = _moment(self.headers.get("Date", "")) or datetime.fromtimestamp(
+            clock.wall_time(), UTC
+        )
+        return max(0.0, (at - now).total_seconds())
+
+
+_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (aiohttp.ClientProxyConnectionError, "its proxy can't be reached (HTTPS_PROXY, HTTP_PROXY)"),
+    (aiohttp.ClientConnectorDNSError, "its name can't be resolved"),
+    (aiohttp.ServerDisconnectedError, "the connection ended before the answer"),
+    (aiohttp.ClientPayloadError, "the connection ended in the middle of the answer"),
+)
+"""What errors of aiohttp mean; the first that fits counts."""
 
 
 class Http:
@@ -42,6 +68,8 @@ class Http:
 
     There are as many connections as requests, so that none waits behind one that hangs: callers
     limit the number of concurrent requests.
+
+    Proxies are those of HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
 
     timeout: seconds until a request is given up.
     on_date: called with the Date header of each answer, "" if it has none.
@@ -81,8 +109,15 @@ class Http:
         *,
         headers: Mapping[str, str],
         body: bytes | None = None,
+        most: int = 65_536,
     ) -> Answer:
-        """Sends a request once; returns the whole answer. Raises TemporaryError if none came."""
+        """Sends a request once; returns the whole answer.
+
+        most: bytes that the answer may have, compressed or not.
+
+        Raises TemporaryError if none came, OversizeError if it has more bytes, and
+        ConfigurationError for a proxy that is none.
+        """
         session = await self._current()
         self._open += 1
         try:
@@ -90,20 +125,42 @@ class Http:
                 # encoded: a cursor or an address arrives exactly as it was quoted.
                 target = URL(url, encoded=True)
                 async with session.request(
-                    method, target, headers=headers, data=body, allow_redirects=False
+                    method,
+                    target,
+                    headers=headers,
+                    data=body,
+                    allow_redirects=False,
+                    proxy=_proxy(target),
                 ) as response:
                     self._on_date(response.headers.get("Date", ""))
-                    return Answer(response.status, response.headers, await response.read())
-        except TimeoutError:
-            raise TemporaryError(
-                f"{_host(url)} did not answer within {self._timeout:g} s"
-            ) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+                    return Answer(response.status, response.headers, await _read(response, most))
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             # ValueError: an answer that isn't HTTP, or whose Content-Encoding is wrong.
-            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise TemporaryError(f"{_host(url)}: no complete answer ({reason})") from error
+            raise TemporaryError(f"{_host(url)}: {self._reason(error)}") from None
         finally:
             self._open -= 1
+
+    def _reason(self, error: Exception) -> str:
+        """What went wrong, in words of our own: errors of aiohttp quote addresses and answers."""
+        for kind, text in _REASONS:
+            if isinstance(error, kind):
+                return text
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return f"no connection within {CONNECT_WITHIN:g} s"
+        if isinstance(error, aiohttp.SocketTimeoutError):
+            return f"it sent nothing for {SILENT_FOR:g} s"
+        if isinstance(error, TimeoutError):
+            return f"no complete answer within {self._timeout:g} s"
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return f"the proxy answered {error.status} (HTTPS_PROXY, HTTP_PROXY)"
+        if isinstance(error, aiohttp.ClientResponseError):
+            return "what it answers is no HTTP"
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            why = getattr(error.certificate_error, "verify_message", "") or "it isn't trusted"
+            return f"its certificate is refused: {why}"
+        if isinstance(error, OSError) and error.strerror:
+            return f"no connection: {error.strerror}"
+        return f"no complete answer ({type(error).__name__})"
 
     async def _current(self) -> aiohttp.ClientSession:
         if self._session is not None and clock.monotonic() - self._born > RECYCLE_AFTER:
@@ -117,11 +174,64 @@ class Http:
             self._born = clock.monotonic()
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30),
-                headers={"User-Agent": f"{NAME}/{VERSION}"},
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=CONNECT_WITHIN, sock_read=SILENT_FOR
+                ),
+                headers={"User-Agent": f"{NAME}/{VERSION}", "Accept-Encoding": "gzip, deflate"},
                 cookie_jar=aiohttp.DummyCookieJar(),
+                # It has no bound: a small answer could fill the memory.
+                auto_decompress=False,
             )
         return self._session
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, decompressed. Raises OversizeError, and ValueError where it can't be."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            break
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    body = b"".join(parts) if size > most else inflated(b"".join(parts), encoding, most)
+    if len(body) > most:
+        # What is still to come is not waited for.
+        response.close()
+        raise OversizeError(f"{response.url.host}: an answer of more than {most:,} bytes")
+    return body
+
+
+def _proxy(url: URL) -> str | None:
+    """The proxy of the environment for an address, None for none.
+
+    What is meant for this machine leaves it by no proxy: it may be plain http. Raises
+    ConfigurationError for a proxy that is none.
+    """
+    host = url.host or ""
+    proxies = getproxies()
+    found = proxies.get(url.scheme) or proxies.get("all")
+    if not found or proxy_bypass(host):
+        return None
+    try:
+        proxy = URL(found if "://" in found else f"http://{found}")
+    except ValueError:
+        proxy = URL()
+    if proxy.scheme not in ("http", "https") or not proxy.host:
+        raise ConfigurationError(
+            "HTTPS_PROXY, HTTP_PROXY", "a proxy is an address such as http://proxy.example.com:3128"
+        )
+    return None if is_loopback(host) and not is_loopback(proxy.host) else str(proxy)
+
+
+def _moment(date: str) -> datetime | None:
+    """The moment of an HTTP date, None for what is none."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _host(url: str) -> str:

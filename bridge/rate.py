@@ -8,7 +8,7 @@ import anyio
 from aiolimiter import AsyncLimiter
 
 from bridge.priority import Priority, PriorityQueue
-from bridge.retry import LONGEST_WAIT
+from bridge.retry import LONGEST_WAIT, SHORTEST_WAIT
 
 RECOVERY: Final = 30.0
 """Seconds without a change after which a lowered rate doubles."""
@@ -102,8 +102,8 @@ class AdaptiveRate:
         self._unused = False
 
     def pause(self, seconds: float) -> None:
-        """Lets no call pass for `seconds`, at most LONGEST_WAIT: the server said to wait."""
-        until = anyio.current_time() + min(seconds, LONGEST_WAIT)
+        """Lets no call pass for `seconds`, within bounds: the server said to wait."""
+        until = anyio.current_time() + min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
         self._paused_until = max(self._paused_until, until)
 
     def back_off(self) -> None:

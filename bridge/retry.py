@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential_jitter, wait_random
 
 from bridge import clock
 from bridge.errors import CredentialsError, TemporaryError
@@ -15,22 +15,30 @@ Result = TypeVar("Result")
 LONGEST_WAIT: Final = 300.0
 """Seconds of the longest wait; a longer Retry-After is cut (bridge/segment/FACTS.md: Answers)."""
 
-# The jitter of these two is the only randomness of the bridge.
+SHORTEST_WAIT: Final = 1.0
+"""Seconds of the shortest wait that a server may ask for: 0 would be a storm of requests."""
+
+# The jitter of these is the only randomness of the bridge.
 _quick = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
+_more = wait_random(0, 0.1)
 _slow = wait_exponential_jitter(multiplier=2, max=LONGEST_WAIT, jitter=1)
 
 
 def backoff(error: BaseException | None, attempt: int) -> float:
-    """Seconds to wait after a failure: the server's Retry-After, else growing.
+    """Seconds to wait after a failure: what the server said and up to a tenth more, else growing.
 
     error: the failure. Refused credentials wait longer, as only a person can mend them.
     attempt: number of failures in a row, this one included.
     """
     if isinstance(error, TemporaryError) and error.retry_after is not None:
-        return min(error.retry_after, LONGEST_WAIT)
+        return min(max(error.retry_after, SHORTEST_WAIT) * (1 + _more(_state(1))), LONGEST_WAIT)
+    return (_slow if isinstance(error, CredentialsError) else _quick)(_state(attempt))
+
+
+def _state(attempt: int) -> RetryCallState:
     state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
     state.attempt_number = attempt
-    return (_slow if isinstance(error, CredentialsError) else _quick)(state)
+    return state
 
 
 async def retry(

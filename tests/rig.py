@@ -1,6 +1,7 @@
 """A whole bridge between two emulated servers: the installed command as a subprocess."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -43,6 +44,12 @@ def retailer(*, contacts: int = 25, days: int = 2, seed: int = 3) -> World:
 def quiet_world() -> World:
     """An account in which nothing happens by itself."""
     return World(start=START)
+
+
+def peak_memory(pid: int) -> int:
+    """The most memory, in bytes, that a process has had so far."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
 
 
 @dataclass

@@ -16,8 +16,8 @@ LAYERS = [
     ["bridge"],
     ["bridge.errors", "bridge.event_types", "bridge.clock", "bridge.systemd", "bridge.compression"],
     ["bridge.stopping", "bridge.priority", "bridge.logs", "bridge.metrics"],
-    ["bridge.values", "bridge.retry", "bridge.http", "bridge.spool"],
-    ["bridge.settings", "bridge.rate"],
+    ["bridge.values", "bridge.retry", "bridge.spool"],
+    ["bridge.http", "bridge.settings", "bridge.rate"],
     # The state file knows neither server.
     ["bridge.state"],
     ["bridge.state.keys", "bridge.state.cursors", "bridge.state.database"],
@@ -44,6 +44,7 @@ LAYERS = [
     ["bridge.listrak.times", "bridge.listrak.wire"],
     ["bridge.listrak.shapes", "bridge.listrak.refusals"],
     ["bridge.listrak.auth"],
+    ["bridge.listrak.paging"],
     ["bridge.listrak.client"],
     ["bridge.segment"],
     ["bridge.segment.events", "bridge.segment.wire"],

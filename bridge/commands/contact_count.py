@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bridge import clock
 from bridge.listrak import wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.paging import Trail
 
 SECONDS = 60.0
 """Time after which a person would rather have an incomplete number than wait."""
@@ -24,12 +25,13 @@ class ContactCount:
 async def count_subscribed(listrak: Listrak, list_id: int) -> ContactCount:
     """Reads the list's subscribed contacts, for a minute at most. Raises as Listrak does."""
     end = clock.monotonic() + SECONDS
+    trail = Trail("contacts", wire.START)
     number, cursor = 0, wire.START
     while True:
         page = await listrak.contacts(list_id, "Subscribed", cursor, None, None)
         number += len(page.rows)
-        if page.next_cursor is None:
+        if (more := trail.after(page)) is None:
             return ContactCount(number, complete=True)
         if clock.monotonic() > end:
             return ContactCount(number, complete=False)
-        cursor = page.next_cursor
+        cursor = more

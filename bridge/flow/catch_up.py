@@ -20,6 +20,10 @@ MOST_ROUNDS: Final = 5
 """Polls of one message, or list, in a catch-up: one resumed from before it is repeated."""
 
 
+_Failure = tuple[int, BridgeError]
+"""The id of a list, and what failed in it."""
+
+
 class CatchUp:
     """Reads everything, several lists and messages at once, and ends."""
 
@@ -35,7 +39,7 @@ class CatchUp:
     async def everything(self) -> None:
         """Reads everything that exists at this moment. Raises TemporaryError if some is left."""
         began = self._clock.now()
-        failed: list[BridgeError] = []
+        failed: list[_Failure] = []
         await self._requests.take()
         await self._readers.outbox.replay()
         # Contacts first: their unsubscribes wait for the messages that they are attributed to.
@@ -43,10 +47,13 @@ class CatchUp:
             async with anyio.create_task_group() as tasks:
                 for source in self._sources:
                     tasks.start_soon(self._attempt, step, source, began, failed)
+        incomplete = {list_id for list_id, _ in failed}
         for source in self._sources:
-            await self._readers.unsubscribes.release(source, clock.wall_time())
-        if failed:
-            raise TemporaryError(f"not everything could be read, nothing is lost: {failed[0]}")
+            # Where a message couldn't be read it may be the one that they came through.
+            waited = schedule.LONGEST_ATTRIBUTION_WAIT if source.list_id in incomplete else 0
+            await self._readers.unsubscribes.release(source, clock.wall_time() - waited)
+        for _, error in failed:
+            raise TemporaryError(f"not everything could be read, nothing is lost: {error}")
 
     async def errand(self, errand: ErrandKind) -> None:
         """Brings what was requested of an errand to its end."""
@@ -62,23 +69,23 @@ class CatchUp:
             while await reader.read_next(source):
                 pass
 
-    async def _identify_all(self, source: SourceList, _: float, __: list[BridgeError]) -> None:
+    async def _identify_all(self, source: SourceList, _: float, __: list[_Failure]) -> None:
         await self._to_the_end("identify", source)
 
     async def _attempt(
         self,
-        step: Callable[[SourceList, float, list[BridgeError]], Awaitable[None]],
+        step: Callable[[SourceList, float, list[_Failure]], Awaitable[None]],
         source: SourceList,
         began: float,
-        failed: list[BridgeError],
+        failed: list[_Failure],
     ) -> None:
         try:
             await step(source, began, failed)
         except (TemporaryError, RefusedError) as error:
             log.error("catch_up.failed", list=source.list_id, reason=str(error))
-            failed.append(error)
+            failed.append((source.list_id, error))
 
-    async def _contacts(self, source: SourceList, began: float, _: list[BridgeError]) -> None:
+    async def _contacts(self, source: SourceList, began: float, _: list[_Failure]) -> None:
         for _round in range(MOST_ROUNDS):
             async with self._slots.of(source.list_id):
                 await self._readers.contacts.read(source, sweep=True)
@@ -86,7 +93,7 @@ class CatchUp:
             if (state.swept_at or 0) >= began:
                 break
 
-    async def _messages(self, source: SourceList, began: float, failed: list[BridgeError]) -> None:
+    async def _messages(self, source: SourceList, began: float, failed: list[_Failure]) -> None:
         async with self._slots.of(source.list_id):
             await self._readers.discovery.discover(source, everything=True)
         store = self._ledger.store
@@ -116,7 +123,7 @@ class CatchUp:
         message: Message,
         source: SourceList,
         polls: list["_OpenPoll"],
-        failed: list[BridgeError],
+        failed: list[_Failure],
     ) -> None:
         try:
             async with self._slots.of(source.list_id):
@@ -128,7 +135,7 @@ class CatchUp:
             log.warning("message.missing", message=message.path, reason=str(error))
         except (TemporaryError, RefusedError) as error:
             log.error("catch_up.failed", message=message.path, reason=str(error))
-            failed.append(error)
+            failed.append((source.list_id, error))
         else:
             polls.append(_OpenPoll(message.id, poll.started_at, poll.completed))
 

@@ -73,7 +73,7 @@ def _refusal(answer: Answer) -> Exception:
             "LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET",
             "Listrak says Invalid Credentials: the client id or the client secret is wrong",
         )
-    error = explain(answer.status, answer.body, "the token request")
+    error = explain(answer.status, answer.body, "the token request", setting="LISTRAK_TOKEN_URL")
     if isinstance(error, TemporaryError):
         if not isinstance(error, CredentialsError):
             error.retry_after = answer.retry_after

@@ -4,14 +4,19 @@ import copy
 from collections import defaultdict
 from typing import Any, Final, Literal, TypeVar
 
-import msgspec
-
 from bridge import clock
 from bridge.clock import SourceClock
-from bridge.errors import CredentialsError, MissingError, TemporaryError
+from bridge.errors import (
+    CredentialsError,
+    CursorError,
+    MissingError,
+    OversizeError,
+    TemporaryError,
+)
 from bridge.http import Http
 from bridge.listrak import shapes, wire
 from bridge.listrak.auth import Auth
+from bridge.listrak.paging import Trail
 from bridge.listrak.refusals import explain
 from bridge.listrak.shapes import Shape
 from bridge.listrak.wire import PageOf
@@ -27,6 +32,13 @@ Row = TypeVar("Row")
 
 SLOW: Final = 10.0
 """Seconds after which an answer counts as a sign of overload, and the rate of calls is halved."""
+
+
+MOST_BYTES: Final = 8 * 2**20
+"""Bytes of an answer at most: 1,600 for each of the most rows, four times what a row has."""
+
+MOST_BYTES_OF: Final = {"message": 2 * MOST_BYTES}
+"""The same for single resources: a message in full has the text of the email twice."""
 
 
 class Listrak:
@@ -93,7 +105,7 @@ class Listrak:
         query |= {"cursor": cursor, "count": query.get("count", self._most_rows[resource])}
         try:
             answer, origins = await self._fetch(path, shape, resource, query)
-        except MissingError:
+        except (MissingError, OversizeError):
             # An oversize request answers 404 as well (FACTS.md: Errors): once again with fewer
             # rows.
             if query["count"] <= wire.DEFAULT_ROWS:
@@ -103,10 +115,7 @@ class Listrak:
             self._most_rows[resource] = wire.DEFAULT_ROWS
         rows = answer.data or []
         self._metrics.listrak_rows.labels(resource).inc(len(rows))
-        following = wire.next_cursor(answer.next_page_cursor)
-        if following == cursor:
-            raise TemporaryError(f"Listrak's answer to {resource} names itself as the next page")
-        return PageOf(rows, following, origins)
+        return PageOf(rows, wire.next_cursor(answer.next_page_cursor), origins)
 
     async def collection(
         self, path: str, shape: Shape[list[Row]], resource: str, **query: Any
@@ -114,10 +123,15 @@ class Listrak:
         """All rows of a paged collection that is small enough for memory."""
         rows: list[Row] = []
         cursor: str | None = wire.START
-        while cursor is not None:
-            page = await self.page(path, shape, resource, cursor, **query)
-            rows += page.rows
-            cursor = page.next_cursor
+        trail = Trail(resource, wire.START)
+        try:
+            while cursor is not None:
+                page = await self.page(path, shape, resource, cursor, **query)
+                rows += page.rows
+                cursor = trail.after(page)
+        except CursorError as error:
+            # The next reading begins with the first page again.
+            raise TemporaryError(str(error)) from error
         return rows
 
     async def _fetch(
@@ -135,14 +149,21 @@ class Listrak:
         async def attempt() -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
             body = await self._try(path, resource, query)
             try:
-                return shape.decode(body)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise TemporaryError(
-                    f"Listrak's answer to {resource} isn't what its API describes: {error}"
-                ) from None
+                answer, origins = shape.decode(body)
+                refusal = answer.refusal
+            except wire.UNREADABLE as error:
+                refusal = wire.refusal_in(body)
+                if not refusal:
+                    raise TemporaryError(
+                        f"Listrak's answer to {resource} isn't what its API describes: {error}"
+                    ) from None
+            if refusal:
+                raise explain(refusal, body, resource)
+            return answer, origins
 
+        give_up_on = (*self._give_up_on, OversizeError)
         decoded = await retry(
-            attempt, deadline=self._deadline, on_wait=on_wait, give_up_on=self._give_up_on
+            attempt, deadline=self._deadline, on_wait=on_wait, give_up_on=give_up_on
         )
         self._metrics.blocked.labels("listrak").set(0)
         return decoded
@@ -157,6 +178,7 @@ class Listrak:
                 "GET",
                 wire.url(self._base, path, query),
                 headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+                most=MOST_BYTES_OF.get(resource, MOST_BYTES),
             )
             self._metrics.listrak_calls.labels(resource, str(answer.status)).inc()
             # No limit is published, so none is known beforehand (FACTS.md: Limits).

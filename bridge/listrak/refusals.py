@@ -31,15 +31,18 @@ DENIED = (
 )
 
 
-def explain(status: int, body: bytes, path: str, *, paging: bool = False) -> Exception:
+def explain(
+    status: int, body: bytes, path: str, *, setting: str = "LISTRAK_API_URL", paging: bool = False
+) -> Exception:
     """The error that a refusal means for the caller (FACTS.md: Access, Errors).
 
     path: the resource, for the error's message.
+    setting: the name of the setting that the address comes from.
     paging: the request carried a cursor, which may be what is refused.
     """
     try:
         said = msgspec.json.decode(body, type=ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except wire.UNREADABLE:
         said = ErrorBody()
     what = f"Listrak answered {status} to {path}: {said.message or said.error or 'no reason given'}"
     if status in (401, 403):
@@ -51,5 +54,5 @@ def explain(status: int, body: bytes, path: str, *, paging: bool = False) -> Exc
     if status in (404, 410):
         return MissingError(what, status)
     if 300 <= status < 400:
-        return TemporaryError(f"{what} (a redirect; is LISTRAK_API_URL right?)")
+        return TemporaryError(f"{what} (a redirect; is {setting} right?)")
     return RefusedError(what, status)

@@ -6,7 +6,7 @@ appear at any time and are skipped, but for those that may carry an IP address o
 """
 
 from itertools import product
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import msgspec
@@ -19,6 +19,9 @@ MOST_ROWS = 5000
 """Rows of a page at most."""
 DEFAULT_ROWS = 1000
 """Rows of a page unless others are requested."""
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Errors of decoding: no JSON of the shape, no UTF-8, or nested too deep."""
 
 Data = TypeVar("Data")
 Row = TypeVar("Row")
@@ -209,7 +212,21 @@ class Summary(Struct):
     pass_along_count: int | None = None
 
 
-class Envelope(Struct, Generic[Data]):
+class Outside(Struct):
+    """The part of an answer that says how it went.
+
+    status: the HTTP status once more, where it is there; of any type, as nothing promises it.
+    """
+
+    status: Any = None
+
+    @property
+    def refusal(self) -> int:
+        """The status of an error, 0 for none; what counts, whatever the HTTP status says."""
+        return self.status if isinstance(self.status, int) and self.status >= 400 else 0
+
+
+class Envelope(Outside, Generic[Data], kw_only=True):
     """The envelope of every answer.
 
     next_page_cursor: None on the last page, whatever `data` holds (FACTS.md: Paging).
@@ -318,9 +335,17 @@ def token_form(client_id: str, client_secret: str) -> bytes:
     ).encode()
 
 
+def refusal_in(body: bytes) -> int:
+    """The status of an error that stands in a body of whatever shape, 0 for none."""
+    try:
+        return msgspec.json.decode(body, type=Outside).refusal
+    except UNREADABLE:
+        return 0
+
+
 def decode(body: bytes, shape: type[Data]) -> Data:
     """An answer's body as the given shape. Raises TemporaryError for what isn't one."""
     try:
         return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise TemporaryError(f"Listrak's answer isn't what its API describes: {error}") from None

@@ -2,66 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
+import gzip
 import json
 import random
-import socket
-import struct
 from collections.abc import Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import anyio
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler as Handler
 from aiohttp.typedefs import Middleware
 
-# True while the request of an expired token is served, for the emulator to see.
-token_expired: ContextVar[bool] = ContextVar("token_expired", default=False)
-
-
-@dataclass(kw_only=True)
-class Fault:
-    """A fault that hits some requests.
-
-    path: text that the path of a request must contain to be hit.
-    times: hits until the fault is over, None for no end.
-    probability: of a hit, 0 to 1.
-    hits: requests hit so far.
-    lifted: set when the fault is removed.
-    """
-
-    name: ClassVar[str]
-    path: str = ""
-    times: int | None = None
-    probability: float = 1.0
-    hits: int = field(default=0, init=False)
-    lifted: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
-
-    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
-        """Answers in place of the handler, or with its help."""
-        raise NotImplementedError
-
-    def strikes(self, request: web.Request, rng: random.Random) -> bool:
-        """Tells whether this request is hit, and counts it then."""
-        if self.path not in request.path or (self.times is not None and self.hits >= self.times):
-            return False
-        if self.probability < 1 and rng.random() >= self.probability:
-            return False
-        self.hits += 1
-        return True
-
-    def __str__(self) -> str:
-        """The text of the fault, as `parse` reads it."""
-        told = {
-            f.name: str(value).lower() if isinstance(value, bool) else value
-            for f in dataclasses.fields(self)
-            if f.init and (value := getattr(self, f.name)) != f.default
-        }
-        values = [f"{key}={value}" for key, value in told.items()]
-        return f"{self.name}:{','.join(values)}" if values else self.name
+from .fault import Fault as Fault
+from .fault import cut as cut
+from .fault import token_expired as token_expired
 
 
 @dataclass
@@ -190,6 +147,70 @@ class Empty(Fault):
 
 
 @dataclass
+class Huge(Fault):
+    """A 200 that is far too large.
+
+    size: bytes of the body.
+    packed: it is sent as gzip, a thousandth of that.
+    """
+
+    name = "huge"
+    size: int = 300_000_000
+    packed: bool = False
+
+    async def serve(self, request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        part = b" " * 65_536
+        if self.packed:
+            answer.headers["Content-Encoding"] = "gzip"
+            answer.headers["Content-Length"] = str(len(part := _spaces(self.size)))
+        await answer.prepare(request)
+        for _ in range(1 if self.packed else self.size // len(part)):
+            await answer.write(part)
+        return answer
+
+
+@dataclass
+class Deep(Fault):
+    """A 200 whose JSON is nested a hundred thousand times."""
+
+    name = "deep"
+
+    async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        text = '{"data":' + "[" * 100_000 + "]" * 100_000 + "}"
+        return web.Response(text=text, content_type="application/json")
+
+
+@dataclass
+class Circle(Fault):
+    """Pages of Listrak's that never end.
+
+    size: pages in the circle; 0 for cursors that are all new, and pages without rows.
+    """
+
+    name = "circle"
+    size: int = 2
+
+    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        if "cursor" not in request.query:
+            return await handler(request)
+        number = self.hits % self.size if self.size else self.hits
+        return web.json_response({"data": [], "nextPageCursor": f"circle-{number}"})
+
+
+@dataclass
+class Denial(Fault):
+    """A refusal of Listrak's in the body of a 200."""
+
+    name = "denial"
+    code: int = 401
+
+    async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        said = {"status": self.code, "error": "ERROR_UNAUTHORIZED", "message": "No.", "data": []}
+        return web.json_response(said)
+
+
+@dataclass
 class ExpireToken(Fault):
     """An expiry of the request's access token; hits only requests that have one."""
 
@@ -208,20 +229,11 @@ class ExpireToken(Fault):
 
 KINDS: dict[str, type[Fault]] = {
     kind.name: kind
-    for kind in (Latency, Status, Reset, Lost, Torn, Silent, Garbage, Empty, ExpireToken)
+    for kind in (
+        *(Latency, Status, Reset, Lost, Torn, Silent, Garbage, Empty, ExpireToken),
+        *(Huge, Deep, Circle, Denial),
+    )
 }
-
-
-def cut(request: web.Request) -> web.StreamResponse:
-    """Resets the connection; the result goes nowhere."""
-    transport = request.transport
-    if transport is not None:
-        # Linger of zero makes the kernel send RST instead of FIN.
-        transport.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-        )
-        transport.abort()
-    return web.Response(status=500)
 
 
 class Faults:
@@ -298,6 +310,11 @@ class Faults:
             return await follow(request)
 
         return strike
+
+
+@lru_cache
+def _spaces(size: int) -> bytes:
+    return gzip.compress(b" " * size, 1)
 
 
 def _read(kind: str, value: str) -> object:

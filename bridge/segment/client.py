@@ -31,4 +31,10 @@ class Segment:
         verdict = wire.verdict(answer)
         if verdict is Verdict.RETRY:
             raise TemporaryError(f"Segment answered {answer.status}", answer.retry_after)
+        if verdict is Verdict.FOREIGN:
+            raise TemporaryError(
+                f"{self._url} answered {answer.status}, and not as Segment does: the answer did "
+                "not come from Segment, or doesn't say that the batch was accepted. Is there a "
+                "proxy or a portal on the way, and is SEGMENT_API_URL right?"
+            )
         return verdict, answer

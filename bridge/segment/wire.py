@@ -2,6 +2,9 @@
 
 from base64 import b64encode
 from enum import Enum
+from typing import Any
+
+import msgspec
 
 from bridge.compression import compressed
 from bridge.http import Answer
@@ -16,6 +19,15 @@ class Verdict(Enum):
     RETRY = "retry"  # passes by itself: send it again
     SPLIT = "split"  # something in it is refused: find out what
     DENIED = "denied"  # the write key or the sender's address is refused: pause and say so
+    FOREIGN = "foreign"  # it isn't Segment that answers: send it again
+
+
+class _Body(msgspec.Struct):
+    """The body of an answer to a batch (FACTS.md: Answers)."""
+
+    success: Any = True
+    error: Any = None
+    code: Any = None
 
 
 def verdict(answer: Answer) -> Verdict:
@@ -25,12 +37,23 @@ def verdict(answer: Answer) -> Verdict:
     """
     status = answer.status
     if 200 <= status < 300:
-        return Verdict.ACCEPTED
+        return Verdict.ACCEPTED if _says_accepted(answer.body) else Verdict.FOREIGN
+    if 300 <= status < 400:
+        return Verdict.FOREIGN
     if status in (400, 413, 422):
         return Verdict.SPLIT
     if status in (408, 410, 429, 460) or (status >= 500 and status not in (501, 505)):
         return Verdict.RETRY
     return Verdict.DENIED
+
+
+def _says_accepted(body: bytes) -> bool:
+    """Tells whether a body is JSON that doesn't say otherwise: portals answer 200 as well."""
+    try:
+        said = msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return said.success is True and said.error is None and said.code is None
 
 
 def body(events: list[bytes]) -> bytes:

@@ -123,6 +123,6 @@ async def test_no_answer() -> None:
     stand_in = StandIn(ok([]))
     stand_in.token_replies = [cut]
     async with auth_of(stand_in) as auth:
-        with pytest.raises(TemporaryError, match="no complete answer"):
+        with pytest.raises(TemporaryError, match="the connection ended before the answer"):
             await auth.token()
         assert await auth.token() == "token-2"

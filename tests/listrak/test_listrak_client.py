@@ -8,10 +8,12 @@ import pytest
 from aiohttp import web
 from listrak_stand_in import Reply, StandIn, client_of, cut, ok, status
 
+from bridge import retry
 from bridge.errors import (
     CredentialsError,
     CursorError,
     MissingError,
+    OversizeError,
     RefusedError,
     TemporaryError,
 )
@@ -22,6 +24,13 @@ from bridge.metrics import Metrics
 from bridge.priority import Priority
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def no_shortest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Retry-After of 0 is a wait of almost nothing here."""
+    monkeypatch.setattr(retry, "SHORTEST_WAIT", 0.001)
+
 
 LIST = {"listId": 5, "listName": "Néws 🎉"}
 GARBAGE = status(200, "<html>back soon</html>")
@@ -110,7 +119,9 @@ async def test_patience_ends(reply: Reply) -> None:
     """With its patience at an end it says why."""
     stand_in = StandIn(reply)
     async with client_of(stand_in, deadline=0) as listrak:
-        with pytest.raises(TemporaryError, match=r"Listrak answered|no complete answer"):
+        with pytest.raises(
+            TemporaryError, match=r"Listrak answered|the connection ended before the answer"
+        ):
             await listrak.lists()
     # aiohttp asks once more by itself where a connection that was kept open breaks.
     assert len(stand_in.calls) <= (2 if reply is cut else 1)
@@ -262,8 +273,44 @@ async def test_a_page_that_names_itself() -> None:
     """A page whose next is itself would never end: it may pass."""
     async with client_of(StandIn(ok([], "abc"))) as listrak:
         assert (await page_of(listrak)).next_cursor == "abc"
-        with pytest.raises(TemporaryError, match="names itself"):
-            await page_of(listrak, "abc")
+        with pytest.raises(TemporaryError, match="go round in a circle"):
+            await listrak.collection("L/1/Link", LINKS, "links")
+
+
+async def test_a_page_that_is_too_large() -> None:
+    """It is asked for again with fewer rows, and so are all that follow."""
+    huge = status(200, " " * (client.MOST_BYTES + 1))
+    stand_in = StandIn(huge, ok([{"linkId": 1}], "more"), ok([]))
+    async with client_of(stand_in) as listrak:
+        assert len(await listrak.collection("L/1/Link", LINKS, "links")) == 1
+    assert [call.query["count"] for call in stand_in.calls] == ["5000", "1000", "1000"]
+    async with client_of(StandIn(huge)) as listrak:
+        with pytest.raises(OversizeError, match="more than 8,388,608 bytes"):
+            await listrak.collection("L/1/Link", LINKS, "links")
+
+
+DEEP = '{"data": ' + "[" * 100_000 + "]" * 100_000 + "}"
+
+
+@pytest.mark.parametrize("code", [200, 400, 500])
+async def test_what_is_nested_too_deep(code: int) -> None:
+    """It is an answer that can't be read, or a refusal without a reason."""
+    async with client_of(StandIn(status(code, DEEP))) as listrak:
+        with pytest.raises((TemporaryError, RefusedError), match=r"isn't what|no reason given"):
+            await listrak.lists()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(401, CredentialsError), (403, CredentialsError), (500, TemporaryError)]
+)
+@pytest.mark.parametrize("data", [None, []])
+async def test_a_refusal_in_a_200(code: int, error: type[Exception], data: Any) -> None:
+    """It is one, and no empty page."""
+    said = {"status": code, "error": "ERROR", "message": "no", "data": data}
+    stand_in = StandIn(lambda _: web.json_response(said))
+    async with client_of(stand_in) as listrak:
+        with pytest.raises(error):
+            await page_of(listrak)
 
 
 async def test_null_is_an_empty_page() -> None:

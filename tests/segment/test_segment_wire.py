@@ -33,16 +33,30 @@ def test_verdict(status: int) -> None:
     expected = Verdict.DENIED
     if 200 <= status < 300:
         expected = Verdict.ACCEPTED
+    elif 300 <= status < 400:
+        expected = Verdict.FOREIGN
     elif status in RETRIED:
         expected = Verdict.RETRY
     elif status in SPLIT:
         expected = Verdict.SPLIT
-    assert wire.verdict(Answer(status, {}, b"")) is expected
+    assert wire.verdict(Answer(status, {}, b'{"success": true}')) is expected
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"success": false}', b"\xff"])
-def test_a_200_is_a_200(body: bytes) -> None:
-    """What an accepting answer's body says changes nothing."""
+FOREIGN = [b"", b"<html>", b'{"success": false}', b"\xff", b"[]", b"null", b'"ok"', b"true"]
+FOREIGN += [b'{"success": "true"}', b'{"success": null}', b'{"error": "log in"}', b"[" * 100_000]
+FOREIGN += [b'{"success": true, "code": "invalid"}', b'{"success": true', b'{"success": 1}']
+
+
+@pytest.mark.parametrize("body", FOREIGN, ids=lambda body: body[:20])
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_acceptance_is_said_in_json(status: int, body: bytes) -> None:
+    """A portal or a proxy answers 200 as well: nothing was stored then."""
+    assert wire.verdict(Answer(status, {}, body)) is Verdict.FOREIGN
+
+
+@pytest.mark.parametrize("body", [b'{"success": true}', b"{}", b'{"success":true,"new":[1]}\n'])
+def test_accepted(body: bytes) -> None:
+    """JSON that doesn't say otherwise; fields may be added to it."""
     assert wire.verdict(Answer(200, {}, body)) is Verdict.ACCEPTED
 
 

@@ -1,10 +1,11 @@
 """What servers and networks do to each other: nothing is lost, nothing is dropped."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from rig import quiet_world, retailer
+from rig import peak_memory, quiet_world, retailer
 
 from bridge.sandbox.switches import Switches
 
@@ -22,6 +23,10 @@ pytestmark = pytest.mark.anyio
         "lost:path=Summary,times=3",
         "expire_token:path=Activity,times=6",
         "status:code=404,path=Activity,times=2",
+        "huge:size=20000000,path=Activity,times=2",
+        "deep:path=Contact,times=2",
+        "circle:path=Activity,times=3",
+        "denial:path=Contact,times=2",
     ],
 )
 async def test_a_catch_up_outlasts_a_poor_listrak(rig_of: Any, fault: str) -> None:
@@ -53,6 +58,8 @@ async def test_a_catch_up_outlasts_a_poor_listrak(rig_of: Any, fault: str) -> No
         "lost:times=4",
         "status:code=413,times=1",
         "status:code=408,times=2",
+        "garbage:times=3",
+        "status:code=302,times=2",
     ],
 )
 async def test_a_catch_up_outlasts_a_poor_segment(rig_of: Any, fault: str) -> None:
@@ -67,6 +74,60 @@ async def test_a_catch_up_outlasts_a_poor_segment(rig_of: Any, fault: str) -> No
         assert verdict.ok, verdict
         assert not rig.complaints()
         assert "No dead letters" in (await rig.run("dead-letters", "list")).out
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "circle:path=/Contact",
+        "circle:3,path=Activity",
+        "circle:0,path=/Message",
+    ],
+)
+async def test_what_never_ends_is_left_in_time(rig_of: Any, fault: str) -> None:
+    """Few calls are made, the catch-up says that it isn't complete, and the next one completes it.
+
+    What doesn't concern the resource at fault has arrived.
+    """
+    world = retailer(contacts=10)
+    since = world.now - timedelta(days=4)
+    async with rig_of(world=world, BRIDGE_SINCE=since.isoformat()) as rig:
+        bad = rig.listrak.faults.add(fault)
+        done = await rig.run("run", "--once", within=120)
+        assert done.code in (75, 78), done.err
+        assert 0 < bad.hits < 1500
+        assert "Traceback" not in done.err
+        rig.listrak.faults.clear()
+        assert (await rig.run("run", "--once")).code == 0
+        verdict = rig.verdict(since)
+        assert verdict.ok, verdict
+
+
+@pytest.mark.parametrize("fault", ["huge", "huge:packed=true", "huge:path=/Activity,packed=true"])
+async def test_a_huge_answer_costs_no_memory(rig_of: Any, fault: str) -> None:
+    """300 MB, packed or not, are not read, from whichever server; the process stays small."""
+    world = retailer(contacts=10)
+    async with rig_of(world=world, BRIDGE_SINCE="30d", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        (rig.listrak if "path" in fault else rig.segment).faults.add(fault)
+        process = await rig.start("run")
+        await rig.until(lambda: "an answer of more than" in rig.log())
+        assert peak_memory(process.pid) < 150_000_000
+        process.terminate()
+        assert await process.wait() == 0
+        assert "Traceback" not in rig.log()
+
+
+async def test_no_storm_of_requests(rig_of: Any) -> None:
+    """Retry-After: 0 is a second at least: neither server is asked again at once."""
+    async with rig_of(BRIDGE_SINCE="30d", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        bad = rig.segment.faults.add("status:code=503,retry_after=0")
+        process = await rig.start("run")
+        await rig.until(lambda: bad.hits >= 8)
+        # Four batches at once, each a second later again.
+        assert len(re.findall("segment.waiting", rig.log())) <= bad.hits
+        assert min(float(wait) for wait in re.findall(r'"seconds": ([\d.]+)', rig.log())) >= 1
+        process.terminate()
+        assert await process.wait() == 0
 
 
 async def test_expiring_cursors_and_tokens(rig_of: Any) -> None:

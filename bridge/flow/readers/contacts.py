@@ -22,6 +22,7 @@ from bridge.flow.source import SourceList
 from bridge.flow.user_id_alarm import UserIdAlarm
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.paging import Trail
 from bridge.priority import Priority
 from bridge.state.contacts import KnownAddress
 from bridge.state.cursors import ContactCursor
@@ -128,10 +129,11 @@ class ContactReader:
         list_id, field_id = poll.source.list_id, poll.source.field_id
         next_stage = UNSUBSCRIBED_STAGE if state == "Subscribed" else DELETED_STAGE
         more: str | None = cursor.page
+        trail = Trail(f"the contacts of list {list_id}", cursor.page)
         while more is not None:
             async with readings.turn:
                 page = await listrak.contacts(list_id, state, more, field_id, since)
-                more = page.next_cursor
+                more = trail.after(page)
                 following = ContactCursor(state, more) if more else next_stage
                 read_at, is_subscribed = readings.instant(), state == "Subscribed"
                 await readings.send(ContactPage(poll, following, page.rows, read_at, is_subscribed))

@@ -15,6 +15,7 @@ from bridge.flow.readers.contact_readings import (
 )
 from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
+from bridge.listrak.paging import Trail
 from bridge.logs import log
 from bridge.priority import Priority
 from bridge.state.cursors import ContactCursor
@@ -43,6 +44,7 @@ class IdentifyReader:
         self._listrak = context.listrak.with_priority(Priority.BACKFILL)
         self._ledger = context.ledger
         self._readings = readings
+        self._trails: dict[int, Trail] = {}
 
     async def begin(self, source: SourceList) -> bool:
         """Begins a run; False if one is under way."""
@@ -91,10 +93,12 @@ class IdentifyReader:
         self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings, told: SeenKeys
     ) -> None:
         source = poll.source
+        if cursor == FIRST_STAGE or source.list_id not in self._trails:
+            self._trails[source.list_id] = Trail(f"the contacts of {source.list_id}", cursor.page)
         page = await self._listrak.contacts(
             source.list_id, SUBSCRIBED, cursor.page, source.field_id, None
         )
-        more = page.next_cursor
+        more = self._trails[source.list_id].after(page)
         addresses = [(row.email_address or "").lower() for row in page.rows]
         untold = told.unseen(address_keys(addresses))
         told_before = set(addresses) - {addresses[place] for place in untold}

@@ -20,6 +20,7 @@ from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.paging import Trail
 from bridge.logs import log
 from bridge.priority import Priority
 from bridge.state.cursors import PollCursor
@@ -108,6 +109,7 @@ class RowReader:
         """Reads activity rows, from a page on; in a scan, those that its filters let through."""
         listrak, since, floor = self._client_for(poll), self._start_of(scan), self._floor_of(scan)
         more: str | None = cursor
+        trail = Trail(f"the activity of {poll.message.path}", cursor)
         while more is not None:
             page = await listrak.activity(
                 poll.message.path,
@@ -120,7 +122,7 @@ class RowReader:
                 await self._properties.prepare(poll, source)
             if scan is not None:
                 poll.stats.rows[scan.scan_type.name] += len(page.rows)
-            more = page.next_cursor
+            more = trail.after(page)
             following = PollCursor("activity", 0, more) if more else FIRST_CLICKS
             number = await self._open(poll)
             await self._pages.send(ActivityPage(poll, number, following, page.rows, page.origins))
@@ -140,7 +142,9 @@ class RowReader:
         for link in sorted(links, key=lambda link: link.link_id):
             if link.link_id < cursor.link_id or link.click_count == before.get(link.link_id, 0):
                 continue
-            more: str | None = cursor.page if link.link_id == cursor.link_id else wire.START
+            start = cursor.page if link.link_id == cursor.link_id else wire.START
+            more: str | None = start
+            trail = Trail(f"the clicks of {path}", start)
             while more is not None:
                 page = await listrak.clickers(path, link.link_id, more, since=since)
                 if page.rows and poll.message.properties is None:
@@ -151,7 +155,7 @@ class RowReader:
                     await self._properties.prepare(poll, source)
                 if scan is not None:
                     poll.stats.rows[scan.scan_type.name] += len(page.rows)
-                more = page.next_cursor
+                more = trail.after(page)
                 following = PollCursor("clicks", link.link_id + (not more), more or wire.START)
                 number = await self._open(poll)
                 await self._pages.send(

@@ -12,6 +12,7 @@ import pytest
 from anyio.abc import ObjectSendStream
 from flow_parts import Mailroom, event_of
 
+from bridge import retry
 from bridge.errors import TemporaryError
 from bridge.flow.acks.page_acks import dead_letters_of
 from bridge.flow.delivery import Delivery
@@ -26,6 +27,13 @@ from bridge.segment.client import Segment as Client
 from bridge.supervisor import cause
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def no_shortest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Retry-After of 0 is a wait of almost nothing here."""
+    monkeypatch.setattr(retry, "SHORTEST_WAIT", 0.001)
+
 
 KEY = "a-write-key"
 Refuse = Callable[[Mapping[str, Any]], bool]
@@ -191,11 +199,16 @@ async def test_a_slow_segment_fills_the_queue(segment: Segment) -> None:
 
 
 async def test_a_200_without_sense(segment: Segment) -> None:
-    """A 200 is a 200, whatever its body says: nothing else could be concluded from it."""
+    """A 200 that isn't Segment's proves nothing: the events are sent again, and it says so."""
     mailroom = Mailroom()
     segment.faults.add(Garbage(times=1))
-    await deliver(segment, mailroom.delivery_of(3))
+    with pytest.raises(TemporaryError, match="did not come from Segment"):
+        await deliver(segment, mailroom.delivery_of(3))
+    assert mailroom.acknowledged == []
+    segment.faults.add(Garbage(times=1))
+    await deliver(segment, mailroom.delivery_of(3), deadline=30)
     assert len(mailroom.acknowledged) == 1
+    assert arrived(segment) == [3, 4, 5]
 
 
 # What may pass
@@ -240,7 +253,17 @@ async def test_the_deadline_passes(segment: Segment, fault: Fault) -> None:
     assert (mailroom.acknowledged, delivery.unacked, delivery.refused) == ([], 5, [])
 
 
-@pytest.mark.parametrize("code", [401, 403, 404, 301, 501])
+@pytest.mark.parametrize("code", [301, 302, 307])
+async def test_redirects(segment: Segment, code: int) -> None:
+    """A redirect accepts nothing, whatever its body says."""
+    mailroom = Mailroom()
+    segment.faults.add(Status(code, body='{"success": true}', times=1))
+    with pytest.raises(TemporaryError, match="is SEGMENT_API_URL right"):
+        await deliver(segment, mailroom.delivery_of(3))
+    assert mailroom.acknowledged == []
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 501])
 async def test_refused_credentials(segment: Segment, code: int) -> None:
     """Who is refused, or at a wrong address, waits and says what to look at; nothing is lost."""
     mailroom, metrics = Mailroom(), Metrics()
