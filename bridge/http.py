@@ -60,7 +60,7 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (aiohttp.ServerDisconnectedError, "the connection ended before the answer"),
     (aiohttp.ClientPayloadError, "the connection ended in the middle of the answer"),
 )
-"""What errors of aiohttp mean; the first that fits counts."""
+"""Meanings of errors of aiohttp; the first that fits counts."""
 
 
 class Http:
@@ -141,7 +141,7 @@ class Http:
             self._open -= 1
 
     def _reason(self, error: Exception) -> str:
-        """What went wrong, in words of our own: errors of aiohttp quote addresses and answers."""
+        """The reason in words of our own: errors of aiohttp quote addresses and answers."""
         for kind, text in _REASONS:
             if isinstance(error, kind):
                 return text

@@ -41,7 +41,7 @@ LAYERS = [
     ["bridge.state.store"],
     # Each server: its wire format without I/O, then who calls it.
     ["bridge.listrak"],
-    ["bridge.listrak.times", "bridge.listrak.wire"],
+    ["bridge.listrak.times", "bridge.listrak.wire", "bridge.listrak.requests"],
     ["bridge.listrak.shapes", "bridge.listrak.refusals"],
     ["bridge.listrak.auth"],
     ["bridge.listrak.paging"],

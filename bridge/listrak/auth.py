@@ -8,7 +8,7 @@ import anyio
 from bridge import clock
 from bridge.errors import CredentialsError, TemporaryError
 from bridge.http import Answer, Http
-from bridge.listrak import wire
+from bridge.listrak import requests, wire
 from bridge.listrak.refusals import explain
 from bridge.retry import backoff
 
@@ -22,7 +22,7 @@ class Auth:
     def __init__(self, http: Http, *, url: str, client_id: str, client_secret: str) -> None:
         self._http = http
         self._url = url
-        self._form = wire.token_form(client_id, client_secret)
+        self._form = requests.token_form(client_id, client_secret)
         self._lock = anyio.Lock()
         self._token = ""
         self._renew_at = 0.0

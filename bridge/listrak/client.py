@@ -14,7 +14,7 @@ from bridge.errors import (
     TemporaryError,
 )
 from bridge.http import Http
-from bridge.listrak import shapes, wire
+from bridge.listrak import requests, shapes, wire
 from bridge.listrak.auth import Auth
 from bridge.listrak.paging import Trail
 from bridge.listrak.refusals import explain
@@ -38,7 +38,7 @@ MOST_BYTES: Final = 8 * 2**20
 """Bytes of an answer at most: 1,600 for each of the most rows, four times what a row has."""
 
 MOST_BYTES_OF: Final = {"message": 2 * MOST_BYTES}
-"""The same for single resources: a message in full has the text of the email twice."""
+"""Bytes of others: a message in full has the text of the email twice."""
 
 
 class Listrak:
@@ -176,7 +176,7 @@ class Listrak:
             began = clock.monotonic()
             answer = await self._http.request(
                 "GET",
-                wire.url(self._base, path, query),
+                requests.url(self._base, path, query),
                 headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
                 most=MOST_BYTES_OF.get(resource, MOST_BYTES),
             )
@@ -340,7 +340,7 @@ class Listrak:
 
     async def contact(self, list_id: int, email: str, field: int | None) -> wire.Contact | None:
         """One contact, None if the list doesn't have it (any more)."""
-        path = f"List/{list_id}/Contact/{wire.quoted(email)}"
+        path = f"List/{list_id}/Contact/{requests.quoted(email)}"
         try:
             answer = await self.get(path, shapes.CONTACT, "contact", segmentationFieldIds=field)
         except MissingError:

@@ -1,4 +1,4 @@
-"""Listrak's Email REST API v1 without I/O: its requests, and the meaning of its answers.
+"""The answers of Listrak's Email REST API v1, and what they mean; without I/O.
 
 Source of every shape: Listrak's Swagger 2.0 document. Only fields in use are declared; new ones may
 appear at any time and are skipped, but for those that may carry an IP address or a user agent
@@ -7,7 +7,7 @@ appear at any time and are skipped, but for those that may carry an IP address o
 
 from itertools import product
 from typing import Any, Final, Generic, NamedTuple, TypeVar
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -215,14 +215,14 @@ class Summary(Struct):
 class Outside(Struct):
     """The part of an answer that says how it went.
 
-    status: the HTTP status once more, where it is there; of any type, as nothing promises it.
+    status: the HTTP status once more, if at all; of any type, as nothing promises it.
     """
 
     status: Any = None
 
     @property
     def refusal(self) -> int:
-        """The status of an error, 0 for none; what counts, whatever the HTTP status says."""
+        """The status of an error, whatever the HTTP status says; 0 for none."""
         return self.status if isinstance(self.status, int) and self.status >= 400 else 0
 
 
@@ -311,28 +311,6 @@ def next_cursor(text: str | None) -> str | None:
         if cursors:
             return cursors[0]
     return text
-
-
-def url(base: str, path: str, query: dict[str, Any] | None = None) -> str:
-    """The address of a request; values are encoded, None is left out."""
-    given = {name: value for name, value in (query or {}).items() if value is not None}
-    return f"{base}/{path}" + (f"?{urlencode(given, quote_via=quote)}" if given else "")
-
-
-def quoted(text: str) -> str:
-    """Text as one segment of a path."""
-    return quote(text, safe="")
-
-
-def token_form(client_id: str, client_secret: str) -> bytes:
-    """The body of a token request."""
-    return urlencode(
-        {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": client_secret,
-        }
-    ).encode()
 
 
 def refusal_in(body: bytes) -> int:

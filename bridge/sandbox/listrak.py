@@ -16,7 +16,8 @@ from aiohttp.typedefs import Handler
 
 from .api import Api, NotFoundError
 from .clock import Clock, WallClock
-from .faults import Faults, token_expired
+from .fault import token_expired
+from .faults import Faults
 from .pages import InvalidParameterError, OversizeError, Pages
 from .read_request import ReadRequest
 from .server import fault_routes

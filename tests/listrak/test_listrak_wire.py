@@ -15,7 +15,7 @@ from bridge.errors import (
     RefusedError,
     TemporaryError,
 )
-from bridge.listrak import wire
+from bridge.listrak import requests, wire
 from bridge.listrak.refusals import explain
 from bridge.listrak.wire import Origin
 
@@ -27,7 +27,9 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 @given(TEXT.filter(bool))
 def test_cursors_arrive_as_they_came(cursor: str) -> None:
     """A cursor goes back as the token that it was, whatever characters it has."""
-    address = wire.url("https://api.example/v1", "List/1/Contact", {"cursor": cursor, "count": 5})
+    address = requests.url(
+        "https://api.example/v1", "List/1/Contact", {"cursor": cursor, "count": 5}
+    )
     parts = urlsplit(address)
     assert parts.path == "/v1/List/1/Contact"
     assert parse_qs(parts.query, keep_blank_values=True) == {"cursor": [cursor], "count": ["5"]}
@@ -36,9 +38,11 @@ def test_cursors_arrive_as_they_came(cursor: str) -> None:
 
 def test_url() -> None:
     """What has no value is left out; without any there is no question mark."""
-    assert wire.url("https://x/v1", "List") == "https://x/v1/List"
-    assert wire.url("https://x/v1", "List", {"startDate": None}) == "https://x/v1/List"
-    assert wire.url("https://x/v1", "L", {"a": 0, "b": None, "c": ""}) == "https://x/v1/L?a=0&c="
+    assert requests.url("https://x/v1", "List") == "https://x/v1/List"
+    assert requests.url("https://x/v1", "List", {"startDate": None}) == "https://x/v1/List"
+    assert (
+        requests.url("https://x/v1", "L", {"a": 0, "b": None, "c": ""}) == "https://x/v1/L?a=0&c="
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,12 +55,12 @@ def test_url() -> None:
 )
 def test_quoted(email: str, expected: str) -> None:
     """An email address is one segment of a path."""
-    assert wire.quoted(email) == expected
+    assert requests.quoted(email) == expected
 
 
 def test_token_form() -> None:
     """A token request is a form, its values encoded."""
-    form = wire.token_form("an id", "s&cr=t+ü")
+    form = requests.token_form("an id", "s&cr=t+ü")
     assert parse_qs(form.decode()) == {
         "grant_type": ["client_credentials"],
         "client_id": ["an id"],

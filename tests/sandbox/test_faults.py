@@ -9,12 +9,10 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.sandbox.faults import (
-    KINDS,
+from bridge.sandbox.fault import (
     Empty,
     ExpireToken,
     Fault,
-    Faults,
     Garbage,
     Latency,
     Lost,
@@ -24,6 +22,7 @@ from bridge.sandbox.faults import (
     Torn,
     token_expired,
 )
+from bridge.sandbox.faults import KINDS, Faults
 from bridge.sandbox.server import serve
 
 pytestmark = pytest.mark.anyio
