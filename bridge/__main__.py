@@ -6,9 +6,12 @@ import sys
 from types import FrameType
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    """Ends the process with 0: nothing has begun, so there is nothing to save."""
-    sys.exit(0)
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Ends the process: a service that has not begun has nothing to save, a command is undone."""
+    command, options = sys.argv[1:2], sys.argv[2:]
+    if command == ["run"]:
+        sys.exit(75 if "--once" in options else 0)
+    sys.exit(128 + number)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """The command line: its commands, and how errors become messages and exit codes."""
 
+import errno
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -11,11 +13,13 @@ import click
 
 from bridge import NAME, VERSION
 from bridge.errors import BridgeError
-from bridge.logs import configure_logging, log
+from bridge.logs import configure_logging, last_line, log
 from bridge.settings import DECLARATIONS, Settings, load, unknown
 from bridge.supervisor import cause
 
 USAGE, FAULT = 64, 75
+INTERRUPTED = 130
+"""The exit code that shells give to what was ended by Ctrl-C."""
 
 EPILOG = """\b
 Settings come from the environment; `listrak-bridge settings` lists them.
@@ -24,7 +28,26 @@ Exit codes: 0 done, 64 usage, 78 configuration, 65 damaged or newer state file,
 """
 
 
+class _Commands(click.Group):
+    """The commands; output that can't be written ends them with a word, not with a traceback."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Parses the command line; help is written here."""
+        try:
+            return super().make_context(*arguments, **extra)
+        except OSError as error:
+            raise click.exceptions.Exit(_unwritten(error)) from None
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs a command."""
+        try:
+            return super().invoke(context)
+        except OSError as error:
+            raise click.exceptions.Exit(_unwritten(error)) from None
+
+
 @click.group(
+    cls=_Commands,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -224,18 +247,37 @@ def start() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        code = 0
+        code = INTERRUPTED
     except click.exceptions.Exit as leave:
         code = leave.exit_code
     except click.ClickException as error:
         error.show()
         code = USAGE
     except BridgeError as error:
-        click.echo(f"listrak-bridge: {error}", err=True)
+        click.echo(f"listrak-bridge: {last_line(str(error))}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+        code = INTERRUPTED
+    sys.exit(_written(code if isinstance(code, int) else 0))
+
+
+def _written(code: int) -> int:
+    """The exit code, once all output is written; FAULT where that can't be done."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left of it must not be tried again when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or _unwritten(error)
+    return code
+
+
+def _unwritten(error: OSError) -> int:
+    """The exit code after output that couldn't be written; a reader who has enough is no fault."""
+    if error.errno == errno.EPIPE:
+        return 0
+    click.echo(f"listrak-bridge: can't write the output: {error.strerror}", err=True)
+    return FAULT
 
 
 def _settings(only: frozenset[str] | None = None) -> Any:
@@ -261,6 +303,9 @@ def _complete(work: Callable[[], Awaitable[Any]]) -> Any:
     except Exception as error:  # noqa: BLE001  (the last place to say what happened)
         fault = cause(error)
         if isinstance(fault, BridgeError):
+            raise fault from None
+        if isinstance(fault, OSError) and fault.filename is None:
+            # All other input and output is translated where it is done.
             raise fault from None
         log.exception("bridge.fault", exc_info=fault)
         raise click.exceptions.Exit(FAULT) from None

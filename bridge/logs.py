@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Iterable
 from io import TextIOBase
@@ -11,10 +10,9 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger("bridge")
+from bridge import texts
 
-# Wide on purpose: better a word too many hidden than one address shown. %40 is @ in a URL.
-_EMAIL = re.compile(r"""[^\s"<>@,;]+(?:@|%40)[^\s"'<>@,;:=/?\\()\[\]{}]+""")
+log: structlog.stdlib.BoundLogger = structlog.get_logger("bridge")
 
 
 class Redactor:
@@ -29,10 +27,23 @@ class Redactor:
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
         """Renders the line and hides what must not be seen in it."""
-        line = str(self._render(logger, method, event))
+        shown = {
+            name: texts.escaped(value) if isinstance(value, str) and name != "exception" else value
+            for name, value in event.items()
+        }
+        line = self.without_secrets(str(self._render(logger, method, shown)))
+        return line if self._emails and method == "debug" else texts.without_addresses(line)
+
+    def without_secrets(self, text: str) -> str:
+        """The text with `[secret]` for each of them."""
         for secret in self._secrets:
-            line = line.replace(secret, "[secret]")
-        return line if self._emails and method == "debug" else _EMAIL.sub("[email]", line)
+            text = text.replace(secret, "[secret]")
+        return text
+
+
+def last_line(text: str) -> str:
+    """The last line of a command, without secrets, addresses and control characters."""
+    return texts.escaped(texts.without_addresses(_redactor.without_secrets(text)))
 
 
 def _forms(secret: str) -> set[str]:
@@ -41,6 +52,9 @@ def _forms(secret: str) -> set[str]:
     return {secret, quoted, json.dumps(secret)[1:-1], json.dumps(quoted)[1:-1]} | {
         repr(f"'{secret}")[2:-1]
     }
+
+
+_redactor = Redactor((), structlog.processors.JSONRenderer(), emails=False)
 
 
 class _Stderr(TextIOBase):
@@ -82,8 +96,10 @@ def configure_logging(
     ]
     if not console:
         processors.append(structlog.processors.format_exc_info)
+    global _redactor  # noqa: PLW0603  (as structlog's configuration is the process's)
+    _redactor = Redactor(secrets, render, emails=level == "debug")
     structlog.configure(
-        processors=[*processors, Redactor(secrets, render, emails=level == "debug")],
+        processors=[*processors, _redactor],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,

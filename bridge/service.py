@@ -17,7 +17,7 @@ from bridge.clients import (
     Clients,
     open_clients,
 )
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, TemporaryError
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
@@ -72,11 +72,13 @@ class Service:
         self._health = Health(self._metrics)
         self._notifier = Notifier()
         self._stop = anyio.Event()
+        self._complete = False
 
     async def run(self) -> None:
         """Runs until a signal, or until everything is caught up.
 
-        Raises ConfigurationError, StateError, StateDamagedError and, with `once`, TemporaryError.
+        Raises ConfigurationError, StateError, StateDamagedError and, with `once`, TemporaryError,
+        also where a signal came before everything was read and delivered.
         """
         settings = self._settings
         log.info("bridge.starting", version=VERSION, once=self._once, state=str(settings.state))
@@ -101,6 +103,8 @@ class Service:
                 await self._save(ledger)
                 self._notifier.tell("STOPPING=1")
         log.info("bridge.stopped")
+        if self._once and not self._complete:
+            raise TemporaryError("stopped before the end; run it again, it goes on where it was")
 
     async def _work(self, ledger: Ledger, clients: Clients, *, worked_before: bool) -> None:
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
@@ -132,9 +136,9 @@ class Service:
             # What exists by now stays: the garbage collector need not scan it again and again.
             gc.freeze()
             if self._only is not None:
-                await pipeline.errand(self._only, self._stop)
+                self._complete = await pipeline.errand(self._only, self._stop)
             elif self._once:
-                await pipeline.catch_up(self._stop)
+                self._complete = await pipeline.catch_up(self._stop)
             else:
                 lists = await self._serve(pipeline, ledger, watch, lists)
             if self._once or self._stop.is_set():

@@ -14,7 +14,14 @@ ROOT = Path(bridge.__file__).parent
 # import each other). A name stands for itself or, with a dot and a star, for all below it.
 LAYERS = [
     ["bridge"],
-    ["bridge.errors", "bridge.event_types", "bridge.clock", "bridge.systemd", "bridge.compression"],
+    [
+        "bridge.errors",
+        "bridge.event_types",
+        "bridge.clock",
+        "bridge.systemd",
+        "bridge.compression",
+        "bridge.texts",
+    ],
     ["bridge.stopping", "bridge.priority", "bridge.logs", "bridge.metrics"],
     ["bridge.values", "bridge.retry", "bridge.spool"],
     ["bridge.http", "bridge.settings", "bridge.rate"],

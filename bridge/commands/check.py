@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 
 from rich.table import Table
+from rich.text import Text
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.consequences import consequences
@@ -60,7 +61,7 @@ class _Report:
 
     def add(self, what: str, state: str, finding: str) -> None:
         colour = {"ok": "green", "failed": "red"}.get(state, "yellow")
-        self._table.add_row(what, f"[{colour}]{state}[/]", finding)
+        self._table.add_row(what, Text(state, style=colour), finding)
 
     async def note(self, what: str, check: Callable[[], Awaitable[str]]) -> bool:
         """Runs a check and adds its finding to the report; tells whether it succeeded."""

@@ -1,13 +1,36 @@
 """The console that commands print to."""
 
+import errno
 import sys
+from typing import Any
 
 from rich.console import Console
+from rich.text import Text
+
+from bridge import texts
 
 UNBROKEN = 1000
 """Columns of output for a program or a file: no line of it is wrapped."""
 
 
-def terminal() -> Console:
-    """A console as wide as the terminal or, without one, as wide as the longest line needs."""
-    return Console() if sys.stdout.isatty() else Console(width=UNBROKEN)
+class _Terminal(Console):
+    """A console that shows all text as text: no markup, no emoji codes, no control characters."""
+
+    def on_broken_pipe(self) -> None:
+        """Leaves it to the command line to say what became of the output."""
+        raise BrokenPipeError(errno.EPIPE, "the reader has gone")
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text as it is."""
+        options |= {"markup": False, "emoji": False, "highlight": False, "highlighter": None}
+        shown = "\n".join(texts.escaped(line) for line in text.split("\n"))
+        return super().render_str(shown, **options)
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal or, without one, as wide as the longest line needs.
+
+    stderr: it is standard error's, else standard output's.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    return _Terminal(stderr=stderr, width=None if stream.isatty() else UNBROKEN)

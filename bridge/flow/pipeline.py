@@ -70,23 +70,24 @@ class Pipeline:
 
         await self._run(poll, stop)
 
-    async def catch_up(self, stop: anyio.Event) -> None:
-        """Reads everything that exists now, once, or until `stop`."""
+    async def catch_up(self, stop: anyio.Event) -> bool:
+        """Reads everything that exists now, once, or until `stop`; tells whether it was all."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
             await CatchUp(readers, context, self._limits).everything()
 
-        await self._run(read, stop)
+        return await self._run(read, stop)
 
-    async def errand(self, errand: ErrandKind, stop: anyio.Event) -> None:
-        """Reads nothing but what was requested of an errand, to its end, or until `stop`."""
+    async def errand(self, errand: ErrandKind, stop: anyio.Event) -> bool:
+        """Reads what was requested of an errand, or until `stop`; tells whether it was all."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
             await CatchUp(readers, context, self._limits).errand(errand)
 
-        await self._run(read, stop)
+        return await self._run(read, stop)
 
-    async def _run(self, read: Read, stop: anyio.Event) -> None:
+    async def _run(self, read: Read, stop: anyio.Event) -> bool:
+        """Runs the actors while `read` does, and to the end of what it read; False for a stop."""
         limits, scope = self._limits, self._scope
         page_in, page_out = anyio.create_memory_object_stream[Page](
             # Each reader has a page as well; mapper and sender have a delivery each, which is
@@ -111,11 +112,17 @@ class Pipeline:
         )
         context = ReaderContext(self._listrak, self._ledger, page_in, scope)
         readers = readers_of(context, self._metrics)
+
+        async def read_all() -> bool:
+            await read(readers, context)
+            return True
+
         async with anyio.create_task_group() as actors:
             actors.start_soon(self._make_sink().run, delivery_out)
             actors.start_soon(mapper.run, page_out, delivery_in)
             async with page_in:
-                await unless_stopped(stop, lambda: read(readers, context))
+                complete = await unless_stopped(stop, read_all)
+        return bool(complete)
 
 
 def _waiting(queue: MemoryObjectSendStream[Any]) -> int:

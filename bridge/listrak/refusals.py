@@ -10,6 +10,7 @@ from bridge.errors import (
     TemporaryError,
 )
 from bridge.listrak import wire
+from bridge.texts import line_of
 
 
 class ErrorBody(wire.Struct):
@@ -44,7 +45,8 @@ def explain(
         said = msgspec.json.decode(body, type=ErrorBody)
     except wire.UNREADABLE:
         said = ErrorBody()
-    what = f"Listrak answered {status} to {path}: {said.message or said.error or 'no reason given'}"
+    reason = line_of(said.message or said.error or "") or "no reason given"
+    what = f"Listrak answered {status} to {path}: {reason}"
     if status in (401, 403):
         return CredentialsError("LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET", DENIED)
     if status in (408, 429) or status >= 500:

@@ -102,3 +102,27 @@ async def test_what_was_read_arrives_before_the_end(rig_of: Any) -> None:
         assert rig.segment.accepted > 0
         assert (await rig.run("run", "--once")).code == 0
         assert rig.segment.duplicates == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("fault", ["silent:path=Activity", "latency:seconds=0.5"])
+async def test_a_catch_up_that_is_stopped_says_so(
+    rig_of: Any, fault: str, number: signal.Signals
+) -> None:
+    """75: it isn't complete. Nothing is lost, the next one goes on."""
+    world = retailer(contacts=20, seed=5)
+    since = world.now - timedelta(days=4)
+    async with rig_of(
+        world=world, BRIDGE_SINCE=since.isoformat(), BRIDGE_DRAIN_TIMEOUT=str(DRAIN)
+    ) as rig:
+        bad = rig.listrak.faults.add(fault)
+        process = await rig.start("run", "--once")
+        await rig.until(lambda: bad.hits > 3)
+        process.send_signal(number)
+        with anyio.fail_after(DRAIN + 10):
+            assert await process.wait() == 75, rig.log()
+        assert "stopped before the end" in rig.log()
+        rig.listrak.faults.clear()
+        assert (await rig.run("run", "--once")).code == 0
+        verdict = rig.verdict(since)
+        assert verdict.ok, verdict

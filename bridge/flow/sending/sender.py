@@ -21,6 +21,7 @@ from bridge.retry import retry
 from bridge.segment import wire
 from bridge.segment.client import Segment
 from bridge.segment.wire import Verdict
+from bridge.texts import line_of
 
 MOST_BLIND_POSTS: Final = 255
 """Posts of parts of a refused batch, all refused, after which everything counts as refused."""
@@ -202,7 +203,7 @@ class Sender:
 
 
 def _reason(answer: Answer) -> str:
-    text = answer.body[:200].decode(errors="replace").strip()
+    text = line_of(answer.body[:2000].decode(errors="replace"))
     return f"Segment answered {answer.status}" + (f": {text}" if text else "")
 
 
