@@ -1,5 +1,6 @@
 """The entry of the command: signals are handled before the slow imports begin."""
 
+import gc
 import os
 import signal
 import sys
@@ -20,6 +21,8 @@ def main() -> None:
         signal.signal(number, _leave)
     # numpy would start a thread for each core; its linear algebra isn't used here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # What is imported stays: looking for garbage in it meanwhile finds none, and takes its time.
+    gc.disable()
     from bridge.cli import start
 
     start()

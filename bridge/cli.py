@@ -1,6 +1,7 @@
 """The command line: its commands, and how errors become messages and exit codes."""
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -296,6 +297,9 @@ def _settings(only: frozenset[str] | None = None) -> Any:
 
 def _complete(work: Callable[[], Awaitable[Any]]) -> Any:
     """Runs a coroutine function; an unexpected error is logged with its traceback, exit code 75."""
+    # All that it needs is imported by now (see bridge/__main__.py).
+    gc.freeze()
+    gc.enable()
     try:
         return anyio.run(work)
     except (BridgeError, KeyboardInterrupt):

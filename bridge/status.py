@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.errors import BridgeError, ConfigurationError
@@ -76,6 +75,9 @@ async def status_server(bind: Bind, health: Health, metrics: Metrics) -> AsyncIt
 
     Raises ConfigurationError naming BRIDGE_STATUS_BIND where it can't listen.
     """
+    # Imported here, as it takes a tenth of a start: catch-ups and commands may do without it.
+    from aiohttp import web
+
     app = web.Application()
 
     async def livez(_: web.Request) -> web.Response:

@@ -55,6 +55,12 @@ def rig_of(tmp_path: Path) -> MakeRig:
     return lambda **options: make_rig(tmp_path, **options)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts processes comes first: at the end all workers have quick tests to share."""
+    items.sort(key=lambda item: "tests/service/" not in item.nodeid)
+
+
 class ByNeed(LoadScopeScheduling):  # type: ignore[misc]
     """Tests go to whichever worker is free; those that share a booted machine stay together."""
 

@@ -189,6 +189,8 @@ async def make_rig(
         sink = await stack.enter_async_context(serve(segment.app))
         settings = {
             "PATH": os.environ["PATH"],
+            # Loopback needs no certificates; reading the machine's takes a tenth of a start.
+            "SSL_CERT_FILE": os.devnull,
             "LISTRAK_CLIENT_ID": CLIENT,
             "LISTRAK_CLIENT_SECRET": SECRET,
             "SEGMENT_WRITE_KEY": KEY,

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -145,8 +146,13 @@ SANDBOX = {name for name in MODULES if name.startswith("bridge.sandbox")}
 OURS = sorted(set(MODULES) - SANDBOX)
 
 
-def imported(module: str) -> Iterator[str]:
+@cache
+def imported(module: str) -> frozenset[str]:
     """All modules that a module imports, anywhere in it and for whatever use, by full name."""
+    return frozenset(_imported(module))
+
+
+def _imported(module: str) -> Iterator[str]:
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -176,7 +182,7 @@ def layer_of(module: str) -> int:
 def test_one_direction(module: str) -> None:
     """A module imports only from the layers above its own, so there are no cycles either."""
     own = layer_of(module)
-    for other in set(imported(module)):
+    for other in imported(module):
         if other in MODULES and other != module and other not in SANDBOX:
             assert layer_of(other) < own, f"{module} imports {other}"
 
@@ -195,7 +201,7 @@ def test_no_cycles() -> None:
     def visit(module: str, path: tuple[str, ...]) -> None:
         assert module not in path, " -> ".join([*path, module])
         if module not in finished:
-            for other in sorted(set(imported(module))):
+            for other in sorted(imported(module)):
                 if other in MODULES and other != module:
                     visit(other, (*path, module))
             finished.add(module)

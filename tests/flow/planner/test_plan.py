@@ -1,9 +1,11 @@
 """Which scans a message gets: as a whole, against a model of a message under every reading."""
 
 import random
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
@@ -102,13 +104,22 @@ class Model:
             if row.happened.get(event, NEVER) <= until
         }
 
+    @cached_property
+    def instants(self) -> dict[str, list[float]]:
+        """By name, when events happen, in order: what is counted at any time is found quickly."""
+        of_rows = {
+            event: sorted(row.happened[event] for row in self.rows if event in row.happened)
+            for event in ROW_EVENTS
+        }
+        return {**of_rows, CLICKED: sorted(self.clicks)}
+
     def counted(self, now: float) -> dict[str, float]:
         """The Summary, in the terms of the scans."""
         found = {
-            event: float(len(self.happened(event, now - self.lag)))
+            event: float(bisect_right(self.instants[event], now - self.lag))
             for event in (SENT, OPENED, BOUNCED, UNSUBSCRIBED, CLICKED)
         }
-        found[CONVERTED] = 10.0 * len(self.happened(CONVERTED, now - self.lag))
+        found[CONVERTED] = 10.0 * bisect_right(self.instants[CONVERTED], now - self.lag)
         return {event: number + self.extra.get(event, 0) for event, number in found.items()}
 
     def seen(self) -> dict[str, float]:
