@@ -88,7 +88,6 @@ class _Reader:
     def __init__(self, store: Store, listrak: Listrak, settings: Settings) -> None:
         self._store = store
         self._listrak = listrak
-        self._wanted = settings.events
         self._slots = anyio.Semaphore(settings.poll_concurrency)
         self._bar = Console(stderr=True)
 
@@ -123,7 +122,6 @@ class _Reader:
         own = OwnNumbers(
             counts=await store.event_counts.of(message.id),
             reading=await store.polls.open_one(message.id) is not None,
-            wanted=self._wanted,
             never_shown={
                 event: watermark.never_shown for event, watermark in watermarks.by_event.items()
             },

@@ -102,13 +102,6 @@ class PageMapping(Generic[Row]):
         by_bucket[self._buckets[event.number]].append(event.fingerprint)
         saved.seen[event.name] += 1
 
-    def withhold(self, event: RowEvent) -> None:
-        """Makes an event count as seen, and as unwanted when it happened."""
-        saved = self.mapped.reproducible
-        saved.unwanted[self._buckets[event.number]].append(event.fingerprint)
-        saved.seen[event.name] += 1
-        self._leave_out(event.name, 1)
-
     def count_journaled(self, name: str) -> None:
         """Counts one more journaled event that has no key."""
         self._saved_with(True).seen[name] += 1

@@ -3,7 +3,7 @@
 import msgspec
 
 from bridge.errors import BridgeError, MissingError
-from bridge.event_types import CLICKED, UNSUBSCRIBED
+from bridge.event_types import UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import TrackedPollEnd
 from bridge.flow.buckets import floor_of
 from bridge.flow.context import ReaderContext
@@ -75,7 +75,6 @@ class MessageReader:
             now=started,
             track=self._scope.track,
             page_rows=self._page_rows,
-            ignored_events=frozenset() if self._scope.reads_clicks else frozenset({CLICKED}),
             is_last=last,
         )
         chosen = plan(snapshot, full=full or begun is not None)
