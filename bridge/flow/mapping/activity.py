@@ -202,7 +202,7 @@ def _map_one(mapping: PageMapping[wire.Activity], event: EventType, row_event: R
         case _:
             own = ""
     happened = own or poll.best_known(event.name, activity, sent)
-    early = poll.window.is_early(is_send, happened)
+    early = poll.window.is_early(event.name, is_send, happened)
     mapping.remember(row_event, journaled=not own, early=early)
     mapping.emit(row_event, happened, early=early, journaled=not own)
 
@@ -237,7 +237,7 @@ def _map_click(mapping: PageMapping[wire.Clicker], click: RowEvent) -> None:
         mapping.reject(click, f"its clickDate is no date: {error}")
         return
     happened = own or poll.best_known(CLICKED, "", "")
-    early = poll.window.is_early(bool(own), happened)
+    early = poll.window.is_early(CLICKED, bool(own), happened)
     mapping.remember(click, journaled=not own, early=early)
     mapping.emit(click, happened, early=early, journaled=not own)
 

@@ -139,8 +139,9 @@ class PageMapping(Generic[Row]):
             emails, instants = _those(usual, emails), _those(usual, instants)
         window = self.poll.window
         dated = own or not window.previous
-        if dated and not _between(window.horizon, instants, window.before):
-            due = [window.horizon <= instant < window.before for instant in instants]
+        end = window.end_of(name)
+        if dated and not _between(window.horizon, instants, end):
+            due = [window.horizon <= instant < end for instant in instants]
             early = [not one for one in due]
             kept = _those(early, fingerprints)
             self._remember_all(name, _those(early, numbers), kept, early=True)
