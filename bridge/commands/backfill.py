@@ -172,7 +172,7 @@ async def _tell(
     done = [one for one in found if one is not None and one.finished]
     if console is None:
         told = {"backfills": list(map(_as_json, done)), "limits": [one.as_json() for one in limits]}
-        terminal().print(msgspec.json.encode(told).decode(), markup=False, highlight=False)
+        terminal().print(msgspec.json.encode(told).decode(), markup=False, soft_wrap=True)
         return
     for one in done:
         for sentence in _sentences(one):

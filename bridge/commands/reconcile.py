@@ -84,7 +84,7 @@ async def reconcile(
     console = terminal()
     if as_json:
         told = _as_json(findings, everything=everything) | {"repairing": len(wanting)}
-        console.print(msgspec.json.encode(told).decode(), markup=False, highlight=False)
+        console.print(msgspec.json.encode(told).decode(), markup=False, soft_wrap=True)
         return
     _show(console, findings.messages, everything=everything)
     for list_id, compared in findings.by_list.items():
