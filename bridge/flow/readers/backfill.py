@@ -126,6 +126,7 @@ class BackfillReader:
         await self._rows.read(poll, source)
         await self._rows.flush()
         await poll.completed.wait()
+        self._messages.forget_counts(poll.message)
 
     async def _list(self, source: SourceList, backfill: Backfill) -> None:
         """Queues the messages that may have events in the span of a backfill."""

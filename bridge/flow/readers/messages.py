@@ -126,6 +126,10 @@ class MessageReader:
             raise
         return poll
 
+    def forget_counts(self, message: Message) -> None:
+        """Has the numbers of a message read again: another than a poll has changed them."""
+        self._cache.forget_counts(message)
+
     def knows_attributions(self, message: int, at: float) -> bool:
         """Tells whether all unsubscribes through a message up to a time (Listrak's) are known."""
         reconciled_at = self._cache.reconciled_at(message, UNSUBSCRIBED)
