@@ -119,7 +119,10 @@ def _tracking_change(before: float, present: float) -> Change:
     if present > before:
         text += "holds for sends that are still remembered; forgotten ones don't come back"
     else:
-        text += "older sends are read a last time, then forgotten"
+        text += (
+            "older sends are read a last time, then forgotten; what happens with them later is not "
+            "sent, nor what was withheld of them"
+        )
     return Change("tracking", None, text)
 
 

@@ -62,26 +62,28 @@ class Backfills:
         *,
         warehouse_only: bool = False,
     ) -> bool:
-        """Queues a backfill of the history since an instant; False where one is under way.
+        """Queues a backfill of the history since an instant; False for nothing, or one under way.
 
         ends: by the name of an event that it is to bring, until when (see `ends`).
         """
         last = await self.of(list_id)
         events = [event for event, end in sorted(ends.items()) if since < end]
-        if not events or (last is not None and not last.finished):
+        if last is not None and (not events or not last.finished):
             return False
         await self._db.run(
             "INSERT OR REPLACE INTO backfills (list_id, kind, since, before, warehouse_only,"
-            " events, dropped) VALUES (?, 'history', ?, ?, ?, ?, ?)",
+            " events, dropped, finished) VALUES (?, 'history', ?, ?, ?, ?, ?, ?)",
             list_id,
             since,
-            max(ends[event] for event in events),
+            max((ends[event] for event in events), default=since),
             warehouse_only,
             ",".join(events),
             # That these are missing stays true.
             "" if last is None else last.dropped,
+            # Where there is nothing to bring, whoever waits for it has an answer.
+            not events,
         )
-        return True
+        return bool(events)
 
     async def ends(self, list_id: int, horizon: str, events: Collection[str]) -> dict[str, str]:
         """The instants up to which the history is still to be sent, by event.

@@ -191,6 +191,29 @@ async def test_history_that_was_not_wanted_is_brought_later(rig_of: Any) -> None
         assert sent(rig) == whole
 
 
+async def test_history_that_is_wanted_no_longer_halfway(rig_of: Any) -> None:
+    """What is taken out of BRIDGE_EVENTS while a backfill is under way is told as lost."""
+    slow = {"BRIDGE_BATCH_EVENTS": "2", "BRIDGE_SEND_CONCURRENCY": "1"}
+    async with rig_of(world=account(), lists=str(LIST), **slow) as rig:
+        since = rig.world.now.isoformat()
+        rig.later(hours=1).send_broadcast(LIST, PEOPLE, links=[LINK])
+        use(rig)
+        rig.later(hours=1)
+        await rig.caught_up()
+        rig.segment.faults.add("latency:seconds=0.3")
+        process = await rig.start("backfill", "--since", since)
+        await rig.segment.wait_for(len(PEOPLE) + 2, timeout=20)
+        process.kill()
+        await process.wait()
+        rig.segment.faults.clear()
+        told = await backfilled(rig, "--since", since, BRIDGE_EVENTS=NARROW)
+        assert "Email Opened" in limits(told, "limits")["dropped", LIST]["events"]
+        assert rig.segment.counts()["Email Sent"] == len(PEOPLE)
+        again = await rig.run("backfill", "--since", since)
+        assert "nothing to do here" in again.err
+        assert ("dropped", LIST) in limits(await reconciled(rig))
+
+
 async def test_what_was_not_compared_is_named(rig_of: Any) -> None:
     """A list that rests, one that can't be read, what is no longer tracked; since when."""
     async with rig_of(world=account(), lists=BOTH, BRIDGE_TRACK_DAYS="30") as rig:

@@ -745,6 +745,9 @@ async def test_backfills(store: Store) -> None:
     async with store.transaction():
         assert await store.backfills.of(5) is None
         assert not await begin_backfill(store, "2026-05", "a")
+        nothing = await store.backfills.of(5)
+        assert nothing is not None
+        assert nothing.finished, "whoever waits for it has an answer"
         assert not await begin_backfill(store, "2026-03"), "nothing is wanted"
         assert await begin_backfill(store, "2026-03", "a")
         assert not await begin_backfill(store, "2026-01", "a"), "one at a time"
