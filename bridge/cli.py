@@ -120,17 +120,25 @@ def preview(limit: int | None) -> None:
 @click.option("--list", "only_list", type=int, metavar="ID", help="Only this list.")
 @click.option("--all", "everything", is_flag=True, help="What agrees as well.")
 @click.option("--repair", is_flag=True, help="Read again what differs for no known reason.")
-def reconcile(only_list: int | None, everything: bool, repair: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def reconcile(only_list: int | None, everything: bool, repair: bool, as_json: bool) -> None:
     """Show Listrak's own numbers of every tracked message beside what was seen and sent.
 
-    Asks for one Summary a message, beside a running service or without it. What --repair asks for
-    is done by the service, running or at its next start; nothing is sent twice.
+    Names what it did not compare as well. Asks for one Summary a message, beside a running service
+    or without it. What --repair asks for is done by the service, running or at its next start;
+    nothing is sent twice.
     """
     settings = _settings()
     from bridge.commands.reconcile import reconcile as run_reconcile
 
     _complete(
-        lambda: run_reconcile(settings, only_list=only_list, everything=everything, repair=repair)
+        lambda: run_reconcile(
+            settings,
+            only_list=only_list,
+            everything=everything,
+            repair=repair,
+            as_json=as_json,
+        )
     )
 
 
@@ -139,7 +147,10 @@ def reconcile(only_list: int | None, everything: bool, repair: bool) -> None:
 @click.option("--list", "only_list", type=int, metavar="ID", help="Only this list.")
 @click.option("--events", is_flag=True, help="What was not in BRIDGE_EVENTS, and is now.")
 @click.option("--warehouse-only", is_flag=True, help="For warehouses, not for destinations.")
-def backfill(since: str | None, only_list: int | None, events: bool, warehouse_only: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="What came of it, for programs.")
+def backfill(
+    since: str | None, only_list: int | None, events: bool, warehouse_only: bool, as_json: bool
+) -> None:
     """Send history from before a list's start horizon; with --events, what was withheld since.
 
     The running service does it, at low priority; where none runs, this command does it by itself.
@@ -149,14 +160,14 @@ def backfill(since: str | None, only_list: int | None, events: bool, warehouse_o
         raise click.UsageError("it needs --since WHEN, or --events")
     settings = _settings()
     from bridge.commands.backfill import backfill as run_backfill
+    from bridge.commands.backfill import wish_of
 
     _complete(
         lambda: run_backfill(
             settings,
-            since=since,
+            wish_of(settings, since, events=events, warehouse_only=warehouse_only),
             only_list=only_list,
-            events=events,
-            warehouse_only=warehouse_only,
+            as_json=as_json,
         )
     )
 

@@ -22,7 +22,7 @@ def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Confi
     """The present configuration."""
     return Configuration(
         lists={source.list_id: source.field_id for source in sources},
-        events=dict.fromkeys(sorted(settings.events), ""),
+        events=tuple(sorted(settings.events)),
         track=settings.track_days * DAY,
         zone=settings.listrak_timezone.key,
         write_key=_one_way(settings.segment_write_key, b"write key"),

@@ -238,7 +238,6 @@ class Service:
             zone=Zone(settings.listrak_timezone),
             track=configuration.track,
             events=settings.events,
-            wanted_since=configuration.wanted_since,
             namespace=namespace,
             ignored_user_ids=settings.ignored_user_ids,
             extra_properties=settings.extra_properties,

@@ -1,8 +1,9 @@
 """The command `backfill`: has older events sent, by the running service or by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from rich.console import Console
 
 from bridge import clock, spool
@@ -13,8 +14,11 @@ from bridge.commands.errand import (
     see_through,
     waiting_lists,
 )
-from bridge.errors import ConfigurationError
-from bridge.event_types import TRACKS
+from bridge.commands.limits import limits_of, tell
+from bridge.commands.terminal import terminal
+from bridge.errors import BridgeError, ConfigurationError
+from bridge.event_types import TRACKS, UNSUBSCRIBED
+from bridge.flow.limits import Limit
 from bridge.flow.readers import ErrandKind
 from bridge.listrak import times
 from bridge.listrak.times import Instant
@@ -22,6 +26,8 @@ from bridge.settings import Settings
 from bridge.state.records import Backfill, BackfillKind
 from bridge.state.store import Store, open_store
 from bridge.values import since as parse_since
+
+LIMITS = "Not sent by it, or out of reach:"
 
 
 @dataclass(frozen=True)
@@ -38,45 +44,39 @@ class Wish:
     warehouse_only: bool
 
 
-async def backfill(
-    settings: Settings,
-    *,
-    since: str | None,
-    only_list: int | None,
-    events: bool = False,
-    warehouse_only: bool = False,
-) -> None:
-    """Has events sent that were not sent when they happened; shows progress.
+def wish_of(settings: Settings, since: str | None, *, events: bool, warehouse_only: bool) -> Wish:
+    """The wish of a command line.
 
     since: an ISO date-time, or a span such as 90d; None with `events` for all.
-    only_list: id of a list; None for all configured ones.
-    events: those that were not in BRIDGE_EVENTS, else those from before the start horizon.
-    warehouse_only: they reach no destination but warehouses.
+    events: for those that were not in BRIDGE_EVENTS, else for those from before the start horizon.
 
-    Raises ConfigurationError for a list or an instant that can't be, StateError where the service
-    was never started, TemporaryError where something could not be read for now.
+    Raises ConfigurationError for an instant that can't be.
+    """
+    instant = "" if since is None else _instant(since, settings)
+    return Wish(instant, "events" if events else "history", warehouse_only)
+
+
+async def backfill(
+    settings: Settings, wish: Wish, *, only_list: int | None, as_json: bool = False
+) -> None:
+    """Has events sent that were not sent when they happened; shows progress, and what came of it.
+
+    only_list: id of a list; None for all configured ones.
+
+    Raises ConfigurationError for a list that isn't configured, StateError where the service was
+    never started, TemporaryError where something could not be read for now.
     """
     wanted = configured_lists(settings, only_list)
-    wish = Wish(
-        "" if since is None else _instant(since, settings),
-        "events" if events else "history",
-        warehouse_only,
-    )
     console = Console(stderr=True)
     lists = await _request(settings, wanted, wish, console)
-    if not lists:
-        return
-    await see_through(settings, Backfills(settings, lists, wish.kind), console)
-    async with open_store(settings.state, read_only=True) as store:
-        for list_id in lists:
-            backfill = await store.backfills.of(list_id, wish.kind)
-            if backfill is not None:
-                _tell(backfill, await store.messages.untracked_until(list_id), console)
-    if wish.kind == "history" and (unwanted := sorted(set(TRACKS) - settings.events)):
-        console.print(
-            f"Not in BRIDGE_EVENTS, so not sent, nor by a later backfill of the same time: "
-            f"{', '.join(unwanted)}."
-        )
+    try:
+        if lists:
+            await see_through(settings, Backfills(settings, lists, wish.kind), console)
+    except BridgeError:
+        # What is done for some lists is done.
+        await _tell(settings, wanted, lists, wish, console if not as_json else None)
+        raise
+    await _tell(settings, wanted, lists, wish, console if not as_json else None)
 
 
 def _instant(text: str, settings: Settings) -> Instant:
@@ -101,7 +101,7 @@ async def _request(
         for list_id in lists:
             horizon = (await store.lists.state(list_id)).horizon
             last = await store.backfills.of(list_id, wish.kind)
-            covered = horizon if last is None else min(horizon, last.since)
+            ends = await store.backfills.ends(list_id, horizon, settings.events - {UNSUBSCRIBED})
             if not horizon:
                 console.print(
                     f"List {list_id}: the service has not read it yet. Start it first; what "
@@ -110,11 +110,12 @@ async def _request(
             elif last is not None and not last.finished:
                 console.print(f"List {list_id}: a backfill since {last.since} is under way.")
                 wanting.append(list_id)
-            elif wish.kind == "history" and wish.since >= covered:
+            elif wish.kind == "history" and all(wish.since >= end for end in ends.values()):
                 console.print(
-                    f"List {list_id}: nothing to do here: what happened since {covered} is the "
-                    "service's own to send, or was sent by a backfill. What was not in "
-                    "BRIDGE_EVENTS meanwhile is brought by --events."
+                    f"List {list_id}: nothing to do here. Of what is in BRIDGE_EVENTS, backfills "
+                    f"have read what happened since {max(ends.values(), default=horizon)}, or it "
+                    "is the service's own to send. What was not in BRIDGE_EVENTS when the service "
+                    "saw it is brought by --events."
                 )
             else:
                 request = spool.Backfill(
@@ -150,29 +151,83 @@ class Backfills:
         state = await store.backfills.of(list_id, self._kind)
         if state is None or not state.listed:
             return None
-        return Done(state.messages, state.messages + state.waiting, state.sent)
+        read = state.messages + state.missing
+        return Done(read, read + state.waiting, state.sent)
 
 
-def _tell(done: Backfill, untracked_until: Instant, console: Console) -> None:
+async def _tell(
+    settings: Settings,
+    lists: Sequence[int],
+    begun: Sequence[int],
+    wish: Wish,
+    console: Console | None,
+) -> None:
+    """Tells what came of the backfills that were begun, and the limits of all lists.
+
+    console: None for JSON.
+    """
+    async with open_store(settings.state, read_only=True) as store:
+        found = [await store.backfills.of(list_id, wish.kind) for list_id in begun]
+        limits = await limits_of(store, settings, lists)
+    done = [one for one in found if one is not None and one.finished]
+    if console is None:
+        told = {"backfills": list(map(_as_json, done)), "limits": [one.as_json() for one in limits]}
+        terminal().print(msgspec.json.encode(told).decode(), markup=False, soft_wrap=True)
+        return
+    for one in done:
+        for sentence in _sentences(one):
+            console.print(f"List {one.list_id}: {sentence}", highlight=False)
+    tell(_of_kind(limits, wish.kind), LIMITS, console)
+
+
+def _of_kind(limits: Sequence[Limit], kind: BackfillKind) -> list[Limit]:
+    """The limits that count for a kind of backfill: what is withheld is no matter of history."""
+    other = ("history", "left_out", "missing", "dropped") if kind == "events" else ("withheld",)
+    return [limit for limit in limits if limit.kind not in other]
+
+
+def _sentences(done: Backfill) -> Iterator[str]:
     if done.kind == "events":
         span = f" since {done.since}" if done.since else ""
-        console.print(
-            f"List {done.list_id}: {done.sent:,} events{span} that were not in BRIDGE_EVENTS, of "
-            f"{done.messages:,} messages. What is still not in it stays withheld."
+        yield (
+            f"{done.sent:,} events{span} that were not in BRIDGE_EVENTS, of {done.messages:,} "
+            "messages. What is still not in it stays withheld; what no poll has seen yet is the "
+            "service's own to send."
         )
-        if untracked_until:
-            console.print(
-                f"List {done.list_id}: emails sent up to {untracked_until} are no longer tracked: "
-                "what was withheld of them can't be had any more."
-            )
+        if done.missing:
+            yield f"{done.missing:,} messages were not read: Listrak doesn't have them any more."
         return
-    console.print(
-        f"List {done.list_id}: {done.sent:,} events from {done.since} to {done.before}, "
-        f"of {done.messages:,} messages."
+    yield (
+        f"{done.sent:,} events from {done.since} to {done.before}, of {done.messages:,} messages: "
+        f"{_names(done)}, as far as Listrak shows them."
     )
-    if done.left_out:
-        console.print(
-            f"List {done.list_id}: {done.left_out:,} messages were left out: they were tracked "
-            f"once and are no longer (those sent up to {untracked_until}), so that what was sent "
-            "of them can't be told."
+    if others := [name for name in TRACKS if name not in done.names and name != UNSUBSCRIBED]:
+        yield (
+            f"Not brought by it: {', '.join(others)}. Once in BRIDGE_EVENTS, the same command "
+            "brings them, unless an earlier backfill did."
         )
+    if done.left_out:
+        yield (
+            f"{done.left_out:,} messages were left out: they were tracked once and are no longer, "
+            "so that what was sent of them can't be told."
+        )
+
+
+def _names(done: Backfill) -> str:
+    return ", ".join(sorted(done.names)) or "nothing that is in BRIDGE_EVENTS"
+
+
+def _as_json(done: Backfill) -> dict[str, object]:
+    """The outcome of a backfill, for programs."""
+    return {
+        "list": done.list_id,
+        "kind": done.kind,
+        "since": done.since or None,
+        "before": done.before or None,
+        "events": sorted(done.names) if done.kind == "history" else None,
+        "sent": done.sent,
+        "messages": done.messages,
+        "left_out": done.left_out,
+        "missing": done.missing,
+        "warehouse_only": bool(done.warehouse_only),
+    }

@@ -13,11 +13,14 @@ from rich.table import Table
 from bridge import spool
 from bridge.clients import listrak_client
 from bridge.commands.errand import configured_lists
+from bridge.commands.limits import limits_of, tell
 from bridge.commands.terminal import terminal
 from bridge.errors import MissingError, StateError
 from bridge.flow.figures import REVENUE
+from bridge.flow.limits import Limit, not_counted, without_summary
 from bridge.flow.planner.watermarks import read_watermarks
 from bridge.flow.reconciliation import Line, OwnNumbers, compare
+from bridge.flow.source import resolve
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.settings import Settings
@@ -40,15 +43,64 @@ class Compared:
         return str(known.get("email_subject", ""))
 
 
+@dataclass(frozen=True)
+class Findings:
+    """The findings of a comparison: by list, its messages; and what was not compared."""
+
+    by_list: dict[int, list[Compared]]
+    limits: list[Limit]
+
+    @property
+    def messages(self) -> list[Compared]:
+        """The messages of all lists."""
+        return [one for compared in self.by_list.values() for one in compared]
+
+    @property
+    def repairable(self) -> list[int]:
+        """The rows of messages that may be better for being read again."""
+        return [
+            one.message.id for one in self.messages if any(line.repairable for line in one.lines)
+        ]
+
+
 async def reconcile(
-    settings: Settings, *, only_list: int | None, everything: bool, repair: bool
+    settings: Settings,
+    *,
+    only_list: int | None,
+    everything: bool,
+    repair: bool,
+    as_json: bool = False,
 ) -> None:
-    """Prints the differences, message by message, and the totals of each list.
+    """Prints the differences, message by message, the totals, and what was not compared.
 
     only_list: id of a list; None for all configured ones.
     everything: prints what agrees as well.
     repair: leaves a request for full polls of the messages whose differences nothing explains.
     """
+    findings = await _compare(settings, only_list)
+    wanting = findings.repairable if repair else []
+    if wanting:
+        spool.leave(settings.state, spool.Repair(wanting))
+    console = terminal()
+    if as_json:
+        told = _as_json(findings, everything=everything) | {"repairing": len(wanting)}
+        console.print(msgspec.json.encode(told).decode(), markup=False, soft_wrap=True)
+        return
+    _show(console, findings.messages, everything=everything)
+    for list_id, compared in findings.by_list.items():
+        _show_totals(console, list_id, compared)
+    tell(findings.limits, "Not compared, not sent or out of reach:", console)
+    if wanting:
+        console.print(
+            f"To be read again from end to end: {len(wanting)}. The running service begins within "
+            "seconds, else its next start does. What was sent before isn't sent again."
+        )
+    elif repair:
+        console.print("Nothing to repair.")
+
+
+async def _compare(settings: Settings, only_list: int | None) -> Findings:
+    """Compares what can be compared of the configured lists, or of one."""
     lists = configured_lists(settings, only_list)
     async with open_store(settings.state, read_only=True) as store:
         if await store.version() < SCHEMA_VERSION:
@@ -57,29 +109,41 @@ async def reconcile(
                 "kept no such numbers. Start the service once: it brings the file up to date"
             )
         async with listrak_client(settings, Metrics()) as listrak:
+            found = await resolve(listrak, settings.lists)
+            problems = {list_id: str(problem) for list_id, problem in found.problems.items()}
             reader = _Reader(store, listrak, settings)
-            by_list = {list_id: await reader.compare_list(list_id) for list_id in lists}
-    console = terminal()
-    everyone = [one for compared in by_list.values() for one in compared]
-    _show(console, everyone, everything=everything)
+            by_list = {
+                list_id: await reader.compare_list(list_id)
+                for list_id in lists
+                if list_id not in problems
+            }
+        limits = [not_counted(), *await limits_of(store, settings, lists, problems)]
     for list_id, compared in by_list.items():
-        _show_totals(console, list_id, compared)
-    wanting = [
-        one.message.id
-        for compared in by_list.values()
-        for one in compared
-        if any(line.repairable for line in one.lines)
+        if number := sum(not one.lines for one in compared):
+            limits.append(without_summary(list_id, number))
+    return Findings(by_list, limits)
+
+
+def _as_json(findings: Findings, *, everything: bool) -> dict[str, object]:
+    """The findings for programs: differences (or all lines) and limits."""
+    lines = [
+        {
+            "list": one.message.list_id,
+            "kind": one.message.kind,
+            "message": one.message.message_id,
+            "subject": one.subject,
+            "event": line.event,
+            **line.figures._asdict(),
+            "difference": line.difference,
+            "reason": line.reason or None,
+        }
+        for one in findings.messages
+        for line in one.lines
+        if everything or line.difference
     ]
-    if not repair:
-        return
-    if not wanting:
-        console.print("Nothing to repair.")
-        return
-    spool.leave(settings.state, spool.Repair(wanting))
-    console.print(
-        f"To be read again from end to end: {len(wanting)}. The running service begins within "
-        "seconds, else its next start does. What was sent before isn't sent again."
-    )
+    compared = {str(list_id): len(those) for list_id, those in findings.by_list.items()}
+    limits = [limit.as_json() for limit in findings.limits]
+    return {"compared": compared, "lines": lines, "not_compared": limits}
 
 
 class _Reader:
@@ -88,7 +152,6 @@ class _Reader:
     def __init__(self, store: Store, listrak: Listrak, settings: Settings) -> None:
         self._store = store
         self._listrak = listrak
-        self._wanted = settings.events
         self._slots = anyio.Semaphore(settings.poll_concurrency)
         self._bar = Console(stderr=True)
 
@@ -123,7 +186,6 @@ class _Reader:
         own = OwnNumbers(
             counts=await store.event_counts.of(message.id),
             reading=await store.polls.open_one(message.id) is not None,
-            wanted=self._wanted,
             never_shown={
                 event: watermark.never_shown for event, watermark in watermarks.by_event.items()
             },
@@ -153,7 +215,13 @@ def _show(console: Console, compared: Sequence[Compared], *, everything: bool) -
     if table.row_count:
         console.print(table)
     else:
-        console.print("No differences, message by message.")
+        console.print(f"No differences in what was compared: {_scope(compared)}.")
+
+
+def _scope(compared: Sequence[Compared]) -> str:
+    """The extent of a comparison, for people."""
+    number = sum(bool(one.lines) for one in compared)
+    return f"Listrak's counters of {number:,} tracked message{'' if number == 1 else 's'}"
 
 
 def _show_totals(console: Console, list_id: int, compared: Sequence[Compared]) -> None:

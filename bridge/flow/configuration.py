@@ -17,7 +17,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a run, as far as the data depends on them.
 
     lists: by id, the profile field that holds the userId, None for none.
-    events: by the name of an event to be sent, since when it is; "" for from the beginning.
+    events: the names of the events to be sent, sorted.
     track: seconds after a send for which a message is polled.
     zone: name of the zone of Listrak's times.
     write_key: a fingerprint of the write key.
@@ -25,26 +25,11 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     lists: dict[int, int | None]
-    events: dict[str, Instant]
+    events: tuple[str, ...]
     track: float
     zone: str
     write_key: str
     since: str
-
-    @property
-    def wanted_since(self) -> Mapping[str, Instant]:
-        """The times since when events are to be sent, of those that weren't always."""
-        return {event: since for event, since in self.events.items() if since}
-
-    def continuing(self, before: "Configuration | None", at: Instant) -> "Configuration":
-        """The configuration from `at` on, after another one; None for the first of all.
-
-        Events that were not sent before are from then on.
-        """
-        if before is None:
-            return self
-        events = {event: before.events.get(event, at) for event in self.events}
-        return msgspec.structs.replace(self, events=events)
 
 
 @dataclass(frozen=True)
@@ -113,13 +98,18 @@ def _list_changes(
 
 
 def _event_changes(before: Configuration, present: Configuration) -> Iterator[Change]:
-    if less := _names(before.events.keys() - present.events.keys()):
-        text = f"no longer in BRIDGE_EVENTS: {less}. They are withheld from now on"
-        yield Change("events_narrowed", None, text)
-    if more := _names(present.events.keys() - before.events.keys()):
+    was, now = set(before.events), set(present.events)
+    if less := _names(was - now):
         text = (
-            f"now in BRIDGE_EVENTS: {more}. They are sent from now on; `listrak-bridge backfill "
-            "--events` brings what was withheld of emails that are still tracked"
+            f"no longer in BRIDGE_EVENTS: {less}. What is seen of them from now on is withheld, "
+            "also of what happened before"
+        )
+        yield Change("events_narrowed", None, text)
+    if more := _names(now - was):
+        text = (
+            f"now in BRIDGE_EVENTS: {more}. What is seen of them from now on is sent, also of what "
+            "happened before; `listrak-bridge backfill --events` brings what was withheld of "
+            "emails that are still tracked"
         )
         yield Change("events_widened", None, text)
 
@@ -129,7 +119,10 @@ def _tracking_change(before: float, present: float) -> Change:
     if present > before:
         text += "holds for sends that are still remembered; forgotten ones don't come back"
     else:
-        text += "older sends are read a last time, then forgotten"
+        text += (
+            "older sends are read a last time, then forgotten; what happens with them later is not "
+            "sent, nor what was withheld of them"
+        )
     return Change("tracking", None, text)
 
 

@@ -1,16 +1,15 @@
 """The surroundings of the readers."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from anyio.abc import ObjectSendStream
 
-from bridge.event_types import CLICKED
 from bridge.flow.ledger import Ledger
 from bridge.flow.page import Page
 from bridge.flow.source import SourceList
 from bridge.listrak.client import Listrak
-from bridge.listrak.times import Instant, Zone
+from bridge.listrak.times import Zone
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,7 @@ class Scope:
     sources: the configured lists.
     zone: the zone of Listrak's naive times.
     track: seconds after a send for which a message is polled.
-    events: names of the events to send.
-    wanted_since: by event name, since when it is to be sent, where that isn't from the beginning.
+    events: names of the events to send. All are read: what isn't sent is known as withheld.
     namespace: first part of the identity of each event; "" in files of older versions.
     ignored_user_ids: values that stand for nobody, besides the usual ones, in lower case.
     extra_properties: names of those of EXTRA_PROPERTIES to send.
@@ -31,15 +29,9 @@ class Scope:
     zone: Zone
     track: float
     events: frozenset[str]
-    wanted_since: Mapping[str, Instant] = field(default_factory=dict)
     namespace: str = ""
     ignored_user_ids: frozenset[str] = frozenset()
     extra_properties: frozenset[str] = frozenset()
-
-    @property
-    def reads_clicks(self) -> bool:
-        """Tells whether clicks are read at all: they are resources of their own."""
-        return CLICKED in self.events
 
 
 @dataclass(frozen=True)

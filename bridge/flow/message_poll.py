@@ -47,7 +47,7 @@ class PollWindow:
     """The rows and events that count in a poll.
 
     horizon: events before it are not sent.
-    before: events from this instant on are another poll's.
+    before: by event, instant from which on it is another poll's; none where there is no such.
     floor: rows of lower buckets are no longer tracked.
     ceiling: rows of this bucket or a higher one are another poll's.
     previous: start of the previous complete poll, "" if there was none.
@@ -56,16 +56,20 @@ class PollWindow:
 
     horizon: Instant
     floor: int
-    before: Instant = ALWAYS
+    before: Mapping[str, Instant] = field(default_factory=dict)
     ceiling: int = NO_BUCKET
     previous: Instant = ""
     complete_until: Mapping[str, Instant] = field(default_factory=dict)
 
-    def is_early(self, event_has_own_date: bool, instant: Instant) -> bool:
+    def end_of(self, event: str) -> Instant:
+        """The instant from which on an event is another poll's."""
+        return self.before.get(event, ALWAYS)
+
+    def is_early(self, event: str, has_own_date: bool, instant: Instant) -> bool:
         """Tells whether an event's instant excludes it; if undated itself, only at a first poll."""
-        if self.previous and not event_has_own_date:
+        if self.previous and not has_own_date:
             return False
-        return not self.horizon <= instant < self.before
+        return not self.horizon <= instant < self.end_of(event)
 
 
 class PollEnd(Protocol):

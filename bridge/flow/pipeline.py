@@ -7,7 +7,6 @@ import anyio
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
-from bridge.event_types import CLICKED
 from bridge.flow.catch_up import CatchUp
 from bridge.flow.context import PollLimits, ReaderContext, Scope
 from bridge.flow.delivery import Delivery
@@ -99,12 +98,7 @@ class Pipeline:
         self._metrics.queue.labels("parcels").set_function(lambda: _waiting(delivery_in))
         mapper = Mapper(
             self._ledger,
-            ActivityRules(
-                scope.zone,
-                scope.events,
-                scope.wanted_since.get(CLICKED, ""),
-                scope.extra_properties,
-            ),
+            ActivityRules(scope.zone, scope.events, scope.extra_properties),
             ContactRules(
                 scope.zone, scope.events, scope.namespace, UserIds(scope.ignored_user_ids)
             ),

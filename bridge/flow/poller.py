@@ -150,7 +150,8 @@ class Poller:
                 more = await self._readers.of_errand(errand).read_next(source)
                 return 0.0 if more else schedule.BACKFILL_INTERVAL
             case "message":
-                return await self._poll_message(task, source, slot)
+                async with self._readers.messages.turn(task.subject):
+                    return await self._poll_message(task, source, slot)
         return self._poll_interval
 
     async def _discover(self, source: SourceList) -> None:

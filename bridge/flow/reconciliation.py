@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bridge.event_types import CLICKED, CONVERTED
+from bridge.event_types import CONVERTED
 from bridge.flow.figures import REVENUE, TOLERANCE, Figures, figures_of
 from bridge.listrak import times, wire
 from bridge.state.records import EventCount, Message
@@ -15,7 +15,6 @@ READING = "being read now"
 REQUESTED = "a full poll was requested, and is due"
 LESS = "more was seen than Listrak counts: its counter lags behind, or counts otherwise"
 ORDERS = "several orders of a contact between two polls are one event: compare the revenue"
-UNREAD_CLICKS = "clicks are not in BRIDGE_EVENTS, so they are not read"
 NEVER_SHOWN = "Listrak counts it and never shows it: several full polls found no more"
 UNTRACKED = "perhaps of sends that are not tracked: too old, or from before BRIDGE_SINCE"
 UNEXPLAINED = "unexplained: --repair has the message read again"
@@ -49,13 +48,11 @@ class OwnNumbers:
 
     counts: numbers by event.
     reading: a full poll of it is open.
-    wanted: names of the events to send.
     never_shown: by event, what Listrak counts and full polls didn't find.
     """
 
     counts: Mapping[str, EventCount]
     reading: bool
-    wanted: frozenset[str]
     never_shown: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -83,8 +80,6 @@ def _reason(
         return REQUESTED
     if difference < 0:
         return LESS
-    if event == CLICKED and CLICKED not in own.wanted:
-        return UNREAD_CLICKS
     if changed:
         at = times.from_seconds(message.polled_at)[:16]
         return f"counted since it was read last ({at}Z); the next poll finds it"

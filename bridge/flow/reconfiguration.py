@@ -42,21 +42,20 @@ async def take_over(
 
     Returns the configuration that holds from now on.
     """
-    before, present, found = await _compare(ledger.store, present, resting)
-    now = present.continuing(before, at)
+    _, present, found = await _compare(ledger.store, present, resting)
 
     async def work(store: Store) -> None:
         for source in sources:
             await store.lists.begin(source.list_id, source.name, source.horizon, present.zone)
         await _act(found, at, store)
-        await store.meta.set(CONFIGURATION, msgspec.json.encode(now).decode())
+        await store.meta.set(CONFIGURATION, msgspec.json.encode(present).decode())
 
     await ledger.commit(work)
     for change in found:
         log.warning(
             "configuration.changed", kind=change.kind, list=change.list_id, text=change.sentence
         )
-    return now
+    return present
 
 
 async def _act(found: Sequence[Change], at: Instant, store: Store) -> None:

@@ -16,14 +16,14 @@ class SummaryMetrics:
         # A pipeline before this one may have noted the same messages.
         for gauge in self._gauges:
             gauge.clear()
-        self._noted: dict[int, dict[str, tuple[float, ...]]] = {}
+        self._noted: dict[int, dict[str, tuple[float | None, ...]]] = {}
 
     def note(
         self, message: Message, summary: wire.Summary, counts: Mapping[str, EventCount]
     ) -> None:
         """Notes what Listrak counts of a message now, and what of that was seen and sent."""
-        now: dict[str, tuple[float, ...]] = {
-            event: (figures.listrak, figures.seen, figures.sent or 0)
+        now: dict[str, tuple[float | None, ...]] = {
+            event: (figures.listrak, figures.seen, figures.sent)
             for event, figures in figures_of(summary, counts).items()
         }
         self._replace(message, now)
@@ -32,14 +32,16 @@ class SummaryMetrics:
         """Leaves out a message that is no longer tracked."""
         self._replace(message, {})
 
-    def _replace(self, message: Message, now: dict[str, tuple[float, ...]]) -> None:
+    def _replace(self, message: Message, now: dict[str, tuple[float | None, ...]]) -> None:
         before = self._noted.pop(message.id, {})
         if now:
             self._noted[message.id] = now
-        nothing = (0.0,) * len(self._gauges)
+        nothing = (None,) * len(self._gauges)
         for event in before | now:
             changes = zip(
                 self._gauges, now.get(event, nothing), before.get(event, nothing), strict=True
             )
             for gauge, new, old in changes:
-                gauge.labels(str(message.list_id), event).inc(new - old)
+                # What is sent of unsubscribes isn't known here, and none is told.
+                if new is not None or old is not None:
+                    gauge.labels(str(message.list_id), event).inc((new or 0) - (old or 0))

@@ -35,8 +35,8 @@ def _due(fact: Fact, points: frozenset[datetime], person: Person, history: ListH
 
     1. From before the horizon, or no look came after it: nothing.
     2. No look showed it, as it was undone before: as the bridge likes, it can hardly know.
-    3. The first look that showed it didn't want it: nothing, until a backfill brings it. Where the
-       look before was of the other opinion, nobody looked in time: as the bridge likes.
+    3. The first look that showed it didn't want it: nothing, until a backfill brings it. Where it
+       was forgotten before, by a look that came after it was tracked, that is as the bridge likes.
     4. Else it must be sent.
     """
     after = [(place, look) for place, look in history.looks if look.at >= fact.at]
@@ -47,19 +47,15 @@ def _due(fact: Fact, points: frozenset[datetime], person: Person, history: ListH
         steps: tuple[Step, ...] = tuple(look for _, look in after)
         return Due(Duty.OPTIONAL, steps, "no look showed it, or not whether it was in time")
     place, look = showing[0]
-    before = history.look_before(place)
-    wanted = UNSUBSCRIBED in look.configuration.events
-    was_wanted = wanted if before is None else UNSUBSCRIBED in before.configuration.events
-    if wanted and was_wanted:
+    if UNSUBSCRIBED in look.configuration.events:
         return Due(Duty.REQUIRED, (look,), f"{look} showed it and wanted it")
     due = Due(Duty.FORBIDDEN, (), f"{look} didn't want it")
-    if wanted != was_wanted:
-        due = Due(Duty.OPTIONAL, (look,), f"between wanting it and not, {look} saw it")
     for number, backfill in history.backfills:
         asked = backfill.withheld and (backfill.since is None or max(points) >= backfill.since)
         if number > place and asked and UNSUBSCRIBED in backfill.configuration.events:
             sure = person.departure_at(backfill.at) is fact and due.duty is not Duty.REQUIRED
             sure = sure and (backfill.since is None or min(points) >= backfill.since)
+            sure = sure and history.forgetting_look(min(points), number) is None
             duty = Duty.REQUIRED if sure else Duty.OPTIONAL
             due = due.or_else(Due(duty, (backfill,), f"withheld, it was for {backfill} to send"))
         if due.duty is Duty.REQUIRED:

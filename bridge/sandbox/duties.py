@@ -75,12 +75,15 @@ def due_of(happening: Happening, history: ListHistory) -> Due:
         return _forbidden("no look came after it")
     place, look = seen
     due = _due_at_look(happening, history, place, look)
+    # Backfills go on from where earlier ones that wanted the event have begun.
     covered = history.horizon
     for number, backfill in history.backfills:
         if due.duty is Duty.REQUIRED or number < place:
             continue
         if backfill.withheld:
             due = due.or_else(_due_of_withheld(happening, history, place, (number, backfill)))
+        elif happening.event not in backfill.configuration.events:
+            continue
         elif backfill.since is not None and backfill.since < covered:
             window = (backfill.since, covered)
             due = due.or_else(_due_of_history(happening, history, window, (number, backfill)))
@@ -92,27 +95,22 @@ def _due_at_look(happening: Happening, history: ListHistory, place: int, look: L
     """Decides about the first look after a happening, in these cases:
 
     1. From before the horizon: nothing.
-    2. Not wanted, neither here nor by the look before: nothing.
+    2. Not wanted here, whatever looks before or after it want: nothing.
     3. Of a send that was forgotten, or never tracked: see `due_if_forgotten`.
-    4. Wanted only now, or until now: as it likes, as nobody looked meanwhile.
-    5. By its dates it is from before or after the horizon, as the API shows the first activity
+    4. By its dates it is from before or after the horizon, as the API shows the first activity
        only: as it likes at the list's first look, afterwards it is known to be new.
-    6. Else it must be sent.
+    5. Else it must be sent.
     """
     horizon = history.horizon
     before = history.look_before(place)
     instants = happening.shown(look.at)
     if max(instants) < horizon:
         return _forbidden(f"it is from before the start horizon {horizon.isoformat()}")
-    looks = [look] if before is None else [before, look]
-    wanted = {happening.event in each.configuration.events for each in looks}
-    if wanted == {False}:
+    if happening.event not in look.configuration.events:
         return _forbidden(f"{look} didn't want it")
     forgotten = due_if_forgotten(happening, history, place, look)
     if forgotten is not None:
         return forgotten
-    if len(wanted) == 2:
-        return Due(Duty.OPTIONAL, (look,), f"between wanting it and not, {look} saw it")
     if min(instants) < horizon and (happening.exact or before is None):
         return Due(Duty.OPTIONAL, (look,), f"around the horizon {horizon.isoformat()}, at {look}")
     since = f"after the horizon {horizon.isoformat()}"
@@ -151,13 +149,12 @@ def _due_of_withheld(
     1. It doesn't want it either, or asks for later things only: nothing.
     2. It was not withheld at the look that saw it, or is from before the horizon: nothing.
     3. The send was forgotten since: see `due_if_forgotten`.
-    4. Else it must be sent, if the look before didn't.
+    4. Else it must be sent.
     """
     number, backfill = run
     look = dict(history.looks)[place]
     before = history.look_before(place)
-    looks = [look] if before is None else [before, look]
-    withheld = any(happening.event not in each.configuration.events for each in looks)
+    withheld = happening.event not in look.configuration.events
     instants = happening.shown(look.at)
     earliest = max(history.horizon, backfill.since or history.horizon)
     if not (withheld and happening.event in backfill.configuration.events):
@@ -182,7 +179,7 @@ def _due_of_history(
 ) -> Due:
     """Decides about a backfill of the time before the horizon, in these cases:
 
-    1. It doesn't want it, or the happening isn't of the time that is asked for: nothing.
+    1. The happening isn't of the time that is asked for: nothing.
     2. Tracked once and forgotten since: nobody knows what was sent, so that is open; likewise a
        send from so long before that it isn't read.
     3. Else it must be sent.
@@ -190,7 +187,7 @@ def _due_of_history(
     number, backfill = run
     since, before = window
     within = [since <= instant < before for instant in happening.shown(backfill.at)]
-    if not any(within) or happening.event not in backfill.configuration.events:
+    if not any(within):
         return _forbidden(f"it is nothing of what {backfill} asked for")
     started = history.horizon - history.looks[0][1].configuration.track
     margin = GRACE if happening.kind == "message" else WEEK

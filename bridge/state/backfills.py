@@ -1,6 +1,6 @@
 """Backfills: how far each list's goes, and which messages are still to be read for it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bridge.state import cursors
 from bridge.state.cursors import PollCursor
@@ -25,8 +25,8 @@ class Backfills:
         row = await self._db.one(
             "SELECT list_id, since, before, listed, finished, left_out, messages, sent,"
             " (SELECT count(*) FROM backfill_messages WHERE list_id = backfills.list_id"
-            " AND (part = 'unwanted') = (backfills.kind = 'events')), kind, warehouse_only"
-            " FROM backfills WHERE list_id = ? AND kind = ?",
+            " AND (part = 'unwanted') = (backfills.kind = 'events')), kind, warehouse_only,"
+            " missing, events, dropped FROM backfills WHERE list_id = ? AND kind = ?",
             list_id,
             kind,
         )
@@ -55,25 +55,58 @@ class Backfills:
         return True
 
     async def begin(
-        self, list_id: int, since: str, horizon: str, *, warehouse_only: bool = False
+        self,
+        list_id: int,
+        since: str,
+        ends: Mapping[str, str],
+        *,
+        warehouse_only: bool = False,
     ) -> bool:
-        """Queues a backfill of what lies before the earliest instant that was covered so far.
+        """Queues a backfill of the history since an instant; False for nothing, or one under way.
 
-        False where nothing lies between, or another one is under way.
+        ends: by the name of an event that it is to bring, until when (see `ends`).
         """
         last = await self.of(list_id)
-        before = horizon if last is None else min(horizon, last.since)
-        if since >= before or (last is not None and not last.finished):
+        events = [event for event, end in sorted(ends.items()) if since < end]
+        if last is not None and (not events or not last.finished):
             return False
         await self._db.run(
-            "INSERT OR REPLACE INTO backfills (list_id, kind, since, before, warehouse_only)"
-            " VALUES (?, 'history', ?, ?, ?)",
+            "INSERT OR REPLACE INTO backfills (list_id, kind, since, before, warehouse_only,"
+            " events, dropped, finished) VALUES (?, 'history', ?, ?, ?, ?, ?, ?)",
             list_id,
             since,
-            before,
+            max((ends[event] for event in events), default=since),
             warehouse_only,
+            ",".join(events),
+            # That these are missing stays true.
+            "" if last is None else last.dropped,
+            # Where there is nothing to bring, whoever waits for it has an answer.
+            not events,
         )
-        return True
+        return bool(events)
+
+    async def ends(self, list_id: int, horizon: str, events: Collection[str]) -> dict[str, str]:
+        """The instants up to which the history is still to be sent, by event.
+
+        horizon: the list's start horizon, which is it where no backfill has sent any yet.
+        """
+        rows = await self._db.all("SELECT event, since FROM backfilled WHERE list_id = ?", list_id)
+        sent_since = dict(rows)
+        return {event: min(horizon, sent_since.get(event, horizon)) for event in events}
+
+    async def drop_events(self, backfill: Backfill, events: Collection[str]) -> None:
+        """Takes events out of a backfill that is under way.
+
+        Once its messages are listed, some of these events may be sent: how many, nobody knows.
+        """
+        dropped = backfill.dropped_names.union(events if backfill.listed else ())
+        await self._db.run(
+            "UPDATE backfills SET events = ?, dropped = ? WHERE list_id = ? AND kind = ?",
+            ",".join(sorted(backfill.names.difference(events))),
+            ",".join(sorted(dropped)),
+            backfill.list_id,
+            backfill.kind,
+        )
 
     async def queue(
         self, backfill: Backfill, messages: Sequence[tuple[str, int, MessageRef]], left_out: int
@@ -143,11 +176,14 @@ class Backfills:
             message.kind,
         )
 
-    async def complete(self, message: BackfillMessage) -> None:
-        """Ends a message that was read to its end."""
+    async def complete(self, message: BackfillMessage, *, missing: bool = False) -> None:
+        """Ends a message that was read to its end, or that Listrak doesn't have any more."""
         await self._db.run("DELETE FROM backfill_messages WHERE id = ?", message.id)
         await self._db.run(
-            "UPDATE backfills SET messages = messages + 1 WHERE list_id = ? AND kind = ?",
+            "UPDATE backfills SET messages = messages + ?, missing = missing + ?"
+            " WHERE list_id = ? AND kind = ?",
+            not missing,
+            missing,
             message.ref.list_id,
             message.kind,
         )
@@ -162,7 +198,18 @@ class Backfills:
         )
 
     async def finish(self, backfill: Backfill) -> None:
-        """Ends the backfill: all messages were read."""
+        """Ends the backfill: all messages were read.
+
+        What it has dropped counts as sent: a part may be, and nothing is sent twice.
+        """
+        await self._db.many(
+            "INSERT INTO backfilled VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " since = min(since, excluded.since)",
+            [
+                (backfill.list_id, event, backfill.since)
+                for event in backfill.names | backfill.dropped_names
+            ],
+        )
         await self._db.run(
             "UPDATE backfills SET finished = 1 WHERE list_id = ? AND kind = ?",
             backfill.list_id,

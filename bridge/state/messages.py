@@ -51,12 +51,16 @@ class Messages:
         rows = await self._db.all(f"SELECT {_COLUMNS} FROM messages WHERE list_id = ?", list_id)
         return [Message(*row) for row in rows]
 
-    async def untracked_until(self, list_id: int) -> str:
-        """The instant of the latest send of a message that is no longer tracked, "" for none."""
+    async def untracked(self, list_id: int) -> tuple[int, str]:
+        """The number of messages that are no longer tracked, and the instant of the latest send.
+
+        The instant is "" for none.
+        """
         row = await self._db.one(
-            "SELECT ifnull(max(sent_at), '') FROM messages WHERE list_id = ? AND retired", list_id
+            "SELECT count(*), ifnull(max(sent_at), '') FROM messages WHERE list_id = ? AND retired",
+            list_id,
         )
-        return str(row[0])
+        return int(row[0]), str(row[1])
 
     async def get(self, row_id: int) -> Message:
         """One message by the id of its row."""

@@ -112,6 +112,9 @@ class Backfill:
     kind: "history" of what happened before the start horizon, "events" of what was withheld by
         BRIDGE_EVENTS, whenever it happened.
     warehouse_only: 1 where its events are for warehouses alone.
+    missing: messages that Listrak doesn't have any more.
+    events: names of the events that one of the history brings, a comma between; "" otherwise.
+    dropped: likewise, of those that were taken out of BRIDGE_EVENTS while it was under way.
     """
 
     list_id: int
@@ -125,6 +128,19 @@ class Backfill:
     waiting: int
     kind: BackfillKind = "history"
     warehouse_only: int = 0
+    missing: int = 0
+    events: str = ""
+    dropped: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the events that it brings."""
+        return frozenset(filter(None, self.events.split(",")))
+
+    @property
+    def dropped_names(self) -> frozenset[str]:
+        """The names of the events that it brings no longer."""
+        return frozenset(filter(None, self.dropped.split(",")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +201,8 @@ class ListState:
     zone: the zone that the horizon was fixed in.
     identified_at: the latest timestamp that an identify of it carries.
     forgotten_revision: no contact that was forgotten had a later one.
+    unsubscribes_forgotten: the latest instant of an unsubscribe that was withheld and is forgotten;
+        "" for none.
     """
 
     list_id: int
@@ -196,6 +214,7 @@ class ListState:
     zone: str = ""
     identified_at: float = 0.0
     forgotten_revision: int = 0
+    unsubscribes_forgotten: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,32 @@ class Unsubscribes:
             [(list_id, row.email, row.date) for row in unsubscribes],
         )
 
+    async def count_withheld(self, list_id: int) -> int:
+        """The number of a list's unsubscribes that are withheld."""
+        row = await self._db.one(
+            "SELECT count(*) FROM withheld_unsubscribes WHERE list_id = ?", list_id
+        )
+        return int(row[0])
+
+    async def forget_withheld(self, list_id: int, before: str) -> None:
+        """Drops unsubscribes that were withheld, of before an instant, and notes until when."""
+        row = await self._db.one(
+            "SELECT max(instant) FROM withheld_unsubscribes WHERE list_id = ? AND instant < ?",
+            list_id,
+            before,
+        )
+        if row is None or row[0] is None:
+            return
+        await self._db.run(
+            "DELETE FROM withheld_unsubscribes WHERE list_id = ? AND instant < ?", list_id, before
+        )
+        await self._db.run(
+            "UPDATE lists SET unsubscribes_forgotten = max(unsubscribes_forgotten, ?)"
+            " WHERE list_id = ?",
+            row[0],
+            list_id,
+        )
+
     async def attribute(
         self, list_id: int, message: int, emails: Sequence[str], at: float, *, old: bool
     ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from planner_parts import message_of
 from prometheus_client import generate_latest
 
-from bridge.event_types import CLICKED, CONVERTED, OPENED, SENT, TRACKS, UNSUBSCRIBED
+from bridge.event_types import CLICKED, CONVERTED, OPENED, SENT, UNSUBSCRIBED
 from bridge.flow.figures import REVENUE, Figures, counted_of
 from bridge.flow.reconciliation import (
     LESS,
@@ -17,7 +17,6 @@ from bridge.flow.reconciliation import (
     READING,
     REQUESTED,
     UNEXPLAINED,
-    UNREAD_CLICKS,
     UNTRACKED,
     OwnNumbers,
     compare,
@@ -38,7 +37,6 @@ def own_numbers(revenue: float = 0.0, **changes: Any) -> OwnNumbers:
             CONVERTED: EventCount(amount=revenue),
         },
         "reading": False,
-        "wanted": frozenset(TRACKS),
     }
     return OwnNumbers(**values | changes)
 
@@ -68,7 +66,6 @@ def test_what_agrees_has_no_reason() -> None:
         (SENT, Summary(sent_count=97), {}, {}, LESS),
         (SENT, Summary(sent_count=103), {}, {}, UNEXPLAINED),
         (SENT, Summary(sent_count=103), {"kind": "conversation"}, {}, UNTRACKED),
-        (CLICKED, Summary(click_count=3), {}, {"wanted": frozenset({SENT})}, UNREAD_CLICKS),
         (CLICKED, Summary(click_count=3), {}, {}, UNEXPLAINED),
         (CONVERTED, Summary(conversion_count=3), {}, {}, ORDERS),
         (SENT, Summary(sent_count=103), {}, {"never_shown": {SENT: 3.0}}, NEVER_SHOWN),

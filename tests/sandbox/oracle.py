@@ -44,8 +44,8 @@ class Listing:
 
     horizon: datetime
     track: timedelta
-    covered: datetime
     previous: datetime | None = None
+    covered: dict[str, datetime] = field(default_factory=dict)
 
 
 class Oracle:
@@ -82,7 +82,7 @@ class Oracle:
             listing = self._lists.get(list_id)
             if listing is None:
                 horizon = configuration.since or now
-                listing = Listing(horizon, configuration.track, horizon)
+                listing = Listing(horizon, configuration.track)
                 self._lists[list_id] = listing
             for message in findable(owner):
                 self._read(owner, message, configuration, listing)
@@ -277,7 +277,9 @@ class Oracle:
             if withheld:
                 self._fill_unsubscribes(owner, step)
             elif since is not None:
-                listing.covered = min(listing.covered, since)
+                for name in configuration.events:
+                    covered = listing.covered.get(name, listing.horizon)
+                    listing.covered[name] = min(covered, since)
         if warehouse_only:
             for event in self.events[before:]:
                 event["integrations"] = {"All": False}
@@ -299,7 +301,8 @@ class Oracle:
             untracked = sight.sent < listing.horizon - listing.track
             due = status == "early" and not self._is_forgotten(sight)
             due = due or (untracked and status is None)
-            due = due and step.since <= at < listing.covered
+            covered = listing.covered.get(sight.event, listing.horizon)
+            due = due and step.since <= at < covered
         if due:
             self._status[sight.identity] = "sent"
             self._send(owner, message, sight, at, step.configuration)
@@ -316,7 +319,8 @@ class Oracle:
             cents = sight.cents
         elif self._is_forgotten(sight):
             return
-        if not step.withheld and (step.since is None or not step.since <= at < listing.covered):
+        covered = listing.covered.get(sight.event, listing.horizon)
+        if not step.withheld and (step.since is None or not step.since <= at < covered):
             return
         if step.withheld and step.since is not None and at < step.since:
             return

@@ -733,14 +733,24 @@ async def test_dead_letters(store: Store) -> None:
 # Backfills
 
 
+async def begin_backfill(store: Store, since: str, *events: str) -> bool:
+    """Begins one of some events, on a list whose start horizon is in May."""
+    ends = await store.backfills.ends(5, "2026-05", events)
+    return await store.backfills.begin(5, since, ends)
+
+
 async def test_backfills(store: Store) -> None:
-    """A list's history is covered further and further back, one backfill after the other."""
+    """A list's history is sent further and further back, one backfill after the other."""
     ref = found_message()
     async with store.transaction():
         assert await store.backfills.of(5) is None
-        assert not await store.backfills.begin(5, "2026-05", horizon="2026-05")
-        assert await store.backfills.begin(5, "2026-03", horizon="2026-05")
-        assert not await store.backfills.begin(5, "2026-01", horizon="2026-05"), "one at a time"
+        assert not await begin_backfill(store, "2026-05", "a")
+        nothing = await store.backfills.of(5)
+        assert nothing is not None
+        assert nothing.finished, "whoever waits for it has an answer"
+        assert not await begin_backfill(store, "2026-03"), "nothing is wanted"
+        assert await begin_backfill(store, "2026-03", "a")
+        assert not await begin_backfill(store, "2026-01", "a"), "one at a time"
         begun = await store.backfills.open_one(5)
         assert begun is not None
         await store.backfills.queue(begun, [("old", 0, ref), ("withheld", 9, ref)], 4)
@@ -764,13 +774,80 @@ async def test_backfills(store: Store) -> None:
         await store.backfills.complete(second)
         await store.backfills.finish(begun)
     found = await store.backfills.of(5)
-    assert found == Backfill(5, "2026-03", "2026-05", 1, 1, 4, 2, 30, 0)
+    assert found == Backfill(5, "2026-03", "2026-05", 1, 1, 4, 2, 30, 0, events="a")
     async with store.transaction():
-        assert not await store.backfills.begin(5, "2026-04", horizon="2026-05"), "covered"
-        assert await store.backfills.begin(5, "2026-01", horizon="2026-05")
+        assert not await begin_backfill(store, "2026-04", "a"), "sent by the first"
+        assert await begin_backfill(store, "2026-01", "a")
     again = await store.backfills.of(5)
     assert again is not None
     assert (again.since, again.before, again.finished) == ("2026-01", "2026-03", 0)
+
+
+async def test_history_is_sent_event_by_event(store: Store) -> None:
+    """What a backfill didn't bring a later one does; what it dropped on the way, none."""
+    backfills = store.backfills
+
+    async def finish(*dropped: str, listed: bool = True) -> None:
+        begun = await backfills.open_one(5)
+        assert begun is not None
+        if listed:
+            await backfills.queue(begun, [], 0)
+            begun = await backfills.open_one(5)
+            assert begun is not None
+        await backfills.drop_events(begun, dropped)
+        begun = await backfills.open_one(5)
+        assert begun is not None
+        await backfills.finish(begun)
+
+    async with store.transaction():
+        assert await begin_backfill(store, "2026-03", "a", "b")
+        await finish("b")
+        last = await backfills.of(5)
+        assert last is not None
+        assert (last.events, last.dropped) == ("a", "b")
+        assert not await begin_backfill(store, "2026-03", "a", "b")
+        assert await begin_backfill(store, "2026-03", "a", "b", "c", "d")
+        last = await backfills.of(5)
+        assert last is not None
+        assert (last.events, last.before) == ("c,d", "2026-05")
+        # Nothing of it was sent: its messages weren't even listed.
+        await finish("d", listed=False)
+        assert await backfills.ends(5, "2026-05", "abcde") == {
+            **dict.fromkeys("abc", "2026-03"),
+            **dict.fromkeys("de", "2026-05"),
+        }
+        assert await backfills.ends(5, "2026-02", "a") == {"a": "2026-02"}
+
+
+async def test_messages_that_are_missing_are_counted(store: Store) -> None:
+    """What Listrak doesn't have any more was not read."""
+    async with store.transaction():
+        assert await begin_backfill(store, "2026-03", "a")
+        begun = await store.backfills.open_one(5)
+        assert begun is not None
+        await store.backfills.queue(begun, [("old", 0, found_message())], 0)
+        message = await store.backfills.next(begun)
+        assert message is not None
+        await store.backfills.complete(message, missing=True)
+    found = await store.backfills.of(5)
+    assert found is not None
+    assert (found.messages, found.missing, found.waiting) == (0, 1, 0)
+
+
+async def test_withheld_unsubscribes_are_forgotten(store: Store) -> None:
+    """Those of before an instant go, and the list remembers until when."""
+    async with store.transaction():
+        for list_id in (5, 6):
+            await store.lists.begin(list_id, "News", MAY, "UTC")
+            for email, instant in (("a", "2026-05-01"), ("b", "2026-05-03"), ("c", "2026-05-05")):
+                row = PendingUnsubscribe(email, instant, instant, "")
+                await store.unsubscribes.withhold(list_id, [row])
+        await store.unsubscribes.forget_withheld(5, "2026-05-04")
+        await store.unsubscribes.forget_withheld(5, "2026-05-02")
+    assert [row.email for row in await store.unsubscribes.withheld(5, "", 9)] == ["c"]
+    assert len(await store.unsubscribes.withheld(6, "", 9)) == 3
+    assert (await store.lists.state(5)).unsubscribes_forgotten == "2026-05-03"
+    assert (await store.lists.state(6)).unsubscribes_forgotten == ""
 
 
 async def test_what_was_withheld_stays_apart(store: Store) -> None:

@@ -24,7 +24,7 @@ from bridge.flow.mapping.mapped_page import MappedPage
 from bridge.flow.mapping.page_mapping import PageMapping, RowEvent
 from bridge.flow.page import ActivityPage, ClickPage
 from bridge.listrak import wire
-from bridge.listrak.times import Instant, Zone, canonical
+from bridge.listrak.times import Zone, canonical
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
 
@@ -62,14 +62,11 @@ class ActivityRules:
 
     zone: of Listrak's naive times.
     wanted: names of the events to send.
-    clicks_since: instant since when clicks on links are wanted; "" for from the beginning. While
-        they aren't, they aren't read.
     extra: names of the extra properties to send.
     """
 
     zone: Zone
     wanted: frozenset[str]
-    clicks_since: Instant = ""
     extra: frozenset[str] = frozenset()
 
     def map_activity(self, page: ActivityPage) -> MappedPage:
@@ -114,34 +111,10 @@ class ActivityRules:
         head = f"{poll.identity(CLICKED)}{page.link.link_id}\x1f"
         numbers, fingerprints = mapping.unseen(head, mapping.tracked)
         mapping.mapped.known += len(mapping.tracked) - len(numbers)
-        if self.clicks_since and poll.backfill is None:
-            numbers, fingerprints = self._wanted_clicks(mapping, numbers, fingerprints)
         dates = [rows[number].click_date for number in numbers]
         for click in mapping.emit_dated(CLICKED, numbers, fingerprints, dates, own=True):
             _map_click(mapping, click)
         return mapping.mapped
-
-    def _wanted_clicks(
-        self,
-        mapping: PageMapping[wire.Clicker],
-        numbers: list[int],
-        fingerprints: list[Fingerprint],
-    ) -> tuple[list[int], list[Fingerprint]]:
-        """The clicks that happened since they are wanted; earlier ones are withheld.
-
-        Those without a proper date are wanted: they are few, and none is lost.
-        """
-        instants = self.zone.instants([mapping.rows[number].click_date for number in numbers])
-        if min(instants, default=self.clicks_since) >= self.clicks_since:
-            return numbers, fingerprints
-        wanted = []
-        for number, fingerprint in zip(numbers, fingerprints, strict=True):
-            at = self.zone.lenient(mapping.rows[number].click_date)
-            if at and mapping.poll.window.horizon <= at < self.clicks_since:
-                mapping.withhold(RowEvent(CLICKED, number, fingerprint))
-            else:
-                wanted.append((number, fingerprint))
-        return [number for number, _ in wanted], [fingerprint for _, fingerprint in wanted]
 
 
 def _map_totals(mapping: PageMapping[wire.Activity]) -> None:
@@ -229,7 +202,7 @@ def _map_one(mapping: PageMapping[wire.Activity], event: EventType, row_event: R
         case _:
             own = ""
     happened = own or poll.best_known(event.name, activity, sent)
-    early = poll.window.is_early(is_send, happened)
+    early = poll.window.is_early(event.name, is_send, happened)
     mapping.remember(row_event, journaled=not own, early=early)
     mapping.emit(row_event, happened, early=early, journaled=not own)
 
@@ -264,7 +237,7 @@ def _map_click(mapping: PageMapping[wire.Clicker], click: RowEvent) -> None:
         mapping.reject(click, f"its clickDate is no date: {error}")
         return
     happened = own or poll.best_known(CLICKED, "", "")
-    early = poll.window.is_early(bool(own), happened)
+    early = poll.window.is_early(CLICKED, bool(own), happened)
     mapping.remember(click, journaled=not own, early=early)
     mapping.emit(click, happened, early=early, journaled=not own)
 

@@ -102,13 +102,6 @@ class PageMapping(Generic[Row]):
         by_bucket[self._buckets[event.number]].append(event.fingerprint)
         saved.seen[event.name] += 1
 
-    def withhold(self, event: RowEvent) -> None:
-        """Makes an event count as seen, and as unwanted when it happened."""
-        saved = self.mapped.reproducible
-        saved.unwanted[self._buckets[event.number]].append(event.fingerprint)
-        saved.seen[event.name] += 1
-        self._leave_out(event.name, 1)
-
     def count_journaled(self, name: str) -> None:
         """Counts one more journaled event that has no key."""
         self._saved_with(True).seen[name] += 1
@@ -146,8 +139,9 @@ class PageMapping(Generic[Row]):
             emails, instants = _those(usual, emails), _those(usual, instants)
         window = self.poll.window
         dated = own or not window.previous
-        if dated and not _between(window.horizon, instants, window.before):
-            due = [window.horizon <= instant < window.before for instant in instants]
+        end = window.end_of(name)
+        if dated and not _between(window.horizon, instants, end):
+            due = [window.horizon <= instant < end for instant in instants]
             early = [not one for one in due]
             kept = _those(early, fingerprints)
             self._remember_all(name, _those(early, numbers), kept, early=True)

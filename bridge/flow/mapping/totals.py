@@ -67,11 +67,15 @@ def _map_withheld_order(
     if total <= 0 or not mapping.is_wanted(CONVERTED):
         mapping.mapped.known += 1
         return
-    # The same row may stand on a later page again.
-    mapping.poll.totals[key] = after
-    if _emit_order(_Rise(mapping, CONVERTED, number), what, total):
+    rising = _Rise(mapping, CONVERTED, number)
+    if rising.early:
+        # Another backfill's.
+        mapping.mapped.filtered += 1
+        return
+    # A dead letter is made once as well.
+    _remember(mapping, number, key, after)
+    if _emit_order(rising, what, total):
         mapping.mapped.reproducible.unsent_amounts[CONVERTED] -= total
-        mapping.mapped.totals[key] = (mapping.bucket(number), after)
 
 
 def _emit_order(rising: "_Rise", what: str, rise: float) -> bool:
@@ -111,9 +115,7 @@ def map_counted_clicks(mapping: PageMapping[wire.Activity], number: int) -> None
         _remember(mapping, number, key, after)
     head = mapping.poll.identity(CLICKED)
     if rise > MOST_CLICKS_AT_ONCE:
-        rising.reject(
-            mapping.fingerprint(f"{head}{clicks}\x1f", number), f"clickCount rose by {rise}"
-        )
+        _refuse_clicks(rising, f"{head}{clicks}\x1f", rise)
         return
     for click in range(known + 1, clicks + 1):
         rising.emit(mapping.fingerprint(f"{head}{click}\x1f", number))
@@ -124,16 +126,27 @@ def _map_unwanted_clicks(
 ) -> None:
     """Maps the row's clicks that were unwanted: by their number among those, others were sent."""
     sent, clicks = before.unwanted_clicks_sent, before.unwanted_clicks
-    if clicks <= sent or clicks - sent > MOST_CLICKS_AT_ONCE or not mapping.is_wanted(CLICKED):
+    if clicks <= sent or not mapping.is_wanted(CLICKED):
         mapping.mapped.known += 1
         return
     rising = _Rise(mapping, CLICKED, number)
-    head = mapping.poll.identity(CLICKED)
+    if rising.early:
+        # Another backfill's.
+        mapping.mapped.filtered += 1
+        return
+    _remember(mapping, number, key, replace(before, unwanted_clicks_sent=clicks))
+    head = f"{mapping.poll.identity(CLICKED)}unwanted\x1f"
+    if clicks - sent > MOST_CLICKS_AT_ONCE:
+        _refuse_clicks(rising, f"{head}{clicks}\x1f", clicks - sent)
+        return
     for click in range(sent + 1, clicks + 1):
-        rising.emit(mapping.fingerprint(f"{head}unwanted\x1f{click}\x1f", number))
-    after = replace(before, unwanted_clicks_sent=clicks)
-    mapping.poll.totals[key] = after
-    mapping.mapped.totals[key] = (mapping.bucket(number), after)
+        rising.emit(mapping.fingerprint(f"{head}{click}\x1f", number))
+
+
+def _refuse_clicks(rising: "_Rise", head: str, rise: int) -> None:
+    """Makes a dead letter of clicks that are too many at once."""
+    fingerprint = rising.mapping.fingerprint(head, rising.number)
+    rising.reject(fingerprint, f"clickCount rose by {rise}")
 
 
 class _Rise:
@@ -156,7 +169,7 @@ class _Rise:
             self._damage = f"a date of its row is no date: {error}"
         else:
             self._happened = poll.best_known(name, activity, sent)
-        self.early = not self._damage and poll.window.is_early(False, self._happened)
+        self.early = not self._damage and poll.window.is_early(name, False, self._happened)
 
     def emit(self, fingerprint: Fingerprint, properties: str | None = None) -> bool:
         """Makes one event of it; tells whether it can be sent."""

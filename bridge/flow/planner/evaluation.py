@@ -62,12 +62,10 @@ def evaluate(
     reconciled = all(
         watermarks.of(event).missing(counted, seen.get(event, 0)) == 0
         for event, counted in snapshot.counted.items()
-        if event not in snapshot.ignored_events
     )
     result = PollResult(watermarks, reconciled)
     for event in ESCALATION[snapshot.message.kind]:
-        if event not in snapshot.ignored_events:
-            _EventEvaluation(snapshot, plan, stats, event, seen.get(event, 0)).add_to(result)
+        _EventEvaluation(snapshot, plan, stats, event, seen.get(event, 0)).add_to(result)
     if not watermarks.of(CLICKED).pending_at:
         # Else clicks are still to come: their links must not count as read.
         watermarks.link_clicks.update(stats.link_clicks)
@@ -83,7 +81,7 @@ def _reads_all_tracked(
     Rows of transactional messages count their clicks themselves.
     """
     names = {scan.scan_type.name for scan in plan.scans} - stats.skipped
-    has_links = snapshot.message.kind != "transactional" and CLICKED not in snapshot.ignored_events
+    has_links = snapshot.message.kind != "transactional"
     knows_clicks = ALL_CLICKS in names or watermarks.of(CLICKED).reconciled_at >= snapshot.now
     return TRACKED in names and (not has_links or knows_clicks)
 

@@ -75,8 +75,7 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
     due = {
         event: number
         for event in ESCALATION[message.kind]
-        if event not in snapshot.ignored_events
-        and (number := _due_scan(snapshot, event)) is not None
+        if (number := _due_scan(snapshot, event)) is not None
     }
     if snapshot.is_last:
         if _may_miss_events(snapshot):  # 3
@@ -110,10 +109,9 @@ def _reconciled(snapshot: MessageSnapshot) -> Watermarks:
     """A copy of the watermarks, moved to the present where all that is counted was seen."""
     watermarks = snapshot.watermarks.copy()
     for event in ESCALATION[snapshot.message.kind]:
-        if event not in snapshot.ignored_events:
-            watermark = watermarks.of(event)
-            if event in snapshot.counted and snapshot.missing(event) == 0:
-                watermark.reconcile(snapshot.now)
+        watermark = watermarks.of(event)
+        if event in snapshot.counted and snapshot.missing(event) == 0:
+            watermark.reconcile(snapshot.now)
     return watermarks
 
 
@@ -227,7 +225,7 @@ def _may_miss_events(snapshot: MessageSnapshot) -> bool:
        finds all.
     """
     kind, now, filters = snapshot.message.kind, snapshot.now, snapshot.filters
-    counted = ESCALATION[kind].keys() - snapshot.ignored_events - UNCOUNTED
+    counted = ESCALATION[kind].keys() - UNCOUNTED
     scans = [ESCALATION[kind][event][0] for event in UNCOUNTED]
     return (
         any(snapshot.missing(event) != 0 for event in counted)  # 1

@@ -37,8 +37,6 @@ class MessageSnapshot:
     """Seconds that a send is tracked."""
     page_rows: int = wire.MOST_ROWS
     """Rows of a page."""
-    ignored_events: frozenset[str] = frozenset()
-    """Names of events that are not to be found."""
     is_last: bool = False
     """Tells whether it is the last poll before the message is untracked."""
 

@@ -47,12 +47,13 @@ def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
     readings = ContactReadings(context)
     rows = RowReader(context, PropertyReader(context, names))
     unsubscribes = UnsubscribeReader(context, names)
+    messages = MessageReader(context, rows, SummaryMetrics(metrics))
     return Readers(
         discovery,
-        MessageReader(context, rows, SummaryMetrics(metrics)),
+        messages,
         ContactReader(context, readings, UserIdAlarm(metrics)),
         unsubscribes,
         OutboxReader(context),
-        BackfillReader(context, discovery, rows, unsubscribes),
+        BackfillReader(context, discovery, rows, unsubscribes, messages),
         IdentifyReader(context, readings),
     )

@@ -4,16 +4,17 @@ import math
 from dataclasses import replace
 
 from bridge.errors import MissingError
-from bridge.event_types import UNSUBSCRIBED
+from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import BackfillPollEnd
 from bridge.flow.buckets import NO_BUCKET, floor_of
 from bridge.flow.context import ReaderContext
-from bridge.flow.message_poll import ALWAYS, MessagePoll, PlannedPoll, PollWindow
+from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.plan import PollPlan
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.flow.readers.discovery import Discovery
+from bridge.flow.readers.messages import MessageReader
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.readers.unsubscribes import UnsubscribeReader
 from bridge.flow.source import SourceList
@@ -36,8 +37,9 @@ class BackfillReader:
     2. Rows that were never tracked, or of which nothing was sent: all of them is sent.
     3. Rows that were tracked and no longer are: nobody knows what was sent, so they are left out.
 
-    A backfill of the history sends what happened before the start horizon; one of events sends what
-    was withheld by BRIDGE_EVENTS, of tracked rows and of unsubscribes.
+    A backfill of the history sends what happened before the start horizon, event by event up to
+    where earlier ones have begun; one of events sends what was withheld by BRIDGE_EVENTS, of
+    tracked rows and of unsubscribes.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class BackfillReader:
         discovery: Discovery,
         rows: RowReader,
         unsubscribes: UnsubscribeReader,
+        messages: MessageReader,
     ) -> None:
         self._unsubscribes = unsubscribes
+        self._messages = messages
         self._clock = context.listrak.clock
         self._ledger = context.ledger
         self._scope = context.scope
@@ -71,9 +75,10 @@ class BackfillReader:
             if kind == "events":
                 begun = await backfills.begin_events(list_id, since, warehouse_only=warehouse_only)
             else:
-                begun = await backfills.begin(
-                    list_id, since, source.horizon, warehouse_only=warehouse_only
-                )
+                # Of contacts there is no history.
+                wanted = self._scope.events - {UNSUBSCRIBED}
+                ends = await backfills.ends(list_id, source.horizon, wanted)
+                begun = await backfills.begin(list_id, since, ends, warehouse_only=warehouse_only)
 
         await self._ledger.commit(work)
         return begun
@@ -87,6 +92,11 @@ class BackfillReader:
         backfill = await store.backfills.open_one(source.list_id)
         if backfill is None:
             return False
+        if no_longer_wanted := backfill.names - self._scope.events:
+            await self._ledger.commit(
+                lambda store: store.backfills.drop_events(backfill, no_longer_wanted)
+            )
+            return True
         if backfill.kind == "events" and UNSUBSCRIBED in self._scope.events:
             await self._unsubscribes.release_withheld(source, backfill)
         if not backfill.listed:
@@ -100,28 +110,39 @@ class BackfillReader:
                 "backfill.finished", list=source.list_id, kind=backfill.kind, since=backfill.since
             )
             return await store.backfills.open_one(source.list_id) is not None
-        poll = await self._begin(source, message, backfill)
         try:
-            await self._rows.read(poll, source)
+            await self._read(source, message, backfill)
         except MissingError as error:
-            log.info("message.missing", message=poll.message.path, reason=str(error))
-            await self._ledger.commit(lambda store: store.backfills.complete(message))
-            return True
+            log.info("message.missing", message=message.message.path, reason=str(error))
+            await self._ledger.commit(lambda store: store.backfills.complete(message, missing=True))
+        return True
+
+    async def _read(self, source: SourceList, message: BackfillMessage, backfill: Backfill) -> None:
+        """Reads a message; returns when all its events are acknowledged."""
+        if message.part == "withheld":
+            # What is withheld of it is known once it was read to its end.
+            await self._messages.read_first(message.tracked, source)
+        poll = await self._begin(source, message, backfill)
+        await self._rows.read(poll, source)
         await self._rows.flush()
         await poll.completed.wait()
-        return True
+        self._messages.forget_counts(poll.message)
 
     async def _list(self, source: SourceList, backfill: Backfill) -> None:
         """Queues the messages that may have events in the span of a backfill."""
+        store = self._ledger.store
+        if (await store.lists.state(source.list_id)).discovered_at is None:
+            # What is to be tracked is known from then on.
+            await self._discovery.discover(source, everything=True)
         oldest = times.from_seconds(times.seconds(backfill.since) - self._scope.track)
         known = {
             (message.kind, message.message_id): message
-            for message in await self._ledger.store.messages.all_of(source.list_id)
+            for message in await store.messages.all_of(source.list_id)
         }
         queued: list[tuple[str, int, MessageRef]] = []
         left_out = 0
         for ref in await self._discovery.emails(source.list_id, oldest):
-            message = known.get((ref.kind, ref.message_id))
+            message = known.pop((ref.kind, ref.message_id), None)
             row = message.id if message and not message.untracked else 0
             sent = (message.sent_at if message else "") or ref.sent_at
             dated = ref._replace(sent_at=sent)
@@ -134,6 +155,12 @@ class BackfillReader:
                 queued.append(("old", row, dated))
             elif ref.kind == "broadcast" and (not sent or sent < backfill.before):
                 left_out += 1
+        # Listed no longer: their turn tells whether Listrak has them.
+        queued += [
+            ("withheld", message.id, message.ref)
+            for message in known.values()
+            if not message.untracked and (not message.sent_at or message.sent_at >= oldest)
+        ]
         await self._ledger.commit(lambda store: store.backfills.queue(backfill, queued, left_out))
         log.info("backfill.listed", list=source.list_id, messages=len(queued), left_out=left_out)
 
@@ -169,8 +196,12 @@ class BackfillReader:
             oldest = floor_of(message, times.seconds(source.horizon) - track)
             first = oldest if message.first_floor is None else message.first_floor
             floor, ceiling = 0, first
-        withheld = UNWANTED if queued.part == "unwanted" else EARLY
-        before = ALWAYS if queued.part == "unwanted" else backfill.before
+        withheld, before = UNWANTED, dict[str, Instant]()
+        if queued.part != "unwanted":
+            withheld = EARLY
+            ends = await store.backfills.ends(source.list_id, backfill.before, backfill.names)
+            # Of other events it brings nothing.
+            before = dict.fromkeys(TRACKS, backfill.since) | ends
         snapshot = MessageSnapshot(message, {}, {}, Watermarks(), FilterSupport(), now, track)
         return MessagePoll(
             PlannedPoll(snapshot, PollPlan(full=True, expected_rows=math.inf), "", queued.cursor),

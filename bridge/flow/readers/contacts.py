@@ -93,6 +93,8 @@ class ContactReader:
         if poll.sweep:
             # Nothing of them is tracked any more.
             await store.contacts.forget_deleted(list_id, now - self._scope.track)
+            oldest = times.from_seconds(now - self._scope.track)
+            await store.unsubscribes.forget_withheld(list_id, oldest)
             # Whoever was there when the sweep began is known by now.
             took = now - started_at + SHOWS_LATE
             await store.unsubscribes.forget_strangers(list_id, clock.wall_time() - took)

@@ -1,9 +1,10 @@
 """Plans and begins the polls of tracked messages."""
 
+import anyio
 import msgspec
 
 from bridge.errors import BridgeError, MissingError
-from bridge.event_types import CLICKED, UNSUBSCRIBED
+from bridge.event_types import UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import TrackedPollEnd
 from bridge.flow.buckets import floor_of
 from bridge.flow.context import ReaderContext
@@ -44,6 +45,7 @@ class MessageReader:
         self._metrics = metrics
         self._page_rows = page_rows
         self._cache = MessageCache(context.ledger)
+        self._turns: dict[int, anyio.Lock] = {}
 
     async def plan(
         self, message: Message, *, full: bool = False, last: bool = False
@@ -75,7 +77,6 @@ class MessageReader:
             now=started,
             track=self._scope.track,
             page_rows=self._page_rows,
-            ignored_events=frozenset() if self._scope.reads_clicks else frozenset({CLICKED}),
             is_last=last,
         )
         chosen = plan(snapshot, full=full or begun is not None)
@@ -84,6 +85,22 @@ class MessageReader:
             return None
         text = "" if summary is None else msgspec.json.encode(summary).decode()
         return PlannedPoll(snapshot, chosen, text, cursor)
+
+    def turn(self, message: int) -> anyio.Lock:
+        """The turn of whoever plans and reads a message, up to the end of the poll."""
+        return self._turns.setdefault(message, anyio.Lock())
+
+    async def read_first(self, message: int, source: SourceList) -> None:
+        """Polls a message if none of its polls is complete; returns when this one is."""
+        async with self.turn(message):
+            unread = await self._ledger.store.messages.get(message)
+            if unread.polled_at is not None or unread.untracked:
+                return
+            planned = await self.plan(unread, full=True)
+            if planned is not None:
+                poll = await self.read(planned, source)
+                await self.flush()
+                await poll.completed.wait()
 
     async def read(self, planned: PlannedPoll, source: SourceList) -> MessagePoll:
         """Reads what is planned. The poll is complete once its last page is acknowledged."""
@@ -109,6 +126,10 @@ class MessageReader:
             raise
         return poll
 
+    def forget_counts(self, message: Message) -> None:
+        """Has the numbers of a message read again: another than a poll has changed them."""
+        self._cache.forget_counts(message)
+
     def knows_attributions(self, message: int, at: float) -> bool:
         """Tells whether all unsubscribes through a message up to a time (Listrak's) are known."""
         reconciled_at = self._cache.reconciled_at(message, UNSUBSCRIBED)
@@ -119,6 +140,7 @@ class MessageReader:
         await self._ledger.commit(lambda store: store.messages.untrack(message.id))
         self._metrics.forget(message)
         self._cache.forget(message)
+        self._turns.pop(message.id, None)
 
     async def flush(self) -> None:
         """Makes the pages that were read so far be sent without waiting for full batches."""

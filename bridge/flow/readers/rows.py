@@ -68,7 +68,7 @@ class RowReader:
         if cursor.stage == "activity":
             await self._read_activity(poll, source, cursor.page)
             cursor = FIRST_CLICKS
-        if poll.message.kind != "transactional" and self._scope.reads_clicks:
+        if poll.message.kind != "transactional":
             await self._read_clicks(poll, source, cursor)
 
     async def _read_scan(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:

@@ -16,6 +16,8 @@ ALTER TABLE lists ADD COLUMN zone TEXT NOT NULL DEFAULT '';
 ALTER TABLE lists ADD COLUMN identified_at REAL NOT NULL DEFAULT 0;
 -- No contact that was forgotten had a revision above this: ids of new ones begin after it.
 ALTER TABLE lists ADD COLUMN forgotten_revision INTEGER NOT NULL DEFAULT 0;
+-- The latest instant of an unsubscribe that was withheld and is forgotten; '' for none.
+ALTER TABLE lists ADD COLUMN unsubscribes_forgotten TEXT NOT NULL DEFAULT '';
 
 -- Rows of a message in buckets below its floor are no longer looked at. It only rises, when a
 -- complete poll has shown what they came to. NULL until the message is first polled.
@@ -136,11 +138,28 @@ CREATE TABLE backfills_4 (
     left_out       INTEGER NOT NULL DEFAULT 0,
     messages       INTEGER NOT NULL DEFAULT 0,
     sent           INTEGER NOT NULL DEFAULT 0,
+    missing        INTEGER NOT NULL DEFAULT 0,   -- messages that Listrak doesn't have any more
+    events         TEXT NOT NULL DEFAULT '',     -- names of those that it brings, a comma between
+    dropped        TEXT NOT NULL DEFAULT '',     -- likewise, taken out of BRIDGE_EVENTS meanwhile
     PRIMARY KEY (list_id, kind)
 ) STRICT;
 INSERT INTO backfills_4
-    SELECT list_id, 'history', since, before, 0, listed, finished, left_out, messages, sent
+    SELECT list_id, 'history', since, before, 0, listed, finished, left_out, messages, sent, 0,
+           'Email Sent,Email Opened,Email Link Clicked,Email Bounced,Email Marked As Spam,'
+           || 'Email Converted', ''
     FROM backfills;
+-- The instant since when backfills have sent the history of a list, event by event; where there is
+-- none, that is its start horizon.
+CREATE TABLE backfilled (
+    list_id INTEGER NOT NULL,
+    event   TEXT NOT NULL,
+    since   TEXT NOT NULL,
+    PRIMARY KEY (list_id, event)
+) STRICT, WITHOUT ROWID;
+INSERT INTO backfilled
+    SELECT list_id, value, iif(finished, since, before)
+    FROM backfills, json_each('["Email Sent", "Email Opened", "Email Link Clicked",'
+                              || '"Email Bounced", "Email Marked As Spam", "Email Converted"]');
 DROP TABLE backfills;
 ALTER TABLE backfills_4 RENAME TO backfills;
 CREATE TABLE backfill_messages_4 (
