@@ -7,7 +7,7 @@ from bridge.flow.reconfiguration import pending_changes
 from bridge.flow.source import SourceList
 from bridge.present import configuration_of
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION
+from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import Store
 
 

@@ -13,7 +13,8 @@ from bridge import clock, service, spool
 from bridge.errors import ConfigurationError, StateError, TemporaryError
 from bridge.flow.readers import ErrandKind
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION, is_locked
+from bridge.state.database import is_locked
+from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import Store, open_store
 
 REFRESH_INTERVAL = 0.3

@@ -14,7 +14,9 @@ from anyio.abc import ObjectReceiveStream
 from bridge import service
 from bridge.flow.delivery import Delivery
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION, translated
+from bridge.state.database import look
+from bridge.state.file_format import SCHEMA_VERSION
+from bridge.state.inspection import translated
 
 
 async def show_preview(settings: Settings, limit: int | None) -> None:
@@ -51,7 +53,11 @@ class _Printer:
 
 
 def _copy(original: Path, copy: Path) -> None:
-    """Makes a consistent copy, even beside a running service; none where there is no original."""
+    """Makes a consistent copy, even beside a running service; none where there is no original.
+
+    Raises StateDamagedError where the original isn't what it seems.
+    """
+    look(original)
     if not original.exists():
         return
     try:
@@ -62,7 +68,7 @@ def _copy(original: Path, copy: Path) -> None:
                 source.backup(target)
                 # It is a copy on purpose.
                 if target.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
-                    target.execute("DELETE FROM in_use")
+                    target.execute("UPDATE file_mark SET in_use = 0")
                     target.commit()
             finally:
                 target.close()

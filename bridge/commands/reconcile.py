@@ -21,7 +21,7 @@ from bridge.flow.reconciliation import Line, OwnNumbers, compare
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION
+from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.records import Message
 from bridge.state.store import Store, open_store
 
