@@ -15,9 +15,9 @@ from bridge.listrak import wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
-from bridge.service import COPIED
 from bridge.settings import Settings
 from bridge.state.database import look
+from bridge.state.inspection import COPIED
 from bridge.state.store import open_store
 
 MOST_CLOCK_OFFSET = 60.0

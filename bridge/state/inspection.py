@@ -18,6 +18,14 @@ QUICK_CHECK_UP_TO: Final = 4 * 2**20
 """Bytes of the largest file that is checked at the start, so that it isn't delayed. Damage found
 later ends the run as well."""
 
+COPIED: Final = (
+    "it was in use when it was copied, another program has opened it since, or what stood in the "
+    "-wal beside it can't be read: what was saved after that is not in it. Events since then are "
+    "sent again under the same ids, which Segment drops within a day; what order totals rose by "
+    "may come in other steps"
+)
+"""The meaning of a state file that looks like a copy of one in use."""
+
 _HEADER_BYTES: Final = 100
 """Bytes of what every database begins with."""
 

@@ -24,6 +24,9 @@ LONGEST_ATTRIBUTION_WAIT: Final = 1 * HOUR
 LIST_CHECK_INTERVAL: Final = 10 * MINUTE
 """Seconds between two checks of whether the account still has the configured lists."""
 
+LIST_RETRY_INTERVAL: Final = 1 * MINUTE
+"""Seconds until a list that could not be read for now is asked for again."""
+
 STATUS_RETRY_INTERVAL: Final = 1 * MINUTE
 """Seconds until a taken status port is tried again."""
 
