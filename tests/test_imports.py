@@ -122,7 +122,12 @@ LAYERS = [
     ["bridge.status", "bridge.supervisor"],
     ["bridge.service"],
     ["bridge.commands"],
-    ["bridge.commands.terminal", "bridge.commands.errand", "bridge.commands.consequences"],
+    [
+        "bridge.commands.terminal",
+        "bridge.commands.readable",
+        "bridge.commands.errand",
+        "bridge.commands.consequences",
+    ],
     ["bridge.commands.*"],
     ["bridge.cli"],
     ["bridge.__main__"],

@@ -7,12 +7,14 @@ from rich.console import Console
 
 from bridge import clock, spool
 from bridge.commands.errand import (
+    NOT_REQUESTED,
     Done,
     configured_lists,
     require_started,
     see_through,
     waiting_lists,
 )
+from bridge.commands.readable import resolve_if_possible, tell_problems
 from bridge.errors import ConfigurationError
 from bridge.event_types import TRACKS
 from bridge.flow.readers import ErrandKind
@@ -54,18 +56,28 @@ async def backfill(
     warehouse_only: they reach no destination but warehouses.
 
     Raises ConfigurationError for a list or an instant that can't be, StateError where the service
-    was never started, TemporaryError where something could not be read for now.
+    was never started, TemporaryError where something could not be read for now. A list that can't
+    be read is told of, and raised at the end.
     """
-    wanted = configured_lists(settings, only_list)
+    configured = configured_lists(settings, only_list)
     wish = Wish(
         "" if since is None else _instant(since, settings),
         "events" if events else "history",
         warehouse_only,
     )
     console = Console(stderr=True)
-    lists = await _request(settings, wanted, wish, console)
-    if not lists:
-        return
+    resolved = await resolve_if_possible(settings, configured, console)
+    tell_problems(resolved, console, NOT_REQUESTED)
+    wanted = [list_id for list_id in configured if list_id not in resolved.problems]
+    if lists := await _request(settings, wanted, wish, console):
+        await _see_through(settings, lists, wish, console)
+    resolved.require()
+
+
+async def _see_through(
+    settings: Settings, lists: Sequence[int], wish: Wish, console: Console
+) -> None:
+    """Has it done for these lists, and tells what came of it."""
     await see_through(settings, Backfills(settings, lists, wish.kind), console)
     async with open_store(settings.state, read_only=True) as store:
         for list_id in lists:

@@ -20,6 +20,9 @@ from bridge.state.store import Store, open_store
 REFRESH_INTERVAL = 0.3
 """Seconds between two updates of the progress bars."""
 
+NOT_REQUESTED = "nothing was requested for it: run this again once it is back"
+"""The consequence for a list that can't be read now."""
+
 USUALLY_TAKEN_UP = 15.0
 """Seconds after which a service that reads the list has taken a request up."""
 

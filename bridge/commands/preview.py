@@ -12,6 +12,7 @@ import click
 from anyio.abc import ObjectReceiveStream
 
 from bridge import service
+from bridge.errors import BridgeError
 from bridge.flow.delivery import Delivery
 from bridge.settings import Settings
 from bridge.state.database import look
@@ -26,10 +27,18 @@ async def show_preview(settings: Settings, limit: int | None) -> None:
         copy = Path(folder) / "bridge.db"
         await anyio.to_thread.run_sync(_copy, settings.state, copy)
         trial = replace(settings, state=copy, status_bind=None)
-        await service.run(trial, once=True, sink=lambda: printer)
-    total = sum(printer.counts.values())
-    click.echo(f"{total} events would be sent", err=True)
-    for name, number in sorted(printer.counts.items()):
+        try:
+            await service.run(trial, once=True, sink=lambda: printer)
+        except BridgeError:
+            if printer.counts:
+                _tell(printer.counts, " of what could be read")
+            raise
+    _tell(printer.counts, "")
+
+
+def _tell(counts: Counter[str], of: str) -> None:
+    click.echo(f"{sum(counts.values())} events would be sent{of}", err=True)
+    for name, number in sorted(counts.items()):
         click.echo(f"  {number:8} {name}", err=True)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from bridge import spool
 from bridge.clients import listrak_client
 from bridge.commands.errand import configured_lists
+from bridge.commands.readable import resolve_now, tell_problems
 from bridge.commands.terminal import terminal
 from bridge.errors import MissingError, StateError
 from bridge.flow.figures import REVENUE
@@ -48,8 +49,10 @@ async def reconcile(
     only_list: id of a list; None for all configured ones.
     everything: prints what agrees as well.
     repair: leaves a request for full polls of the messages whose differences nothing explains.
+
+    A list that can't be read isn't compared; its problem is told, and raised at the end.
     """
-    lists = configured_lists(settings, only_list)
+    configured = configured_lists(settings, only_list)
     async with open_store(settings.state, read_only=True) as store:
         if await store.version() < SCHEMA_VERSION:
             raise StateError(
@@ -58,10 +61,13 @@ async def reconcile(
             )
         async with listrak_client(settings, Metrics()) as listrak:
             reader = _Reader(store, listrak, settings)
-            by_list = {list_id: await reader.compare_list(list_id) for list_id in lists}
+            lists = await resolve_now(listrak, settings, configured)
+            compare = (each.list_id for each in lists.found)
+            by_list = {list_id: await reader.compare_list(list_id) for list_id in compare}
     console = terminal()
     everyone = [one for compared in by_list.values() for one in compared]
-    _show(console, everyone, everything=everything)
+    if lists.found:
+        _show(console, everyone, everything=everything)
     for list_id, compared in by_list.items():
         _show_totals(console, list_id, compared)
     wanting = [
@@ -70,8 +76,14 @@ async def reconcile(
         for one in compared
         if any(line.repairable for line in one.lines)
     ]
-    if not repair:
-        return
+    tell_problems(lists, console, "it was not compared")
+    if repair:
+        _repair(settings, wanting, console)
+    lists.require()
+
+
+def _repair(settings: Settings, wanting: list[int], console: Console) -> None:
+    """Leaves a request for full polls of messages."""
     if not wanting:
         console.print("Nothing to repair.")
         return

@@ -30,6 +30,11 @@ def lose_field(rig: Rig) -> None:
         field.name = "Customer number"
 
 
+def lose_answers(rig: Rig) -> None:
+    """Listrak doesn't tell the profile fields of a list for now."""
+    rig.listrak.faults.add(f"status:503,path=List/{OTHER}/SegmentationFieldGroup")
+
+
 @pytest.mark.parametrize("lose", [lose_list, lose_field])
 async def test_the_other_lists_go_on(rig_of: Any, lose: Any) -> None:
     """At the next start it is not ready and says why; `check` and a catch-up end with 78."""
@@ -94,6 +99,107 @@ async def test_a_list_that_is_back_is_taken_up(
             await rig.segment.wait_for(4 * len(PEOPLE) + 1, timeout=20)
             service._stop.set()
         assert sent(rig) == {"identify": 2 * len(PEOPLE) + 1, "Email Sent": 2 * len(PEOPLE)}
+
+
+COMMANDS = [
+    ["lists"],
+    ["check"],
+    ["preview"],
+    ["reconcile"],
+    ["backfill", "--since", "90d"],
+    ["identify", "--all"],
+]
+
+
+@pytest.mark.parametrize(("lose", "code"), [(lose_list, 78), (lose_field, 78), (lose_answers, 75)])
+async def test_commands_speak_of_it(rig_of: Any, lose: Any, code: int) -> None:
+    """Each names the list and the reason, does its work for the others, and ends with the code."""
+    async with rig_of(world=account(), lists=BOTH) as rig:
+        await rig.caught_up()
+        told = sent(rig)["identify"]
+        lose(rig)
+        for command in COMMANDS:
+            done = await rig.run(*command, COLUMNS="400")
+            assert done.code == code, (command, done.err)
+            said = done.out + done.err
+            assert f"list {OTHER}" in said.lower(), command
+            assert ("LISTRAK_LISTS" if code == 78 else "503") in said, command
+            assert str(LIST) in said, command
+        assert sent(rig)["identify"] == told + len(PEOPLE), "the contacts of the list that is there"
+
+
+async def test_a_list_that_answers_not_now(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It degrades by itself, at a first start as well, and loses nothing: 75 where it is over."""
+    monkeypatch.setattr(schedule, "LIST_RETRY_INTERVAL", 0.1)
+    async with rig_of(world=account(), lists=BOTH, BRIDGE_POLL_INTERVAL="0.1") as rig:
+        lose_answers(rig)
+        once = await rig.run("run", "--once")
+        assert once.code == 75, once.err
+        assert "at the next start" in once.err
+        assert "ten minutes" not in once.err
+        assert sent(rig) == {"identify": len(PEOPLE)}
+        rig.later(hours=1).send_broadcast(OTHER, PEOPLE)
+        service = Service(load(rig.environment), once=False)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.run)
+            await rig.until(lambda: OTHER in service._health.degraded)
+            assert "503" in service._health.degraded[OTHER]
+            rig.listrak.faults.clear()
+            await rig.segment.wait_for(3 * len(PEOPLE), timeout=20)
+            assert not service._health.degraded
+            service._stop.set()
+        assert sent(rig) == {"identify": 2 * len(PEOPLE), "Email Sent": len(PEOPLE)}
+
+
+async def test_no_list_answers_now(rig_of: Any) -> None:
+    """A catch-up ends with 75; the service waits, is not ready and says why, and goes on then."""
+    async with rig_of(
+        world=account(), lists=f"{OTHER}=Customer ID", BRIDGE_STATUS_BIND="127.0.0.1:0"
+    ) as rig:
+        lose_answers(rig)
+        assert (await rig.run("run", "--once")).code == 75
+        address = await started(rig)
+        await rig.until(lambda: "list.degraded" in rig.log())
+        status, text = await get(f"{address}/readyz")
+        assert status == 503
+        assert "none of the configured lists" in json.loads(text)["status"]
+        rig.listrak.faults.clear()
+        await rig.segment.wait_for(len(PEOPLE), timeout=20)
+        assert (await get(f"{address}/readyz"))[0] == 200
+
+
+async def test_all_lists_go_while_it_runs(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not ready and says why; when they are back it goes on, without a restart."""
+    monkeypatch.setattr(schedule, "LIST_CHECK_INTERVAL", 0.1)
+    async with rig_of(world=account(), lists=BOTH, BRIDGE_POLL_INTERVAL="0.1") as rig:
+        service = Service(load(rig.environment), once=False)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.run)
+            await rig.segment.wait_for(2 * len(PEOPLE), timeout=20)
+            lists = dict(rig.world.lists)
+            rig.world.lists.clear()
+            await rig.until(lambda: len(service._health.degraded) == 2)
+            report = service._health.report()
+            assert not report["ready"]
+            assert "none of the configured lists" in report["status"]
+            rig.world.lists.update(lists)
+            await rig.until(lambda: bool(service._health.report()["ready"]))
+            assert service._health.sentence() == "running"
+            rig.world.send_broadcast(LIST, PEOPLE)
+            await rig.segment.wait_for(3 * len(PEOPLE), timeout=20)
+            service._stop.set()
+
+
+async def test_a_wrong_list_outranks_one_that_may_pass(rig_of: Any) -> None:
+    """Both at once: 78, at a first start before anything is sent."""
+    async with rig_of(world=account(), lists=f"{BOTH},999") as rig:
+        lose_answers(rig)
+        assert (await rig.run("run", "--once")).code == 78
+        assert not sent(rig)
+        assert (await rig.run("check")).code == 78
+        await rig.caught_up(LISTRAK_LISTS=str(LIST))
+        assert (await rig.run("run", "--once")).code == 78
+        assert sent(rig) == {"identify": len(PEOPLE)}
 
 
 async def test_a_taken_status_port(rig_of: Any) -> None:
