@@ -40,6 +40,9 @@ from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
 from bridge.values import Bind
 
+STATUS_OFF = "the service goes on without health and metrics; this is tried again every minute"
+"""The consequence of a status that can't be served."""
+
 
 class Service:
     """One run of the bridge.
@@ -298,7 +301,8 @@ class Service:
             # somebody sees the end.
             if not self._once and not worked_before:
                 raise
-            log.error("status.off", reason=str(error))
+            note = "a catch-up goes on without it" if self._once else STATUS_OFF
+            log.error("status.off", reason=str(error), note=note)
             if not self._once:
                 self._health.unseen = True
                 tasks.start_soon(self._insist_on_status, bind)
@@ -312,7 +316,7 @@ class Service:
                     self._health.unseen = False
                     await anyio.sleep_forever()
             except ConfigurationError as error:
-                log.warning("status.off", reason=str(error))
+                log.warning("status.off", reason=str(error), note=STATUS_OFF)
 
     async def _load_counters(self, store: Store) -> None:
         """Sets metrics to the numbers in the state file, so that they add up at any time."""

@@ -27,7 +27,7 @@ class Health:
         self.nothing_left = False
         """Tells whether none of the lists can be read."""
         self.unseen = False
-        """Tells whether the status can't be served, as its port is taken."""
+        """Tells whether the status can't be served, as with a port that is taken."""
 
     def waiting_for(self) -> list[str]:
         """Names of what keeps the bridge waiting: listrak, segment, state, or a list."""
@@ -82,7 +82,7 @@ class Health:
         state = f"waiting for {', '.join(waiting)}" if waiting else "running"
         if self.nothing_left:
             state = f"none of the configured lists can be read: {state}"
-        return f"{state}; the port of the status page is taken" if self.unseen else state
+        return f"{state}; health and metrics can't be served" if self.unseen else state
 
 
 @asynccontextmanager

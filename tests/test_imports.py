@@ -125,6 +125,7 @@ LAYERS = [
     [
         "bridge.commands.terminal",
         "bridge.commands.readable",
+        "bridge.commands.status_port",
         "bridge.commands.errand",
         "bridge.commands.consequences",
     ],

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.consequences import consequences
+from bridge.commands.status_port import check_status_port
 from bridge.commands.terminal import terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
 from bridge.flow.source import SourceList, resolve
@@ -33,6 +34,7 @@ async def check_all(settings: Settings) -> int:
     report = _Report()
     await _state(settings, report)
     report.add("SQLite", "ok", _sqlite())
+    await report.note("status port", lambda: check_status_port(settings))
     metrics = Metrics()
     async with listrak_client(settings, metrics) as patient:
         listrak = patient.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))

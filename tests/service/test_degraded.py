@@ -203,16 +203,55 @@ async def test_a_wrong_list_outranks_one_that_may_pass(rig_of: Any) -> None:
 
 
 async def test_a_taken_status_port(rig_of: Any) -> None:
-    """It ends a first start; later the service works without, and says so."""
+    """It ends a first start; later the service works without, and says so, as `check` does."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
-        async with rig_of(world=account(), lists=str(LIST), BRIDGE_POLL_INTERVAL="0.1") as rig:
-            first = await rig.run("run", BRIDGE_STATUS_BIND=bind)
+        async with rig_of(
+            world=account(),
+            lists=str(LIST),
+            BRIDGE_POLL_INTERVAL="0.1",
+            BRIDGE_STATUS_BIND=bind,
+        ) as rig:
+            first = await rig.run("run")
             assert first.code == 78
             assert "BRIDGE_STATUS_BIND" in first.err
-            await rig.caught_up()
-            process = await rig.start("run", BRIDGE_STATUS_BIND=bind)
+            assert "a catch-up goes on" in await rig.caught_up()
+            process = await rig.start("run")
             rig.world.subscribe(LIST, "new@example.com")
             await rig.segment.wait_for(len(PEOPLE) + 1, timeout=20)
             assert process.returncode is None
             assert "status.off" in rig.log()
+            assert "every minute" in rig.log()
+            beside = await rig.run("check", COLUMNS="400")
+            assert beside.code == 78
+            assert "no service of this program answers" in beside.out
+            process.terminate()
+            await process.wait()
+            alone = await rig.run("check", COLUMNS="400")
+            assert alone.code == 78
+            assert f"can't listen on {bind}" in alone.out
+
+
+async def test_the_status_port_is_free_again(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is served, without a restart; `check` tells a service's port from another one's."""
+    monkeypatch.setattr(schedule, "STATUS_RETRY_INTERVAL", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_STATUS_BIND=bind) as rig:
+        assert f"{bind} is free" in (await rig.run("check", COLUMNS="400")).out
+        await rig.caught_up()
+        taken = socket.create_server(("127.0.0.1", int(bind.split(":")[1])))
+        service = Service(load(rig.environment), once=False)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.run)
+            await rig.until(lambda: service._health.ready)
+            assert service._health.sentence() == "running; health and metrics can't be served"
+            taken.close()
+            await rig.until(lambda: not service._health.unseen)
+            assert (await get(f"http://{bind}/readyz"))[0] == 200
+            checked = await rig.run("check", COLUMNS="400")
+            assert (checked.code, "served by a running service: running" in checked.out) == (
+                0,
+                True,
+            )
+            service._stop.set()
