@@ -64,6 +64,7 @@ class ListWatch:
         self, lists: ResolvedLists, stop: anyio.Event, tell: Tell
     ) -> ResolvedLists | None:
         """The lists that can be read, once these are others; None after a stop."""
+        asking = self._listrak.with_deadline(RETRY_DEADLINE_AT_START)
         while not stop.is_set():
             passing = bool(lists.passing)
             with anyio.move_on_after(
@@ -73,7 +74,7 @@ class ListWatch:
             if stop.is_set():
                 break
             try:
-                found = await resolve(self._listrak, self._wanted)
+                found = (await resolve(asking, self._wanted)).as_before(lists)
             except BridgeError as error:
                 log.warning("lists.unknown", reason=str(error))
                 continue

@@ -69,6 +69,13 @@ class ResolvedLists:
             if isinstance(problem, TemporaryError)
         }
 
+    def as_before(self, before: "ResolvedLists") -> "ResolvedLists":
+        """The lists of now, with those that only can't be told for now as they were before."""
+        known = [source for source in before.found if source.list_id in self.passing]
+        again = {source.list_id for source in known}
+        problems = {each: error for each, error in self.problems.items() if each not in again}
+        return ResolvedLists([*self.found, *known], problems)
+
     def require(self, *, all_of_them: bool = True) -> None:
         """Raises the gravest problem; without `all_of_them` only where no list can be read."""
         if self.gravest is not None and (all_of_them or not self.found):

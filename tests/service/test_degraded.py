@@ -10,6 +10,7 @@ from rig import Rig
 from test_change import LIST, OTHER, PEOPLE, account, sent
 from test_status import get, started
 
+from bridge import list_watch
 from bridge.flow.scheduling import schedule
 from bridge.service import Service
 from bridge.settings import load
@@ -187,6 +188,23 @@ async def test_all_lists_go_while_it_runs(rig_of: Any, monkeypatch: pytest.Monke
             assert service._health.sentence() == "running"
             rig.world.send_broadcast(LIST, PEOPLE)
             await rig.segment.wait_for(3 * len(PEOPLE), timeout=20)
+            service._stop.set()
+
+
+async def test_what_is_read_goes_on(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that is being read isn't degraded by profile fields that aren't told for now."""
+    monkeypatch.setattr(schedule, "LIST_CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(list_watch, "RETRY_DEADLINE_AT_START", 0.1)
+    async with rig_of(world=account(), lists=BOTH, BRIDGE_POLL_INTERVAL="0.1") as rig:
+        service = Service(load(rig.environment), once=False)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.run)
+            await rig.segment.wait_for(2 * len(PEOPLE), timeout=20)
+            fault = rig.listrak.faults.add(f"status:503,path=List/{OTHER}/SegmentationFieldGroup")
+            await rig.until(lambda: fault.hits > 3)
+            rig.world.send_broadcast(OTHER, PEOPLE)
+            await rig.segment.wait_for(3 * len(PEOPLE), timeout=20)
+            assert not service._health.degraded
             service._stop.set()
 
 
