@@ -13,7 +13,7 @@ import anyio
 import click
 
 from bridge import NAME, VERSION
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConfigurationError
 from bridge.logs import configure_logging, last_line, log
 from bridge.settings import DECLARATIONS, Settings, load, unknown
 from bridge.supervisor import cause
@@ -103,7 +103,12 @@ def lists() -> None:
         name for name in DECLARATIONS if name.startswith(("listrak_", "log_", "poll_concurrency"))
     )
     settings = _settings(only=names)
-    _complete(lambda: show_lists(settings))
+    try:
+        configured = load(only=frozenset({"lists"})).lists
+    except ConfigurationError:
+        # It is what a person finds the right ones with.
+        configured = []
+    _complete(lambda: show_lists(settings, configured))
 
 
 @cli.command()

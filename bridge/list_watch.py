@@ -1,6 +1,7 @@
 """Watches which of the configured lists the account has: at the start, and now and then later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import anyio
 
@@ -12,6 +13,9 @@ from bridge.listrak.client import Listrak
 from bridge.logs import log
 from bridge.retry import retry
 from bridge.values import ListSetting
+
+Tell = Callable[[Mapping[int, BridgeError]], None]
+"""Takes the problems of the lists that can't be read, by list id; none for all can."""
 
 
 class ListWatch:
@@ -25,8 +29,8 @@ class ListWatch:
         """The lists; None if Listrak can't be reached for now, unless all is to be done `once`.
 
         Refused credentials end a first start, as a person is there to see it. A service that worked
-        before waits instead: Listrak may accept them again by itself. A list that isn't there ends
-        a first start as well; later the others go on without it.
+        before waits instead: Listrak may accept them again by itself. Of the lists that can't be
+        read the problems are told, whoever they end.
         """
         asking = self._listrak.with_deadline(
             RETRY_DEADLINE_ONCE if once else RETRY_DEADLINE_AT_START,
@@ -40,29 +44,48 @@ class ListWatch:
             log.warning("bridge.source_unreachable", reason=str(error))
             return None
 
-    async def insist(self) -> ResolvedLists:
-        """The lists, after retries until Listrak answers."""
+    async def insist(self, tell: Tell) -> ResolvedLists:
+        """The lists, after retries until Listrak answers, and tells enough of at least one."""
+        asking = self._listrak.with_deadline(RETRY_DEADLINE_AT_START)
 
         def on_wait(error: TemporaryError, seconds: float) -> None:
             log.warning("bridge.source_unreachable", seconds=round(seconds, 1), reason=str(error))
 
-        return await retry(
-            lambda: resolve(self._listrak, self._wanted), deadline=None, on_wait=on_wait
-        )
+        async def attempt() -> ResolvedLists:
+            lists = await resolve(asking, self._wanted)
+            if must_wait(lists):
+                tell(lists.problems)
+                raise next(iter(lists.passing.values()))
+            return lists
 
-    async def others(self, lists: ResolvedLists, stop: anyio.Event) -> ResolvedLists | None:
+        return await retry(attempt, deadline=None, on_wait=on_wait)
+
+    async def others(
+        self, lists: ResolvedLists, stop: anyio.Event, tell: Tell
+    ) -> ResolvedLists | None:
         """The lists that can be read, once these are others; None after a stop."""
+        asking = self._listrak.with_deadline(RETRY_DEADLINE_AT_START)
         while not stop.is_set():
-            with anyio.move_on_after(schedule.LIST_CHECK_INTERVAL):
+            passing = bool(lists.passing)
+            with anyio.move_on_after(
+                schedule.LIST_RETRY_INTERVAL if passing else schedule.LIST_CHECK_INTERVAL
+            ):
                 await stop.wait()
             if stop.is_set():
                 break
             try:
-                found = await resolve(self._listrak, self._wanted)
+                found = (await resolve(asking, self._wanted)).as_before(lists)
             except BridgeError as error:
                 log.warning("lists.unknown", reason=str(error))
                 continue
-            # Where none is left, it is rather the answer that is wrong.
             if found.found and found.key != lists.key:
                 return found
+            # Where none is left, it may rather be the answer that is wrong: what is read goes on.
+            tell(found.problems)
+            lists = replace(lists, problems=found.problems)
         return None
+
+
+def must_wait(lists: ResolvedLists) -> bool:
+    """Tells whether no list can be read, but that may pass by itself."""
+    return not lists.found and bool(lists.passing)

@@ -59,7 +59,7 @@ class Metrics:
         self.dead_letters = self._gauge("dead_letters", "Dead letters kept in the state file")
         self.blocked = self._gauge("blocked", "1 while something keeps the bridge waiting", "by")
         self.degraded = self._gauge(
-            "list_degraded", "1 for a list that can't be read: deleted, or its field gone", "list"
+            "list_degraded", "1 for a list that can't be read at present", "list"
         )
         self.last_commit = self._gauge(
             "last_commit_timestamp_seconds", "When progress was last saved"

@@ -2,11 +2,10 @@
 
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
 
 import anyio
 
@@ -17,7 +16,7 @@ from bridge.clients import (
     Clients,
     open_clients,
 )
-from bridge.errors import ConfigurationError, TemporaryError
+from bridge.errors import BridgeError, ConfigurationError, TemporaryError
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
@@ -26,13 +25,14 @@ from bridge.flow.reconfiguration import take_over
 from bridge.flow.scheduling import schedule
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.source import ResolvedLists, SourceList
-from bridge.list_watch import ListWatch
+from bridge.list_watch import ListWatch, must_wait
 from bridge.listrak import times
 from bridge.listrak.times import Zone
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.present import configuration_of, namespace_of
 from bridge.settings import Settings
+from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
 from bridge.status import Health, status_server
 from bridge.stopping import unless_stopped
@@ -40,12 +40,8 @@ from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
 from bridge.values import Bind
 
-COPIED: Final = (
-    "it was in use when it was copied, or another program has opened it since: what was saved "
-    "after that is not in it. Events since then are sent again under the same ids, which Segment "
-    "drops within a day; what order totals rose by may come in other steps"
-)
-"""The meaning of a state file that was copied while a service had it open."""
+STATUS_OFF = "the service goes on without health and metrics; this is tried again every minute"
+"""The consequence of a status that can't be served."""
 
 
 class Service:
@@ -117,11 +113,13 @@ class Service:
         self._notifier.tell("READY=1", f"STATUS={self._health.sentence()}")
         if lists is None and not self._stop.is_set():
             self._metrics.blocked.labels("listrak").set(1)
-            lists = await unless_stopped(self._stop, watch.insist)
+        if lists is None or (must_wait(lists) and not self._once):
+            lists = await unless_stopped(self._stop, lambda: watch.insist(self._degrade))
         if lists is None:
             return
-        if not worked_before or not lists.found:
-            lists.all_found()
+        lists.require(all_of_them=False)
+        if not worked_before and len(lists.problems) > len(lists.passing):
+            lists.require()
         ahead = clients.listrak.clock.offset or 0.0
         began = datetime.fromtimestamp(float(first_start) + ahead, UTC)
         since = times.instant(self._settings.since.at(began))
@@ -130,7 +128,7 @@ class Service:
             # A copy of the file from now on is no fresh start.
             await ledger.store.checkpoint()
         while True:
-            self._health.degrade(lists.problems)
+            self._degrade(lists.problems)
             scope = await self._scope(ledger, clients, lists, namespace)
             pipeline = self._pipeline(ledger, clients, scope)
             # What exists by now stays: the garbage collector need not scan it again and again.
@@ -143,9 +141,13 @@ class Service:
                 lists = await self._serve(pipeline, ledger, watch, lists)
             if self._once or self._stop.is_set():
                 break
-        if self._once:
-            # The others are caught up.
-            lists.all_found()
+        if self._once and self._only is None:
+            # The others are caught up. Of an errand tells who has it done.
+            lists.require()
+
+    def _degrade(self, problems: Mapping[int, BridgeError]) -> None:
+        nothing_left = len(problems) == len(self._settings.lists)
+        self._health.degrade(problems, nothing_left=nothing_left, once=self._once)
 
     async def _serve(
         self, pipeline: Pipeline, ledger: Ledger, watch: ListWatch, lists: ResolvedLists
@@ -155,7 +157,7 @@ class Service:
 
         async def end_turn() -> None:
             nonlocal lists
-            lists = await watch.others(lists, self._stop) or lists
+            lists = await watch.others(lists, self._stop, self._degrade) or lists
             turn.set()
 
         async with anyio.create_task_group() as tasks:
@@ -221,13 +223,16 @@ class Service:
         """The part of the account that is read from now on, after what has changed in it."""
         settings, at = self._settings, clients.listrak.clock.now()
         horizon = times.instant(settings.since.at(datetime.fromtimestamp(at, UTC)))
-        if not await ledger.store.lists.all():
+        known = {state.list_id for state in await ledger.store.lists.all()}
+        if not known:
             # Those of the first start begin with it.
             horizon = await self._fix(ledger, "since", horizon)
+        # What can't be read only for now begins as well: nothing of it is lost meanwhile.
+        later = [SourceList(each, "", None) for each in lists.passing if each not in known]
         configuration = await take_over(
             ledger,
             configuration_of(settings, lists.found),
-            [replace(source, horizon=horizon) for source in lists.found],
+            [replace(source, horizon=horizon) for source in [*lists.found, *later]],
             times.from_seconds(at),
             lists.problems,
         )
@@ -299,7 +304,8 @@ class Service:
             # somebody sees the end.
             if not self._once and not worked_before:
                 raise
-            log.error("status.off", reason=str(error))
+            note = "a catch-up goes on without it" if self._once else STATUS_OFF
+            log.error("status.off", reason=str(error), note=note)
             if not self._once:
                 self._health.unseen = True
                 tasks.start_soon(self._insist_on_status, bind)
@@ -313,7 +319,7 @@ class Service:
                     self._health.unseen = False
                     await anyio.sleep_forever()
             except ConfigurationError as error:
-                log.warning("status.off", reason=str(error))
+                log.warning("status.off", reason=str(error), note=STATUS_OFF)
 
     async def _load_counters(self, store: Store) -> None:
         """Sets metrics to the numbers in the state file, so that they add up at any time."""

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from bridge.errors import BridgeError, ConfigurationError
+from bridge.errors import BridgeError, ConfigurationError, TemporaryError
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.values import Bind
@@ -23,8 +23,10 @@ class Health:
         self.stopping = False
         self.degraded: dict[int, str] = {}
         """The lists that can't be read, by id, with the reason."""
+        self.nothing_left = False
+        """Tells whether none of the lists can be read."""
         self.unseen = False
-        """Tells whether the status can't be served, as its port is taken."""
+        """Tells whether the status can't be served, as with a port that is taken."""
 
     def waiting_for(self) -> list[str]:
         """Names of what keeps the bridge waiting: listrak, segment, state, or a list."""
@@ -42,17 +44,28 @@ class Health:
             "degraded": {str(list_id): reason for list_id, reason in self.degraded.items()},
         }
 
-    def degrade(self, problems: Mapping[int, BridgeError]) -> None:
-        """Notes and logs which lists can't be read for now; none for all can."""
+    def degrade(
+        self, problems: Mapping[int, BridgeError], *, nothing_left: bool = False, once: bool = False
+    ) -> None:
+        """Notes which lists can't be read for now, none for all can; logs what has changed of it.
+
+        nothing_left: there are no others.
+        once: nobody looks for them again in this run.
+        """
+        others = "no other list is left" if nothing_left else "the other lists go on"
         for list_id, problem in problems.items():
+            if self.degraded.get(list_id) == str(problem):
+                continue
+            again = "every minute" if isinstance(problem, TemporaryError) else "every ten minutes"
             log.error(
                 "list.degraded",
                 list=list_id,
                 reason=str(problem),
-                note="the other lists go on; it is looked for again every ten minutes",
+                note=f"{others}; it is looked for again {'at the next start' if once else again}",
             )
         for list_id in self.degraded.keys() - problems.keys():
             log.info("list.back", list=list_id)
+        self.nothing_left = nothing_left
         self.degraded = {list_id: str(problem) for list_id, problem in problems.items()}
         self._metrics.degraded.clear()
         for list_id in problems:
@@ -66,7 +79,9 @@ class Health:
             return "starting"
         waiting = self.waiting_for()
         state = f"waiting for {', '.join(waiting)}" if waiting else "running"
-        return f"{state}; the port of the status page is taken" if self.unseen else state
+        if self.nothing_left:
+            state = f"none of the configured lists can be read: {state}"
+        return f"{state}; health and metrics can't be served" if self.unseen else state
 
 
 @asynccontextmanager

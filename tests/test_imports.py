@@ -28,6 +28,9 @@ LAYERS = [
     ["bridge.http", "bridge.settings", "bridge.rate"],
     # The state file knows neither server.
     ["bridge.state"],
+    ["bridge.state.file_mark"],
+    ["bridge.state.file_format"],
+    ["bridge.state.inspection"],
     ["bridge.state.keys", "bridge.state.cursors", "bridge.state.database"],
     ["bridge.state.records"],
     [
@@ -132,6 +135,8 @@ LAYERS = [
     ["bridge.commands.contact_count"],
     [
         "bridge.commands.terminal",
+        "bridge.commands.readable",
+        "bridge.commands.status_port",
         "bridge.commands.errand",
         "bridge.commands.consequences",
         "bridge.commands.limits",
@@ -246,10 +251,17 @@ def test_segment_and_listrak() -> None:
         ("aiohttp", {"bridge.http", "bridge.status", "bridge.commands.sandbox"}),
         ("yarl", {"bridge.http"}),
         ("aiosqlite", {"bridge.state.database"}),
-        # check tells its version, preview copies the file.
+        # check tells its version, preview copies the file; a file is made, and looked at, before it
+        # is opened.
         (
             "sqlite3",
-            {"bridge.state.database", "bridge.commands.check", "bridge.commands.preview"},
+            {
+                "bridge.state.file_format",
+                "bridge.state.inspection",
+                "bridge.state.database",
+                "bridge.commands.check",
+                "bridge.commands.preview",
+            },
         ),
         ("numpy", {"bridge.state.keys"}),
         ("tenacity", {"bridge.retry"}),

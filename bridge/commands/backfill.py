@@ -1,13 +1,13 @@
 """The command `backfill`: has older events sent, by the running service or by itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
 from rich.console import Console
 
 from bridge import clock, spool
 from bridge.commands.errand import (
+    NOT_REQUESTED,
     Done,
     configured_lists,
     require_started,
@@ -15,7 +15,8 @@ from bridge.commands.errand import (
     waiting_lists,
 )
 from bridge.commands.limits import limits_of, tell
-from bridge.commands.terminal import terminal
+from bridge.commands.readable import resolve_if_possible, tell_problems
+from bridge.commands.terminal import print_json, terminal
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.limits import Limit
@@ -64,19 +65,25 @@ async def backfill(
     only_list: id of a list; None for all configured ones.
 
     Raises ConfigurationError for a list that isn't configured, StateError where the service was
-    never started, TemporaryError where something could not be read for now.
+    never started, TemporaryError where something could not be read for now. A list that can't be
+    read is told of, and raised at the end.
     """
-    wanted = configured_lists(settings, only_list)
-    console = Console(stderr=True)
+    configured = configured_lists(settings, only_list)
+    console = terminal(stderr=True)
+    resolved = await resolve_if_possible(settings, configured, console)
+    tell_problems(resolved, console, NOT_REQUESTED)
+    wanted = [list_id for list_id in configured if list_id not in resolved.problems]
     lists = await _request(settings, wanted, wish, console)
+    reach = _Reach(configured, lists, resolved.reasons)
     try:
         if lists:
             await see_through(settings, Backfills(settings, lists, wish.kind), console)
     except BridgeError:
         # What is done for some lists is done.
-        await _tell(settings, wanted, lists, wish, console if not as_json else None)
+        await _tell(settings, reach, wish, console if not as_json else None)
         raise
-    await _tell(settings, wanted, lists, wish, console if not as_json else None)
+    await _tell(settings, reach, wish, console if not as_json else None)
+    resolved.require()
 
 
 def _instant(text: str, settings: Settings) -> Instant:
@@ -155,24 +162,27 @@ class Backfills:
         return Done(read, read + state.waiting, state.sent)
 
 
-async def _tell(
-    settings: Settings,
-    lists: Sequence[int],
-    begun: Sequence[int],
-    wish: Wish,
-    console: Console | None,
-) -> None:
+@dataclass(frozen=True)
+class _Reach:
+    """The lists that are asked for, those of them that something is sent of, and problems."""
+
+    lists: Sequence[int]
+    begun: Sequence[int]
+    problems: Mapping[int, str]
+
+
+async def _tell(settings: Settings, reach: _Reach, wish: Wish, console: Console | None) -> None:
     """Tells what came of the backfills that were begun, and the limits of all lists.
 
     console: None for JSON.
     """
     async with open_store(settings.state, read_only=True) as store:
-        found = [await store.backfills.of(list_id, wish.kind) for list_id in begun]
-        limits = await limits_of(store, settings, lists)
+        found = [await store.backfills.of(list_id, wish.kind) for list_id in reach.begun]
+        limits = await limits_of(store, settings, reach.lists, reach.problems)
     done = [one for one in found if one is not None and one.finished]
     if console is None:
         told = {"backfills": list(map(_as_json, done)), "limits": [one.as_json() for one in limits]}
-        terminal().print(msgspec.json.encode(told).decode(), markup=False, soft_wrap=True)
+        print_json(told)
         return
     for one in done:
         for sentence in _sentences(one):

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.consequences import consequences
+from bridge.commands.status_port import check_status_port
 from bridge.commands.terminal import terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
 from bridge.flow.source import SourceList, resolve
@@ -16,9 +17,9 @@ from bridge.listrak import wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
-from bridge.service import COPIED
 from bridge.settings import Settings
-from bridge.state.database import is_locked
+from bridge.state.database import look
+from bridge.state.inspection import COPIED
 from bridge.state.store import open_store
 
 MOST_CLOCK_OFFSET = 60.0
@@ -32,8 +33,9 @@ WAL_BUG_MENDED = {(3, 50, 7), (3, 44, 6)}
 async def check_all(settings: Settings) -> int:
     """Prints the results of all checks; returns the exit code, the gravest of all."""
     report = _Report()
-    await report.note("state file", lambda: _state(settings))
+    await _state(settings, report)
     report.add("SQLite", "ok", _sqlite())
+    await report.note("status port", lambda: check_status_port(settings))
     metrics = Metrics()
     async with listrak_client(settings, metrics) as patient:
         listrak = patient.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
@@ -83,17 +85,27 @@ class _Report:
         terminal().print(self._table)
 
 
-async def _state(settings: Settings) -> str:
-    if not settings.state.exists():
-        folder = settings.state.absolute().parent
-        if not folder.is_dir():
-            raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
-        return f"{settings.state} will be made at the first start"
-    async with open_store(settings.state, read_only=True) as store:
-        counters = await store.counters.all()
-        if store.copied and not is_locked(settings.state):
-            return f"{settings.state}: {COPIED}"
-    return f"{settings.state}: {counters.get('delivered', 0)} events delivered so far"
+async def _state(settings: Settings, report: _Report) -> None:
+    """A row about the state file."""
+    what, path = "state file", settings.state
+    try:
+        if not path.exists():
+            look(path)
+            folder = path.absolute().parent
+            if not folder.is_dir():
+                raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
+            report.add(what, "ok", f"{path} will be made at the first start")
+            return
+        look(path, thorough=True)
+        async with open_store(path, read_only=True) as store:
+            counters = await store.counters.all()
+            if store.copied:
+                report.add(what, "warning", f"{path}: {COPIED}")
+            else:
+                delivered = counters.get("delivered", 0)
+                report.add(what, "ok", f"{path}: {delivered} events delivered so far")
+    except BridgeError as error:
+        report.failed(what, error)
 
 
 async def _changes(

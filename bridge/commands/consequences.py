@@ -11,7 +11,7 @@ from bridge.listrak import times
 from bridge.listrak.client import Listrak
 from bridge.present import configuration_of
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION
+from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import Store
 
 

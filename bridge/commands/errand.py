@@ -13,11 +13,15 @@ from bridge import clock, service, spool
 from bridge.errors import ConfigurationError, StateError, TemporaryError
 from bridge.flow.readers import ErrandKind
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION, is_locked
+from bridge.state.database import is_locked
+from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import Store, open_store
 
 REFRESH_INTERVAL = 0.3
 """Seconds between two updates of the progress bars."""
+
+NOT_REQUESTED = "nothing was requested for it: run this again once it is back"
+"""The consequence for a list that can't be read now."""
 
 USUALLY_TAKEN_UP = 15.0
 """Seconds after which a service that reads the list has taken a request up."""

@@ -6,12 +6,15 @@ from rich.console import Console
 
 from bridge import spool
 from bridge.commands.errand import (
+    NOT_REQUESTED,
     Done,
     configured_lists,
     require_started,
     see_through,
     waiting_lists,
 )
+from bridge.commands.readable import resolve_if_possible, tell_problems
+from bridge.commands.terminal import terminal
 from bridge.flow.readers import ErrandKind
 from bridge.settings import Settings
 from bridge.state.records import IdentifyRun
@@ -24,13 +27,22 @@ async def identify_all(settings: Settings, *, only_list: int | None) -> None:
     only_list: id of a list; None for all configured ones.
 
     Raises ConfigurationError for a list that isn't configured, StateError where the service was
-    never started, TemporaryError where something could not be read for now.
+    never started, TemporaryError where something could not be read for now. A list that can't be
+    read is told of, and raised at the end.
     """
-    console = Console(stderr=True)
-    wanted = configured_lists(settings, only_list)
+    console = terminal(stderr=True)
+    configured = configured_lists(settings, only_list)
+    resolved = await resolve_if_possible(settings, configured, console)
+    tell_problems(resolved, console, NOT_REQUESTED)
+    wanted = [list_id for list_id in configured if list_id not in resolved.problems]
     runs = await _request(settings, wanted, console)
-    if not runs.lists:
-        return
+    if runs.lists:
+        await _see_through(settings, runs, console)
+    resolved.require()
+
+
+async def _see_through(settings: Settings, runs: "Runs", console: Console) -> None:
+    """Has them done, and tells what came of it."""
     await see_through(settings, runs, console)
     async with open_store(settings.state, read_only=True) as store:
         for list_id in runs.lists:

@@ -1,31 +1,51 @@
 """The command `lists`: prints what may be configured."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
+from bridge.commands.readable import say
 from bridge.commands.terminal import terminal
-from bridge.errors import CredentialsError
+from bridge.errors import BridgeError, CredentialsError, RefusedError, TemporaryError
+from bridge.flow.source import ResolvedLists, resolve
+from bridge.listrak import wire
 from bridge.metrics import Metrics
+from bridge.values import ListSetting
 
 
-async def show_lists(settings: Any) -> None:
-    """Prints the account's lists and their profile fields. Raises what the Listrak client does."""
+async def show_lists(settings: Any, configured: Sequence[ListSetting]) -> None:
+    """Prints the account's lists and their profile fields; says which configured list is wrong.
+
+    Raises what the Listrak client does, and at the end the problem of a list.
+    """
+    problems: dict[int, BridgeError] = {}
     async with listrak_client(settings, Metrics()) as client:
         listrak = client.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
         console = terminal()
         table = Table("list", "name", "profile fields (id and name)")
         for row in sorted(await listrak.lists(), key=lambda row: row.list_id):
-            fields = await listrak.profile_fields(row.list_id)
-            shown = "\n".join(
-                f"{field.segmentation_field_id}  {field.segmentation_field_name or ''}"
-                for field in fields
-            )
-            table.add_row(str(row.list_id), row.list_name or "", shown or "none")
+            try:
+                shown = _fields(await listrak.profile_fields(row.list_id))
+            except (TemporaryError, RefusedError) as error:
+                shown = "could not be read"
+                problems[row.list_id] = error
+            table.add_row(str(row.list_id), row.list_name or "", shown)
+        resolved = await resolve(listrak, configured)
     console.print(table)
+    for list_id, problem in (problems | resolved.problems).items():
+        say(console, f"List {list_id}: {problem}")
     console.print(
         "Configure them as LISTRAK_LISTS=list,list=field: the profile field, by id or exact name, "
         "is the one whose value becomes the userId.",
         highlight=False,
     )
+    ResolvedLists([], problems | resolved.problems).require()
+
+
+def _fields(fields: Sequence[wire.ProfileField]) -> str:
+    shown = (
+        f"{field.segmentation_field_id}  {field.segmentation_field_name or ''}" for field in fields
+    )
+    return "\n".join(shown) or "none"

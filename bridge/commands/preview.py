@@ -12,9 +12,12 @@ import click
 from anyio.abc import ObjectReceiveStream
 
 from bridge import service
+from bridge.errors import BridgeError
 from bridge.flow.delivery import Delivery
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION, translated
+from bridge.state.database import look
+from bridge.state.file_format import SCHEMA_VERSION
+from bridge.state.inspection import translated
 
 
 async def show_preview(settings: Settings, limit: int | None) -> None:
@@ -24,10 +27,18 @@ async def show_preview(settings: Settings, limit: int | None) -> None:
         copy = Path(folder) / "bridge.db"
         await anyio.to_thread.run_sync(_copy, settings.state, copy)
         trial = replace(settings, state=copy, status_bind=None)
-        await service.run(trial, once=True, sink=lambda: printer)
-    total = sum(printer.counts.values())
-    click.echo(f"{total} events would be sent", err=True)
-    for name, number in sorted(printer.counts.items()):
+        try:
+            await service.run(trial, once=True, sink=lambda: printer)
+        except BridgeError:
+            if printer.counts:
+                _tell(printer.counts, " of what could be read")
+            raise
+    _tell(printer.counts, "")
+
+
+def _tell(counts: Counter[str], of: str) -> None:
+    click.echo(f"{sum(counts.values())} events would be sent{of}", err=True)
+    for name, number in sorted(counts.items()):
         click.echo(f"  {number:8} {name}", err=True)
 
 
@@ -51,7 +62,11 @@ class _Printer:
 
 
 def _copy(original: Path, copy: Path) -> None:
-    """Makes a consistent copy, even beside a running service; none where there is no original."""
+    """Makes a consistent copy, even beside a running service; none where there is no original.
+
+    Raises StateDamagedError where the original isn't what it seems.
+    """
+    look(original)
     if not original.exists():
         return
     try:
@@ -62,7 +77,7 @@ def _copy(original: Path, copy: Path) -> None:
                 source.backup(target)
                 # It is a copy on purpose.
                 if target.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
-                    target.execute("DELETE FROM in_use")
+                    target.execute("UPDATE file_mark SET in_use = 0")
                     target.commit()
             finally:
                 target.close()

@@ -14,17 +14,18 @@ from bridge import spool
 from bridge.clients import listrak_client
 from bridge.commands.errand import configured_lists
 from bridge.commands.limits import limits_of, tell
-from bridge.commands.terminal import terminal
+from bridge.commands.readable import resolve_now
+from bridge.commands.terminal import print_json, terminal
 from bridge.errors import MissingError, StateError
 from bridge.flow.figures import REVENUE
 from bridge.flow.limits import Limit, not_counted, without_summary
 from bridge.flow.planner.watermarks import read_watermarks
 from bridge.flow.reconciliation import Line, OwnNumbers, compare
-from bridge.flow.source import resolve
+from bridge.flow.source import ResolvedLists
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.settings import Settings
-from bridge.state.database import SCHEMA_VERSION
+from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.records import Message
 from bridge.state.store import Store, open_store
 
@@ -45,10 +46,14 @@ class Compared:
 
 @dataclass(frozen=True)
 class Findings:
-    """The findings of a comparison: by list, its messages; and what was not compared."""
+    """The findings of a comparison: by list, its messages; and what was not compared.
+
+    lists: those that were asked for, with the problems of the ones that can't be read.
+    """
 
     by_list: dict[int, list[Compared]]
     limits: list[Limit]
+    lists: ResolvedLists
 
     @property
     def messages(self) -> list[Compared]:
@@ -76,24 +81,33 @@ async def reconcile(
     only_list: id of a list; None for all configured ones.
     everything: prints what agrees as well.
     repair: leaves a request for full polls of the messages whose differences nothing explains.
+
+    A list that can't be read isn't compared; its problem is told, and raised at the end.
     """
     findings = await _compare(settings, only_list)
     wanting = findings.repairable if repair else []
     if wanting:
         spool.leave(settings.state, spool.Repair(wanting))
-    console = terminal()
     if as_json:
-        told = _as_json(findings, everything=everything) | {"repairing": len(wanting)}
-        console.print(msgspec.json.encode(told).decode(), markup=False, soft_wrap=True)
-        return
-    _show(console, findings.messages, everything=everything)
+        print_json(_as_json(findings, everything=everything) | {"repairing": len(wanting)})
+    else:
+        _tell_all(findings, everything=everything, repair=repair)
+    findings.lists.require()
+
+
+def _tell_all(findings: Findings, *, everything: bool, repair: bool) -> None:
+    """Prints the findings for people."""
+    console = terminal()
+    if findings.by_list:
+        _show(console, findings.messages, everything=everything)
     for list_id, compared in findings.by_list.items():
         _show_totals(console, list_id, compared)
     tell(findings.limits, "Not compared, not sent or out of reach:", console)
-    if wanting:
+    if repair and findings.repairable:
         console.print(
-            f"To be read again from end to end: {len(wanting)}. The running service begins within "
-            "seconds, else its next start does. What was sent before isn't sent again."
+            f"To be read again from end to end: {len(findings.repairable)}. The running service "
+            "begins within seconds, else its next start does. What was sent before isn't sent "
+            "again."
         )
     elif repair:
         console.print("Nothing to repair.")
@@ -109,19 +123,15 @@ async def _compare(settings: Settings, only_list: int | None) -> Findings:
                 "kept no such numbers. Start the service once: it brings the file up to date"
             )
         async with listrak_client(settings, Metrics()) as listrak:
-            found = await resolve(listrak, settings.lists)
-            problems = {list_id: str(problem) for list_id, problem in found.problems.items()}
             reader = _Reader(store, listrak, settings)
-            by_list = {
-                list_id: await reader.compare_list(list_id)
-                for list_id in lists
-                if list_id not in problems
-            }
-        limits = [not_counted(), *await limits_of(store, settings, lists, problems)]
+            found = await resolve_now(listrak, settings, lists)
+            compare = (each.list_id for each in found.found)
+            by_list = {list_id: await reader.compare_list(list_id) for list_id in compare}
+        limits = [not_counted(), *await limits_of(store, settings, lists, found.reasons)]
     for list_id, compared in by_list.items():
         if number := sum(not one.lines for one in compared):
             limits.append(without_summary(list_id, number))
-    return Findings(by_list, limits)
+    return Findings(by_list, limits, found)
 
 
 def _as_json(findings: Findings, *, everything: bool) -> dict[str, object]:
@@ -153,7 +163,7 @@ class _Reader:
         self._store = store
         self._listrak = listrak
         self._slots = anyio.Semaphore(settings.poll_concurrency)
-        self._bar = Console(stderr=True)
+        self._bar = terminal(stderr=True)
 
     async def compare_list(self, list_id: int) -> list[Compared]:
         """The comparisons of all tracked messages of a list."""

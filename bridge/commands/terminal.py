@@ -1,9 +1,11 @@
 """The console that commands print to."""
 
 import errno
+import json
 import sys
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.text import Text
 
@@ -25,6 +27,11 @@ class _Terminal(Console):
         options |= {"markup": False, "emoji": False, "highlight": False, "highlighter": None}
         shown = "\n".join(texts.escaped(line) for line in text.split("\n"))
         return super().render_str(shown, **options)
+
+
+def print_json(value: object) -> None:
+    """Prints a value for programs; in ASCII, so that no text of others is more than text."""
+    click.echo(json.dumps(value))
 
 
 def terminal(*, stderr: bool = False) -> Console:

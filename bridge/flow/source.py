@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.errors import ConfigurationError, CredentialsError, RefusedError
+import anyio
+
+from bridge.errors import (
+    BridgeError,
+    ConfigurationError,
+    CredentialsError,
+    RefusedError,
+    TemporaryError,
+)
 from bridge.listrak import wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant
@@ -34,40 +42,87 @@ class ResolvedLists:
     """The configured lists, as far as the account has them.
 
     found: those that can be read.
-    problems: by list id, what is wrong with the others; each names LISTRAK_LISTS.
+    problems: by list id, what is wrong with the others: a ConfigurationError, which names
+        LISTRAK_LISTS, or a TemporaryError, which may pass by itself.
     """
 
     found: list[SourceList]
-    problems: dict[int, ConfigurationError]
+    problems: dict[int, BridgeError]
 
     @property
     def key(self) -> frozenset[tuple[int, int | None]]:
         """The lists and profile fields that can be read, whatever they are called."""
         return frozenset((source.list_id, source.field_id) for source in self.found)
 
-    def all_found(self) -> list[SourceList]:
-        """All lists. Raises the first problem there is."""
-        for problem in self.problems.values():
-            raise problem
-        return self.found
+    @property
+    def gravest(self) -> BridgeError | None:
+        """The problem that counts: one that a person must mend outranks one that may pass."""
+        wrong = [one for one in self.problems.values() if not isinstance(one, TemporaryError)]
+        return next(iter([*wrong, *self.problems.values()]), None)
+
+    @property
+    def passing(self) -> dict[int, TemporaryError]:
+        """The problems that may pass by themselves, by list id."""
+        return {
+            list_id: problem
+            for list_id, problem in self.problems.items()
+            if isinstance(problem, TemporaryError)
+        }
+
+    @property
+    def reasons(self) -> dict[int, str]:
+        """The sentence of each problem, by list id."""
+        return {list_id: str(problem) for list_id, problem in self.problems.items()}
+
+    def as_before(self, before: "ResolvedLists") -> "ResolvedLists":
+        """The lists of now, with those that only can't be told for now as they were before."""
+        known = [source for source in before.found if source.list_id in self.passing]
+        again = {source.list_id for source in known}
+        problems = {each: error for each, error in self.problems.items() if each not in again}
+        return ResolvedLists([*self.found, *known], problems)
+
+    def require(self, *, all_of_them: bool = True) -> None:
+        """Raises the gravest problem; without `all_of_them` only where no list can be read."""
+        if self.gravest is not None and (all_of_them or not self.found):
+            raise self.gravest
 
 
 async def resolve(listrak: Listrak, wanted: Sequence[ListSetting]) -> ResolvedLists:
-    """Finds the configured lists and profile fields. Raises TemporaryError."""
+    """Finds the configured lists and profile fields.
+
+    Raises TemporaryError and RefusedError where not even the lists of the account can be read.
+    """
     names = {row.list_id: row.list_name or "" for row in await listrak.lists()}
+    answers: dict[int, SourceList | BridgeError] = {}
+
+    async def one(setting: ListSetting) -> None:
+        try:
+            answers[setting.list_id] = await _resolve_one(listrak, setting, names)
+        except (ConfigurationError, TemporaryError) as error:
+            answers[setting.list_id] = error
+
+    # Side by side: what doesn't answer holds up nobody else.
+    async with anyio.create_task_group() as tasks:
+        for setting in wanted:
+            tasks.start_soon(one, setting)
     resolved = ResolvedLists([], {})
     for setting in wanted:
-        try:
-            resolved.found.append(await _resolve_one(listrak, setting, names))
-        except ConfigurationError as error:
-            resolved.problems[setting.list_id] = error
+        answer = answers[setting.list_id]
+        if isinstance(answer, SourceList):
+            resolved.found.append(answer)
+        else:
+            resolved.problems[setting.list_id] = answer
     return resolved
 
 
 async def _resolve_one(
     listrak: Listrak, setting: ListSetting, names: Mapping[int, str]
 ) -> SourceList:
-    """One configured list. Raises ConfigurationError for what the account doesn't have."""
+    """One configured list.
+
+    Raises ConfigurationError for what the account doesn't have, TemporaryError for what it doesn't
+    tell now.
+    """
     list_id = setting.list_id
     if list_id not in names:
         there = ", ".join(f"{number} ({name})" for number, name in sorted(names.items()))
@@ -82,6 +137,10 @@ async def _resolve_one(
         # The list of lists was answered: it is these fields that are refused.
         raise ConfigurationError(
             "LISTRAK_LISTS", f"list {list_id}: its profile fields can't be read: {error}"
+        ) from error
+    except TemporaryError as error:
+        raise TemporaryError(
+            f"list {list_id}: its profile fields could not be read for now: {error}"
         ) from error
     return SourceList(list_id, names[list_id], match_field(setting, fields))
 

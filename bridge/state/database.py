@@ -9,22 +9,20 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import aiosqlite
 import anyio
+import anyio.to_thread
 
-from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryError
+from bridge.errors import BridgeError, StateDamagedError, StateError
+from bridge.state import file_mark
+from bridge.state.file_format import SCHEMA_VERSION, create, steps_from, use_wal
+from bridge.state.inspection import inspect, lock_of, require_no_trace, translated
 
-APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
-SCHEMA_VERSION: Final = 4
-"""The file's format. Each is made of the one before, the first of an empty file: schema/."""
-
-QUICK_CHECK_UP_TO: Final = 4 * 2**20
-"""Bytes of the largest file that is checked at the start, so that it isn't delayed. Damage found
-later ends the run as well."""
+LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
+"""The content of the lock file once there is a state file."""
 
 
 class Database:
@@ -45,8 +43,11 @@ class Database:
         with anyio.CancelScope(shield=True):
             try:
                 await self._db.execute("BEGIN IMMEDIATE")
+                before = self._db.total_changes
                 try:
                     yield
+                    if self._db.total_changes != before:
+                        await self._turn_mark()
                     await self._db.execute("COMMIT")
                 except BaseException:
                     # SQLite has rolled back by itself when the disk is full.
@@ -55,6 +56,11 @@ class Database:
                     raise
             except sqlite3.Error as error:
                 raise translated(error, self.path) from error
+
+    async def _turn_mark(self) -> None:
+        await self._db.execute(file_mark.TURN)
+        # It writes the first page as well, so that no older -wal is without it.
+        await self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     async def all(self, query: str, *values: object) -> list[Any]:
         """All rows of a query."""
@@ -90,42 +96,86 @@ class Database:
 async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator[Database]:
     """Opens the state file, made where it is missing, and locks it for this process alone.
 
-    `read_only` reads it beside a running service. Raises StateError and StateDamagedError.
+    `read_only` reads it beside a running service. A file that isn't what it seems is refused before
+    anything is changed. Raises StateError and StateDamagedError.
     """
-    lock = None if read_only else _claim(path)
+    copied = await anyio.to_thread.run_sync(look, path)
+    real = _real(path)
+    if read_only and not real.exists():
+        raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
+    lock = None if read_only else _claim(real)
     try:
-        address = _address(path, read_only=read_only)
-        # Looked for before the connection makes one; a reader may have left an empty one.
-        has_wal = _has_wal(path)
+        if lock is not None:
+            # What was seen without the lock may have changed since.
+            copied = await anyio.to_thread.run_sync(_make_or_inspect, real)
+        address = f"{real.as_uri()}?mode={'ro' if read_only else 'rw'}"
         try:
             connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
         except sqlite3.Error as error:
             raise translated(error, path) from error
+        database = Database(connection, path, copied=copied)
         try:
-            try:
-                await _prepare(connection, path, read_only=read_only)
-                marked = await _is_marked(connection)
-                database = Database(connection, path, copied=marked and not has_wal)
-                if not read_only:
-                    await _mark(connection)
-            except sqlite3.Error as error:
-                raise translated(error, path) from error
-            yield database
+            await connection.execute("PRAGMA busy_timeout = 5000")
+            if lock is None:
+                yield database
+                return
+            await _prepare(connection, path)
+            _note(lock)
+            async with _in_use(database):
+                yield database
         finally:
             # Its thread isn't a daemon: left open, it would hang the exit.
             with anyio.CancelScope(shield=True):
-                if not read_only:
-                    await _unmark(connection)
                 await connection.close()
     finally:
         if lock is not None:
             os.close(lock)
 
 
+def _real(path: Path) -> Path:
+    """The file behind a link: what is beside the link isn't what is beside it."""
+    return path.resolve()
+
+
+def look(path: Path, *, thorough: bool = False) -> bool:
+    """Inspects a file that no service has open; tells whether it looks like a copy.
+
+    thorough: see `inspect`. Raises StateDamagedError where a file, or what is left of one, isn't
+    what it seems.
+    """
+    real = _real(path)
+    if is_locked(real):
+        # What is beside it is written just now.
+        return False
+    try:
+        if real.exists():
+            return real.is_file() and inspect(real, thorough=thorough)
+        require_no_trace(real)
+    except StateDamagedError:
+        if not is_locked(real):
+            raise
+    return False
+
+
+def _make_or_inspect(path: Path) -> bool:
+    """Makes the file where it is missing, or inspects it; tells whether it looks like a copy."""
+    if not path.exists():
+        require_no_trace(path)
+        create(path)
+        return False
+    if not path.is_file() or not os.access(path, os.W_OK):
+        kind = "not allowed" if path.is_file() else "it is no file"
+        raise StateError(f"BRIDGE_STATE: can't write {str(path)!r}: {kind}")
+    copied = inspect(path, thorough=True)
+    path.chmod(0o600)
+    use_wal(path)
+    return copied
+
+
 def _claim(path: Path) -> int:
     """The lock that keeps a second process away; a file beside, as SQLite locks the file itself."""
     try:
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StateError(
             f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
@@ -145,7 +195,7 @@ def _claim(path: Path) -> int:
 def is_locked(path: Path) -> bool:
     """Tells whether another process has a state file open to write it."""
     try:
-        lock = os.open(f"{path}.lock", os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(lock_of(_real(path)), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -157,112 +207,38 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _address(path: Path, *, read_only: bool) -> str:
-    """The file as a URI; made empty where it is missing, for this user alone."""
-    if read_only and not path.exists():
-        raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
-    if not read_only:
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            problem = f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}"
-            raise StateError(problem) from None
-    return f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+def _note(lock: int) -> None:
+    """Writes into the lock file that a state file is there: should it be lost, that is noticed."""
+    if not os.fstat(lock).st_size:
+        with suppress(OSError):
+            # On a full disk there is a trace less; the next start writes it.
+            os.write(lock, LOCK_NOTE)
 
 
-def _has_wal(path: Path) -> bool:
-    wal = path.with_name(f"{path.name}-wal")
-    return wal.exists() and _size(wal) > 0
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
-def _take_over(path: Path) -> int:
-    """Makes a file that is ours this user's alone; returns its size in bytes."""
-    path.chmod(0o600)
-    return _size(path)
-
-
-async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> None:
-    await db.execute("PRAGMA busy_timeout = 5000")
-    application = await _first(db, "PRAGMA application_id")
-    version = await _first(db, "PRAGMA user_version")
-    objects = await _first(db, "SELECT count(*) FROM sqlite_schema")
-    fresh = not read_only and not _size(path)
-    if not fresh and not application and not objects:
-        raise StateDamagedError(
-            f"BRIDGE_STATE: {str(path)!r} is an empty database: most likely a copy of a state file "
-            "that was in use, without the -wal file beside it. Copy a state file only while no "
-            "service has it open, or by sqlite3's .backup; move this one away to start anew"
-        )
-    if not fresh and application != APPLICATION_ID:
-        raise StateDamagedError(
-            f"BRIDGE_STATE: {str(path)!r} is not a state file of this program; "
-            "it was left untouched. Name another file"
-        )
-    if version > SCHEMA_VERSION:
-        raise StateDamagedError(
-            f"BRIDGE_STATE: {str(path)!r} was written by a newer version of this program "
-            f"(format {version}, this one reads up to {SCHEMA_VERSION}). Install the newer version"
-        )
-    if read_only:
-        return
-    if _take_over(path) <= QUICK_CHECK_UP_TO:
-        finding = await _first(db, "PRAGMA quick_check(1)")
-        if finding != "ok":
-            raise StateDamagedError(_damaged(path, str(finding)))
-    # FULL: a commit survives power loss, not only a killed process.
-    await db.execute("PRAGMA synchronous = FULL")
-    if not fresh:
+async def _prepare(db: aiosqlite.Connection, path: Path) -> None:
+    """Sets up a connection that writes, and brings a file of an older format up to date."""
+    try:
+        # FULL: a commit survives power loss, not only a killed process.
+        await db.execute("PRAGMA synchronous = FULL")
         await db.execute("PRAGMA journal_mode = WAL")
-    await db.create_function("lower_case", 1, str.lower, deterministic=True)
-    for step in range(version + 1, SCHEMA_VERSION + 1):
-        schema = files("bridge.state").joinpath("schema", f"{step}.sql").read_text(encoding="utf-8")
-        await db.executescript(
-            f"BEGIN IMMEDIATE; {schema} PRAGMA application_id = {APPLICATION_ID};"
-            f"PRAGMA user_version = {step}; COMMIT;"
-        )
-    # A new file has its tables in itself before a -wal stands beside it.
-    await db.execute("PRAGMA journal_mode = WAL")
+        await db.create_function("lower_case", 1, str.lower, deterministic=True)
+        rows = list(await db.execute_fetchall("PRAGMA user_version"))
+        for script in steps_from(rows[0][0]):
+            await db.executescript(script)
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
 
 
-async def _is_marked(db: aiosqlite.Connection) -> bool:
-    """Tells whether a file has the mark of being open; older formats have none."""
-    if not await _first(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'in_use'"):
-        return False
-    return bool(await _first(db, "SELECT count(*) FROM in_use"))
-
-
-async def _mark(db: aiosqlite.Connection) -> None:
-    await db.execute("INSERT OR REPLACE INTO in_use VALUES (1)")
-    await db.execute_fetchall("PRAGMA wal_checkpoint(FULL)")
-
-
-async def _unmark(db: aiosqlite.Connection) -> None:
-    with suppress(sqlite3.Error):
-        # On a full disk the mark stays, and so does the -wal.
-        await db.execute("DELETE FROM in_use")
-
-
-async def _first(db: aiosqlite.Connection, query: str) -> Any:
-    rows = list(await db.execute_fetchall(query))
-    return rows[0][0]
-
-
-def _damaged(path: Path, reason: str) -> str:
-    return (
-        f"BRIDGE_STATE: {str(path)!r} is damaged ({reason}); it was left as it is. "
-        "Restore a backup, or move it away to start anew from BRIDGE_SINCE"
-    )
-
-
-def translated(error: sqlite3.Error, path: Path) -> BridgeError:
-    """SQLite's error as one of ours."""
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StateDamagedError(_damaged(path, str(error)))
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY")):
-        return TemporaryError(f"BRIDGE_STATE: can't write {str(path)!r} for now: {error}")
-    return StateError(f"BRIDGE_STATE: can't use {str(path)!r}: {error}")
+@asynccontextmanager
+async def _in_use(database: Database) -> AsyncIterator[None]:
+    """Marks the file itself as being in use, until it is left."""
+    async with database.transaction():
+        await database.run("UPDATE file_mark SET in_use = 1")
+    await database.checkpoint()
+    try:
+        yield
+    finally:
+        with suppress(BridgeError):
+            # On a full disk the mark stays, and so does the -wal.
+            async with database.transaction():
+                await database.run("UPDATE file_mark SET in_use = 0")

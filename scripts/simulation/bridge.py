@@ -37,7 +37,8 @@ from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak import times
 from bridge.listrak.times import Zone
 from bridge.metrics import Metrics
-from bridge.state.database import SCHEMA_VERSION, Database
+from bridge.state.database import Database
+from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.records import Message, MessageRef
 from bridge.state.store import Store
 from simulation.listrak import Reading, SimulatedListrak, VirtualClock, number_of

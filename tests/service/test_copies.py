@@ -10,6 +10,9 @@ import pytest
 from rig import Rig
 from test_change import LIST, PEOPLE, account, sent
 
+from bridge.state.file_mark import wal_of
+from bridge.state.inspection import lock_of
+
 pytestmark = pytest.mark.anyio
 
 
@@ -27,11 +30,17 @@ async def test_a_copy_of_a_running_service_is_noticed(rig_of: Any, tmp_path: Pat
         copy = tmp_path / "copy.db"
         shutil.copy(rig.state, copy)
         told = await rig.run("check", BRIDGE_STATE=str(copy), COLUMNS="300")
+        assert "warning" in row(told.out, "state file")
         assert "copied" in told.out
         log = await rig.caught_up(BRIDGE_STATE=str(copy))
         assert "state.copied" in log
         assert set(sent_ids(rig).values()) == {2}, "the same ids as before"
         assert "state.copied" not in await rig.caught_up(BRIDGE_STATE=str(copy))
+
+
+def row(table: str, what: str) -> str:
+    """The row of `check` about something."""
+    return next(line for line in table.splitlines() if what in line)
 
 
 def sent_ids(rig: Rig) -> dict[str, int]:
@@ -76,3 +85,47 @@ async def test_a_file_moved_with_its_wal_is_no_copy(rig_of: Any, tmp_path: Path)
             shutil.move(f"{rig.state}{end}", tmp_path / f"moved.db{end}")
         log = await rig.caught_up(BRIDGE_STATE=str(tmp_path / "moved.db"))
         assert "state.copied" not in log
+
+
+async def test_a_wal_of_another_moment_is_refused(rig_of: Any, tmp_path: Path) -> None:
+    """By the service, by `check` and by `preview`: 65, nothing is sent, and nothing is changed."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_POLL_INTERVAL="0.1") as rig:
+        await rig.caught_up()
+        older = rig.state.read_bytes()
+        rig.world.subscribe(LIST, "new@example.com")
+        await rig.caught_up()
+        rig.world.subscribe(LIST, "newer@example.com")
+        process = await rig.start("run")
+        await rig.segment.wait_for(len(PEOPLE) + 2, timeout=20)
+        process.kill()
+        await process.wait()
+        mixed = tmp_path / "mixed.db"
+        mixed.write_bytes(older)
+        shutil.copy(f"{rig.state}-wal", f"{mixed}-wal")
+        before = {file.name: file.read_bytes() for file in mixed.parent.glob("mixed*")}
+        posts = rig.segment.requests[200]
+        for command in (["run", "--once"], ["check"], ["preview"]):
+            done = await rig.run(*command, BRIDGE_STATE=str(mixed), COLUMNS="400")
+            assert done.code == 65, done.err
+            assert "mixed.db-wal" in done.out + done.err
+        after = {file.name: file.read_bytes() for file in mixed.parent.glob("mixed*")}
+        assert after == before
+        assert rig.segment.requests[200] == posts
+        wal_of(mixed).unlink()
+        await rig.caught_up(BRIDGE_STATE=str(mixed))
+        await rig.caught_up()
+
+
+async def test_a_lost_file_is_noticed(rig_of: Any) -> None:
+    """Its lock file tells: 65, by `check` as well, until the person has moved that away."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        await rig.caught_up()
+        rig.state.unlink()
+        for command in (["run", "--once"], ["check"], ["preview"]):
+            done = await rig.run(*command, COLUMNS="400")
+            assert done.code == 65, done.err
+            assert f"{rig.state.name}.lock" in done.out + done.err
+        assert not rig.state.exists()
+        lock_of(rig.state).unlink()
+        await rig.caught_up()
+        assert set(sent_ids(rig).values()) == {2}, "the same ids as before"

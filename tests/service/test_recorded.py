@@ -20,7 +20,7 @@ from typing import Any, Final
 import pytest
 from recorded_world import Bridge, Dump, Recording, Step
 
-from bridge.state.database import APPLICATION_ID
+from bridge.state.file_format import APPLICATION_ID
 
 RECORDED: Final = Path(__file__).parent / "recorded"
 WORLD: Final = RECORDED / "world.json.xz"

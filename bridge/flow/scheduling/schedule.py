@@ -25,6 +25,9 @@ than planner.scan_types.UNSUBSCRIBE_WAIT, after which the scan that shows it is 
 LIST_CHECK_INTERVAL: Final = 10 * MINUTE
 """Seconds between two checks of whether the account still has the configured lists."""
 
+LIST_RETRY_INTERVAL: Final = 1 * MINUTE
+"""Seconds until a list that could not be read for now is asked for again."""
+
 STATUS_RETRY_INTERVAL: Final = 1 * MINUTE
 """Seconds until a taken status port is tried again."""
 

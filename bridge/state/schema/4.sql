@@ -3,9 +3,7 @@
 -- Ids of files from before this have no namespace. A new file gets one at its first start.
 INSERT INTO meta SELECT 'namespace', '' WHERE EXISTS (SELECT 1 FROM meta);
 
--- One row while a service has the file open, in the file itself: after a crash a -wal stands beside
--- it, beside a copy none.
-CREATE TABLE in_use (mark INTEGER PRIMARY KEY) STRICT;
+-- The table file_mark comes before all steps: state/file_mark.py.
 
 -- The start horizon (an instant) of each list by itself; '' until the list is first read.
 ALTER TABLE lists ADD COLUMN horizon TEXT NOT NULL DEFAULT '';

@@ -1,0 +1,175 @@
+"""The mark of a state file: tells which -wal belongs to it, before SQLite takes one in.
+
+Every transaction replaces the mark by a new one, which says as well which one it follows. So the
+main file shows up to which transaction it has been brought, and a -wal from which to which it
+reaches: it belongs to the file if the file's mark is among its own, or is the one that its first
+one follows. That holds at every instant of a crash, and for no two moments that don't fit together.
+The -wal isn't read through SQLite, which would take it in.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+NAME: Final = "file_mark"
+"""The name of its table."""
+
+TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS file_mark"
+    " (id INTEGER PRIMARY KEY, in_use INTEGER NOT NULL, before BLOB NOT NULL, own BLOB NOT NULL)"
+    " STRICT;"
+    " INSERT OR IGNORE INTO file_mark VALUES (1, 0, randomblob(8), randomblob(8));"
+)
+"""The table, of one row. in_use: 1 while a service has the file open. Of a new file it is the first
+table, so that a checkpoint brings it in first."""
+
+TURN: Final = "UPDATE file_mark SET before = own, own = randomblob(8);"
+"""The statement that every transaction makes."""
+
+READ: Final = "SELECT in_use, before, own FROM file_mark"
+"""The query for the three values of a mark."""
+
+_WAL_HEADER: Final = struct.Struct(">8I")
+_FRAME_HEADER: Final = struct.Struct(">6I")
+_BYTE_ORDERS: Final = {0x377F0682: "<", 0x377F0683: ">"}
+"""The byte order of the checksums, by the number that a -wal begins with."""
+
+# A leaf of a table with one row; the row: 21 bytes, id 1, then the types of its values: none for
+# the id, 0 or 1, and twice 8 bytes.
+_LEAF: Final = b"\x0d"
+_ONE_ROW: Final = b"\x00\x01"
+_ROWS: Final = (bytes((21, 1, 5, 0, 8, 28, 28)), bytes((21, 1, 5, 0, 9, 28, 28)))
+_MARK_BYTES: Final = 8
+
+Sums = tuple[int, int]
+
+
+class Mark(NamedTuple):
+    """A mark. in_use: it was made while a service had the file open."""
+
+    in_use: bool
+    before: bytes
+    own: bytes
+
+
+class Beside(Enum):
+    """The kind of -wal that is beside a file."""
+
+    NOTHING = "none, or one that SQLite leaves out, as nothing in it is valid"
+    BEGUN = "one that a crash left while its first transaction was being written"
+    OWN = "the one of this file and moment"
+    FOREIGN = "one of another file or of another moment"
+
+
+def wal_of(path: Path) -> Path:
+    """The -wal beside a file."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def beside(path: Path, mark: Mark, page: int, page_size: int) -> Beside:
+    """Tells which -wal is beside a file with this mark.
+
+    page: number of the page that holds the table.
+    """
+    try:
+        with wal_of(path).open("rb") as wal:
+            found = _compare(mark, _commits(wal, page, page_size))
+            return Beside.BEGUN if found is Beside.NOTHING and _is_begun(wal) else found
+    except FileNotFoundError:
+        return Beside.NOTHING
+
+
+def has_commits(path: Path) -> bool:
+    """Tells whether a -wal is beside a file that SQLite takes in, whatever it belongs to."""
+    try:
+        with wal_of(path).open("rb") as wal:
+            return any(True for _ in _commits(wal, 0, None))
+    except FileNotFoundError:
+        return False
+
+
+def _compare(mark: Mark, commits: Iterable[Mark | None]) -> Beside:
+    """Compares a file's mark with those of a -wal; other programs' transactions have none."""
+    found, first = Beside.NOTHING, True
+    for commit in commits:
+        found = Beside.FOREIGN
+        if commit is None:
+            continue
+        if commit.own == mark.own or (first and commit.before == mark.own):
+            return Beside.OWN
+        first = False
+    return found
+
+
+def _commits(wal: BinaryIO, page: int, page_size: int | None) -> Iterator[Mark | None]:
+    """The mark of each transaction of a -wal, None where it has none; read as SQLite reads it.
+
+    What follows a frame with a wrong checksum doesn't count: a crash cut it off, or it is left over
+    from before the -wal was begun anew. A -wal of another page size is one of another file.
+    """
+    header = wal.read(_WAL_HEADER.size)
+    if len(header) < _WAL_HEADER.size:
+        return
+    magic, _, size, _, *salts_and_sums = _WAL_HEADER.unpack(header)
+    order = _BYTE_ORDERS.get(magic)
+    if order is None:
+        return
+    sums = _checksum(header[:24], (0, 0), order)
+    if sums != tuple(salts_and_sums[2:]):
+        return
+    if page_size not in (None, size):
+        yield None
+        return
+    mark = None
+    while len(frame := wal.read(_FRAME_HEADER.size + size)) == _FRAME_HEADER.size + size:
+        number, pages_after_commit, *rest = _FRAME_HEADER.unpack_from(frame)
+        content = frame[_FRAME_HEADER.size :]
+        sums = _checksum(content, _checksum(frame[:8], sums, order), order)
+        if rest != [*salts_and_sums[:2], *sums]:
+            return
+        if number == page:
+            mark = _mark_of(content)
+        if pages_after_commit:
+            yield mark
+            mark = None
+
+
+def _is_begun(wal: BinaryIO) -> bool:
+    """Tells whether a -wal without a valid transaction has never had one since it was begun anew.
+
+    Where a whole one was written, something in it was damaged afterwards.
+    """
+    wal.seek(0)
+    header = wal.read(_WAL_HEADER.size)
+    if len(header) < _WAL_HEADER.size:
+        return False
+    size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
+    ends = []
+    while len(frame := wal.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
+        ends.append(frame[8:16] == salts and any(frame[4:8]))
+        wal.seek(size, os.SEEK_CUR)
+    return bool(ends) and not any(ends)
+
+
+def _checksum(content: bytes, before: Sums, order: str) -> Sums:
+    """The checksum of a -wal, carried on (SQLite's file format, section 4.2)."""
+    one, two = before
+    words = struct.unpack(f"{order}{len(content) // 4}I", content)
+    for index in range(0, len(words), 2):
+        one = (one + words[index] + two) & 0xFFFF_FFFF
+        two = (two + words[index + 1] + one) & 0xFFFF_FFFF
+    return one, two
+
+
+def _mark_of(page: bytes) -> Mark | None:
+    """The mark in a page of its table (SQLite's file format, section 1.6)."""
+    if page[:1] != _LEAF or page[3:5] != _ONE_ROW:
+        return None
+    start = int.from_bytes(page[8:10], "big")
+    head, marks = page[start : start + 7], page[start + 7 : start + 7 + 2 * _MARK_BYTES]
+    if head not in _ROWS or len(marks) < 2 * _MARK_BYTES:
+        return None
+    return Mark(head == _ROWS[1], marks[:_MARK_BYTES], marks[_MARK_BYTES:])
