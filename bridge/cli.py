@@ -154,6 +154,22 @@ def identify(everything: bool, only_list: int | None) -> None:
     _complete(lambda: identify_all(settings, only_list=only_list))
 
 
+@cli.command()
+@click.argument("address")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def erase(address: str, as_json: bool) -> None:
+    """Erase all that the state file keeps of an email address, in whatever case.
+
+    The running service does it; where none runs, this command does it by itself. What Listrak and
+    Segment have stays there: delete it in Listrak first, or it comes back at the next reading.
+    """
+    address = _address(address)
+    settings = _settings(only=frozenset({"state", "log_level", "log_format"}))
+    from bridge.commands.erase import erase as run_erase
+
+    _complete(lambda: run_erase(settings.state, address, as_json=as_json))
+
+
 @cli.group("dead-letters")
 def dead_letters() -> None:
     """Look into events that can't be sent, each kept with the reason."""
@@ -236,6 +252,13 @@ def start() -> None:
     except KeyboardInterrupt:
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _address(text: str) -> str:
+    """An email address as it was given, without blanks around it. Raises UsageError."""
+    if "@" not in text.strip("@ \t"):
+        raise click.UsageError("that is no email address: it needs an @")
+    return text.strip()
 
 
 def _settings(only: frozenset[str] | None = None) -> Any:

@@ -37,6 +37,7 @@ LAYERS = [
         "bridge.state.dead_letters",
         "bridge.state.backfills",
         "bridge.state.identify_runs",
+        "bridge.state.erasures",
     ],
     ["bridge.state.store"],
     # Each server: its wire format without I/O, then who calls it.
@@ -82,6 +83,7 @@ LAYERS = [
     ["bridge.flow.mapping.totals"],
     ["bridge.flow.mapping.activity"],
     # The way back.
+    ["bridge.flow.interruptions"],
     ["bridge.flow.ledger"],
     ["bridge.flow.message_cache"],
     ["bridge.flow.acks"],
@@ -114,7 +116,7 @@ LAYERS = [
     ["bridge.flow.readers"],
     ["bridge.flow.requests"],
     ["bridge.flow.poller", "bridge.flow.catch_up"],
-    ["bridge.flow.pipeline"],
+    ["bridge.flow.pipeline", "bridge.flow.eraser"],
     ["bridge.flow.reconfiguration", "bridge.present", "bridge.list_watch"],
     ["bridge.status", "bridge.supervisor"],
     ["bridge.service"],

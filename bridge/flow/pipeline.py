@@ -87,6 +87,9 @@ class Pipeline:
         await self._run(read, stop)
 
     async def _run(self, read: Read, stop: anyio.Event) -> None:
+        await self._ledger.interruptions.run(lambda: self._run_actors(read, stop))
+
+    async def _run_actors(self, read: Read, stop: anyio.Event) -> None:
         limits, scope = self._limits, self._scope
         page_in, page_out = anyio.create_memory_object_stream[Page](
             # Each reader has a page as well; mapper and sender have a delivery each, which is

@@ -27,6 +27,10 @@ QUICK_CHECK_UP_TO: Final = 4 * 2**20
 later ends the run as well."""
 
 
+_WAIT, _SHORT_WAIT = 5000, 100
+"""Milliseconds for which another process may keep the file busy."""
+
+
 class Database:
     """An open state file. Use `open_database`."""
 
@@ -71,6 +75,29 @@ class Database:
     async def checkpoint(self) -> None:
         """Brings all that was committed into the file itself, so that a copy of it has that."""
         await self.all("PRAGMA wal_checkpoint(FULL)")
+
+    async def rewrite(self) -> None:
+        """Writes the whole file anew, without what was deleted of it; it takes about its size more
+        of the disk meanwhile, twice over.
+
+        Deleted rows leave their bytes behind: on free pages, and in the gaps of others, where
+        SQLite has once moved them. Only a new file has none of them.
+
+        Raises TemporaryError where there is no room for it. A cancellation ends it soon.
+        """
+        try:
+            await self.all("VACUUM")
+        except anyio.get_cancelled_exc_class():
+            await self._db.interrupt()
+            raise
+
+    async def empty_wal(self) -> bool:
+        """Empties the -wal, into the file; False while another program reads the file."""
+        # Nobody waits for that program meanwhile: it may take its time.
+        await self.all(f"PRAGMA busy_timeout = {_SHORT_WAIT}")
+        busy, *_ = await self.one("PRAGMA wal_checkpoint(TRUNCATE)")
+        await self.all(f"PRAGMA busy_timeout = {_WAIT}")
+        return not busy
 
     async def version(self) -> int:
         """The format that the file has."""
@@ -186,7 +213,7 @@ def _take_over(path: Path) -> int:
 
 
 async def _prepare(db: aiosqlite.Connection, path: Path, *, read_only: bool) -> None:
-    await db.execute("PRAGMA busy_timeout = 5000")
+    await db.execute(f"PRAGMA busy_timeout = {_WAIT}")
     application = await _first(db, "PRAGMA application_id")
     version = await _first(db, "PRAGMA user_version")
     objects = await _first(db, "SELECT count(*) FROM sqlite_schema")
