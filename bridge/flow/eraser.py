@@ -5,7 +5,6 @@ interrupted: what was acknowledged is saved, then the address is removed, and th
 from what is saved, as after a crash.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +31,8 @@ class Eraser:
     def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
         self._ledger = ledger
         self._metrics = metrics
+        # A crash may have left some that are removed and not overwritten.
+        self._some_left = True
 
     async def run(self) -> None:
         """Takes up requests until cancelled; none is forgotten."""
@@ -47,9 +48,10 @@ class Eraser:
             for place, request in spool.waiting(store.path)
             if isinstance(request, spool.Erase)
         }
-        if not requests:
+        if not requests and not (self._some_left and await store.erasures.unfinished()):
+            self._some_left = False
             return
-        # One that a crash left half-way is only to be overwritten.
+        self._some_left = True
         new = [place for place in requests if await store.erasures.of(place.name) is None]
         if new:
             async with self._ledger.interruptions.interrupted():
@@ -57,8 +59,10 @@ class Eraser:
                     await self._erase(place, requests[place])
         await self._overwrite()
         for place in requests:
-            await self._ledger.commit(partial(_set_overwritten, place.name))
+            # It names the address as well.
             spool.done(place)
+        await self._ledger.commit(_set_overwritten)
+        self._some_left = False
 
     async def _erase(self, place: Path, address: str) -> None:
         removed = Removed()
@@ -100,5 +104,5 @@ class Eraser:
             await anyio.sleep(OVERWRITE_INTERVAL)
 
 
-async def _set_overwritten(request: str, store: Store) -> None:
-    await store.erasures.set_overwritten(request)
+async def _set_overwritten(store: Store) -> None:
+    await store.erasures.set_overwritten()

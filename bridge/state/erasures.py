@@ -110,9 +110,14 @@ class Erasures:
             msgspec.json.encode(removed).decode(),
         )
 
-    async def set_overwritten(self, request: str) -> None:
-        """Notes that the bytes of what was removed for a request are gone."""
-        await self._db.run("UPDATE erasures SET overwritten = 1 WHERE request = ?", request)
+    async def unfinished(self) -> bool:
+        """Tells whether bytes of what was removed may be left."""
+        row = await self._db.one("SELECT EXISTS (SELECT 1 FROM erasures WHERE NOT overwritten)")
+        return bool(row[0])
+
+    async def set_overwritten(self) -> None:
+        """Notes that the bytes of all that was removed so far are gone."""
+        await self._db.run("UPDATE erasures SET overwritten = 1 WHERE NOT overwritten")
 
     async def erase(self, address: str, marks: Keys) -> Removed:
         """Removes all that is kept of an address; it belongs into a transaction.

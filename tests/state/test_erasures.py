@@ -232,7 +232,10 @@ async def test_what_is_noted_of_it(store: Store) -> None:
     async with store.transaction():
         await store.erasures.note("request-1", Removed(contacts=2), NOW)
         await store.erasures.note("request-2", Removed(), NOW + 91 * day)
-        await store.erasures.set_overwritten("request-2")
+    assert await store.erasures.unfinished()
+    async with store.transaction():
+        await store.erasures.set_overwritten()
+    assert not await store.erasures.unfinished()
     assert await store.erasures.of("request-1") is None
     found = await store.erasures.of("request-2")
     assert found is not None
