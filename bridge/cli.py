@@ -155,6 +155,29 @@ def identify(everything: bool, only_list: int | None) -> None:
 
 
 @cli.command()
+@click.argument("subject", metavar="ADDRESS|MESSAGEID")
+@click.option("--list", "only_list", type=int, metavar="ID", help="Only this list of a person.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain(subject: str, only_list: int | None, as_json: bool) -> None:
+    """Show what Listrak shows of a person now, which events follow, and what became of each.
+
+    MESSAGEID: the number of an email in Listrak, or an event's messageId (listrak-...). Reads only,
+    beside a running service or without it; of conversation messages all rows are read.
+    """
+    settings = _settings()
+    from bridge.commands.explain import explain as run_explain
+    from bridge.commands.explain import is_explicable
+
+    subject = subject.strip()
+    if not is_explicable(subject):
+        raise click.UsageError(
+            "that is neither an email address, nor the number of an email, nor a messageId "
+            "(listrak-... with 32 digits)"
+        )
+    _complete(lambda: run_explain(settings, subject, only_list=only_list, as_json=as_json))
+
+
+@cli.command()
 @click.argument("address")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def erase(address: str, as_json: bool) -> None:

@@ -85,7 +85,8 @@ LAYERS = [
     # The way back.
     ["bridge.flow.interruptions"],
     ["bridge.flow.ledger"],
-    ["bridge.flow.message_cache"],
+    ["bridge.flow.message_cache", "bridge.flow.finding"],
+    ["bridge.flow.contact_findings", "bridge.flow.row_findings"],
     ["bridge.flow.acks"],
     ["bridge.flow.acks.outcomes", "bridge.flow.acks.key_runs", "bridge.flow.acks.poll_ends"],
     ["bridge.flow.acks.checkpoint", "bridge.flow.acks.journal"],
@@ -103,7 +104,7 @@ LAYERS = [
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
     ],
-    ["bridge.flow.readers.properties"],
+    ["bridge.flow.readers.properties", "bridge.flow.readers.person"],
     [
         "bridge.flow.readers.discovery",
         "bridge.flow.readers.rows",
@@ -122,6 +123,7 @@ LAYERS = [
     ["bridge.service"],
     ["bridge.commands"],
     ["bridge.commands.terminal", "bridge.commands.errand", "bridge.commands.consequences"],
+    ["bridge.commands.person", "bridge.commands.message_ids"],
     ["bridge.commands.*"],
     ["bridge.cli"],
     ["bridge.__main__"],
