@@ -1,4 +1,4 @@
-"""What is known of an id: of an email of Listrak, or of an event of ours."""
+"""Explanations of an id: of an email of Listrak, or of an event of ours."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ NOT_REMEMBERED = (
 async def explain_email(
     settings: Settings, store: Store, listrak: Listrak, number: int
 ) -> list[dict[str, Any]]:
-    """All that is known of the emails with an id; several kinds and lists may have the same."""
+    """The emails with an id, with all that is known of them; several kinds may have the same."""
     return [
         await _email(settings, store, listrak, message)
         for state in await store.lists.all()
@@ -111,7 +111,7 @@ def _is_configured(settings: Settings, list_id: int) -> bool:
 
 
 async def explain_event(store: Store, message_id: str) -> dict[str, Any] | None:
-    """What is known of one of our messageIds; None where it is none of ours."""
+    """An event by its messageId, as far as it is known; None where the id is none of ours."""
     fingerprint = fingerprint_of(message_id)
     if fingerprint is None:
         return None
@@ -126,7 +126,7 @@ async def explain_event(store: Store, message_id: str) -> dict[str, Any] | None:
 
 
 async def _key(store: Store, fingerprint: bytes) -> dict[str, Any]:
-    """Where the key of an event is among those seen."""
+    """The place of an event's key among those seen."""
     key = heads([fingerprint])
     for state in await store.lists.all():
         for message in await store.messages.all_of(state.list_id):

@@ -1,4 +1,4 @@
-"""What is known of a person: in Listrak, in the state file, and what follows from it."""
+"""Explanations of a person: what Listrak shows, what the state file keeps, what follows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ from bridge.state.store import Store
 
 @dataclass
 class Person:
-    """What is known of a person, as it is printed.
+    """A person, with all that is known of them, as it is printed.
 
     contacts: one a list.
     rows: one a send of a message.
@@ -225,10 +225,11 @@ def show(person: Person, console: Console) -> None:
     else:
         console.print("Listrak shows no row of this address in the emails that are tracked.")
     if person.events:
+        names = {row["message"]: _name(row) for row in person.rows}
         table = Table("list", "email", "event", "when", "messageId", "", title="What follows")
         for event in sorted(person.events, key=lambda one: (one.list_id, one.message, one.at)):
             outcome = f"{event.status}: {event.reason}" if event.reason else event.status
-            email = event.message.partition("/Message/")[2] or event.message
+            email = names.get(event.message, "")
             table.add_row(
                 str(event.list_id), email, event.event, event.at, event.message_id, outcome
             )
@@ -268,10 +269,15 @@ def _rows_table(rows: Iterable[dict[str, Any]]) -> Table:
         shows += [f"orders {row['order_total']:,.2f}"] if row["order_total"] else []
         table.add_row(
             str(row["list_id"]),
-            f"{row['kind']} {row['message'].rpartition('/')[2]}",
+            _name(row),
             row["subject"],
             row["send_date"] or "",
             row["activity_date"] or "",
             ", ".join(shows),
         )
     return table
+
+
+def _name(row: dict[str, Any]) -> str:
+    """The kind and number of a row's message."""
+    return f"{row['kind']} {row['message'].rpartition('/')[2]}"

@@ -1,4 +1,4 @@
-"""What follows from a contact of a list: identifies and unsubscribes, and what became of them."""
+"""Findings of a contact of a list: identifies and unsubscribes, and what became of each."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class ContactFindings:
     def _following(
         self, poll: ContactPoll, row: wire.Contact | None, known: Contact | None, now: float
     ) -> MappedPage:
-        """What the next reading of the contact comes to."""
+        """The result of the next reading of the contact."""
         contacts = {} if known is None else {known.email.lower(): known}
         if row is not None:
             subscribed = (row.subscription_state or "").lower() != "unsubscribed"

@@ -64,7 +64,7 @@ class Kept:
 
 
 class Made(msgspec.Struct, rename="camel"):
-    """What a finding takes of an encoded event."""
+    """The part of an encoded event that a finding takes."""
 
     message_id: str
     event: str = "identify"

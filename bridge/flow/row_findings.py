@@ -1,7 +1,9 @@
-"""What follows from a person's rows of a message, and what became of it."""
+"""Findings of rows of a message: the events that follow from them, and what became of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from bridge.event_types import CLICKED, CONVERTED, TRACKS, DateRule, event_type
 from bridge.flow.finding import Finding, Made, Outcome, fingerprint_of, made
@@ -83,28 +85,38 @@ class RowFindings:
         key = next(iter(poll.totals), None)
         known = None if key is None else seen.totals.get(key)
         if key is not None and known is not None:
-            poll = self._poll(seen, {key: _before(known, row.order_total or 0.0)})
-        bucket = poll.buckets([canonical(row.send_date)])[0]
+            poll = self._poll(seen, {key: _before(known, row)})
+        findings = self._of_events(seen, row, self._map(poll, row), known)
+        if known is not None and known.rises and _has_risen(known, row):
+            # The rise before it, by the same rules: as the row was then.
+            before = msgspec.structs.replace(row, order_total=known.order_total)
+            mapped = self._map(self._poll(seen, {key or 0: _before(known, before)}), before)
+            latest = self._of_events(seen, before, mapped, known)
+            findings += [finding for finding in latest if finding.event == CONVERTED]
+        return findings
+
+    def _of_events(
+        self, seen: SeenMessage, row: wire.Activity, mapped: MappedPage, known: Total | None
+    ) -> list[Finding]:
+        """Findings of the events that a row was mapped to; `known`: its totals."""
         findings: list[Finding] = []
         clicks = 0
-        for event in _events(self._map(poll, row)):
+        for event in _events(mapped):
+            outcome: Outcome | None = None
             if event.event == CONVERTED:
-                outcome = _of_order(known, row.order_total or 0.0)
+                outcome = _of_order(known, row, seen.backfilled_since)
             elif event.event == CLICKED:
                 clicks += 1
-                outcome = _of_click(known, clicks)
-            else:
-                outcome = None
-            findings.append(self._finding(seen, event, outcome, bucket))
+                outcome = _of_click(known, clicks, seen.backfilled_since)
+            findings.append(self._finding(seen, event, outcome, row.send_date))
         return findings
 
     def of_click(self, seen: SeenMessage, link: wire.Link, row: wire.Clicker) -> Finding | None:
         """The event of one click on a link."""
         poll = self._poll(seen, {})
         mapped = self.rules.map_clicks(ClickPage(poll, 0, _NOWHERE, link, [row], None))
-        bucket = poll.buckets([canonical(row.click_date)])[0]
         for event in _events(mapped):
-            return self._finding(seen, event, None, bucket)
+            return self._finding(seen, event, None, row.click_date)
         return None
 
     def _poll(self, seen: SeenMessage, totals: dict[int, Total]) -> MessagePoll:
@@ -126,9 +138,10 @@ class RowFindings:
         return self.rules.map_activity(ActivityPage(poll, 0, _NOWHERE, [row], None))
 
     def _finding(
-        self, seen: SeenMessage, event: Made, outcome: Outcome | None, bucket: int
+        self, seen: SeenMessage, event: Made, outcome: Outcome | None, date: str | None
     ) -> Finding:
         message = seen.message
+        bucket = self._poll(seen, {}).buckets([canonical(date)])[0]
         if outcome is None:
             outcome = self._of_key(seen, event)
         if outcome.status == "not seen yet":
@@ -182,26 +195,31 @@ def _early(horizon: Instant) -> str:
 
 
 def _events(mapped: MappedPage) -> list[Made]:
-    """What a page came to, what can't be sent among it."""
+    """The events of a page, those that can't be sent among them."""
     sets = (mapped.reproducible, mapped.journaled)
     return [event for one in sets for event in made(one.events)] + [
         Made(letter.message_id, letter.event) for one in sets for letter in one.dead
     ]
 
 
-def _before(known: Total, total: float) -> Total:
-    """A total from which a row rises to the event that is of interest.
+def _has_risen(known: Total, row: wire.Activity) -> bool:
+    """Tells whether a row's order total is above the known one."""
+    return round((row.order_total or 0.0) - known.order_total, 6) > 0
 
-    That is the next one where it has risen, else the latest.
+
+def _before(known: Total, row: wire.Activity) -> Total:
+    """Totals from which a row rises to the event that is of interest.
+
+    That is the next one where it has risen, else the latest; of clicks, all.
     """
-    if round(total - known.order_total, 6) > 0:
+    if _has_risen(known, row):
         return replace(known, clicks=0)
     return Total(rises=max(known.rises - 1, 0))
 
 
-def _of_order(known: Total | None, total: float) -> Outcome:
+def _of_order(known: Total | None, row: wire.Activity, backfilled: Instant) -> Outcome:
     """The outcome of the order event of a row, by what is known of its amounts."""
-    if known is None or round(total - known.order_total, 6) > 0:
+    if known is None or _has_risen(known, row):
         return Outcome("not seen yet")
     unwanted = known.unwanted - known.unwanted_sent
     sent = round(known.order_total - known.withheld - unwanted, 6)
@@ -210,21 +228,27 @@ def _of_order(known: Total | None, total: float) -> Outcome:
         return Outcome("sent", f"{rises}{sent:,.2f} in all" if rises else "")
     amounts = [f"{sent:,.2f} sent"] if sent > 0 else []
     if known.withheld:
-        amounts.append(f"{known.withheld:,.2f} withheld from before the start horizon")
+        amounts.append(f"{known.withheld:,.2f} {_early_total(backfilled)}")
     if unwanted:
-        amounts.append(f"{unwanted:,.2f} withheld as not in BRIDGE_EVENTS")
+        amounts.append(f"{unwanted:,.2f} not in BRIDGE_EVENTS then; backfill --events brings it")
     return Outcome("sent" if sent > 0 else "withheld", rises + ", ".join(amounts))
 
 
-def _of_click(known: Total | None, number: int) -> Outcome:
+def _of_click(known: Total | None, number: int, backfilled: Instant) -> Outcome:
     """The outcome of a row's click that is only counted."""
     if known is None or number > known.clicks:
         return Outcome("not seen yet")
     if number <= known.withheld_clicks:
-        return Outcome("withheld", "before the start horizon of the list")
+        return Outcome("withheld", _early_total(backfilled))
     left = known.unwanted_clicks - known.unwanted_clicks_sent
     if left and known.clicks - known.withheld_clicks == left:
         return Outcome("withheld", _UNWANTED)
     if left:
         return Outcome("sent", f"or one of {left} of the row that were not in BRIDGE_EVENTS")
     return Outcome("sent")
+
+
+def _early_total(backfilled: Instant) -> str:
+    """The reason of what was withheld of totals; whether a backfill has sent it isn't kept."""
+    also = f", or sent by the backfill since {backfilled[:10]}" if backfilled else ""
+    return f"from before the start horizon of the list{also}"
