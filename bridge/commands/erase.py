@@ -53,7 +53,12 @@ async def erase(state: Path, address: str, *, as_json: bool) -> None:
         if is_locked(state):
             await _follow_service(state, place, console)
         else:
-            await _erase_alone(state)
+            try:
+                await _erase_alone(state)
+            except StateError:
+                # A service may have been started at this instant: then it does it.
+                if not is_locked(state):
+                    raise
         erasure = await _outcome(state, place)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(erasure.removed) | {"overwritten": True}))

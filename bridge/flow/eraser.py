@@ -18,11 +18,12 @@ from bridge.flow.page import address_keys
 from bridge.flow.scheduling import schedule
 from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.retry import backoff
 from bridge.state.erasures import Removed
 from bridge.state.store import Store
 
-OVERWRITE_INTERVAL: Final = 2.0
-"""Seconds until it is tried again to overwrite what was removed."""
+READER_INTERVAL: Final = 2.0
+"""Seconds until the -wal is emptied that another program was reading."""
 
 
 class Eraser:
@@ -89,8 +90,9 @@ class Eraser:
 
     async def _overwrite(self) -> None:
         """Overwrites what was removed; returns when it is gone from the file and its -wal."""
-        rewritten = False
+        rewritten, failures = False, 0
         while True:
+            seconds = READER_INTERVAL
             try:
                 if not rewritten:
                     await self._ledger.rewrite()
@@ -99,9 +101,10 @@ class Eraser:
                     return
                 reason = "another program is reading the state file"
             except TemporaryError as error:
-                reason = str(error)
-            log.warning("erase.waiting", reason=reason, seconds=OVERWRITE_INTERVAL)
-            await anyio.sleep(OVERWRITE_INTERVAL)
+                failures += 1
+                reason, seconds = str(error), backoff(error, failures)
+            log.warning("erase.waiting", reason=reason, seconds=round(seconds, 1))
+            await anyio.sleep(seconds)
 
 
 async def _set_overwritten(store: Store) -> None:

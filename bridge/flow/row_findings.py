@@ -82,15 +82,14 @@ class RowFindings:
         poll = self._poll(seen, {})
         self._map(poll, row)
         # What the mapping now knows of its totals tells the key of the row.
-        key = next(iter(poll.totals), None)
-        known = None if key is None else seen.totals.get(key)
-        if key is not None and known is not None:
-            poll = self._poll(seen, {key: _before(known, row)})
+        key = next(iter(poll.totals), 0)
+        known = seen.totals.get(key)
+        poll = self._poll(seen, {} if known is None else {key: _before(known, row)})
         findings = self._of_events(seen, row, self._map(poll, row), known)
         if known is not None and known.rises and _has_risen(known, row):
             # The rise before it, by the same rules: as the row was then.
             before = msgspec.structs.replace(row, order_total=known.order_total)
-            mapped = self._map(self._poll(seen, {key or 0: _before(known, before)}), before)
+            mapped = self._map(self._poll(seen, {key: _before(known, before)}), before)
             latest = self._of_events(seen, before, mapped, known)
             findings += [finding for finding in latest if finding.event == CONVERTED]
         return findings
@@ -187,6 +186,7 @@ class RowFindings:
         return Outcome("not seen yet")
 
 
+_BY_BACKFILL = "by backfill --events, under an id of its own"
 _UNWANTED = "not in BRIDGE_EVENTS when it was seen; backfill --events brings it"
 
 
@@ -224,9 +224,11 @@ def _of_order(known: Total | None, row: wire.Activity, backfilled: Instant) -> O
     unwanted = known.unwanted - known.unwanted_sent
     sent = round(known.order_total - known.withheld - unwanted, 6)
     rises = "" if known.rises < 2 else f"the latest of {known.rises} rises; "
-    if not known.withheld and not unwanted:
+    if not known.withheld and not known.unwanted:
         return Outcome("sent", f"{rises}{sent:,.2f} in all" if rises else "")
     amounts = [f"{sent:,.2f} sent"] if sent > 0 else []
+    if known.unwanted_sent:
+        amounts.append(f"{known.unwanted_sent:,.2f} of it {_BY_BACKFILL}")
     if known.withheld:
         amounts.append(f"{known.withheld:,.2f} {_early_total(backfilled)}")
     if unwanted:
@@ -240,12 +242,14 @@ def _of_click(known: Total | None, number: int, backfilled: Instant) -> Outcome:
         return Outcome("not seen yet")
     if number <= known.withheld_clicks:
         return Outcome("withheld", _early_total(backfilled))
-    left = known.unwanted_clicks - known.unwanted_clicks_sent
+    left, by_backfill = known.unwanted_clicks - known.unwanted_clicks_sent, ""
+    if known.unwanted_clicks_sent:
+        by_backfill = f"{known.unwanted_clicks_sent} of the row's {_BY_BACKFILL}"
     if left and known.clicks - known.withheld_clicks == left:
         return Outcome("withheld", _UNWANTED)
     if left:
         return Outcome("sent", f"or one of {left} of the row that were not in BRIDGE_EVENTS")
-    return Outcome("sent")
+    return Outcome("sent", by_backfill)
 
 
 def _early_total(backfilled: Instant) -> str:
