@@ -109,8 +109,8 @@ def replace_wanted(wanted: frozenset[str]) -> RowFindings:
             [
                 (
                     "sent",
-                    "the latest of 2 rises; 9.00 sent, 4.00 of it by backfill --events, under an id "
-                    "of its own, 5.00 from before the start horizon of the "
+                    "the latest of 2 rises; 9.00 sent, 4.00 of it by backfill --events, under an "
+                    "id of its own, 5.00 from before the start horizon of the "
                     "list, 6.00 not in BRIDGE_EVENTS then; backfill --events brings it",
                 )
             ],
