@@ -194,6 +194,45 @@ def identify(everything: bool, only_list: int | None) -> None:
     _complete(lambda: identify_all(settings, only_list=only_list))
 
 
+@cli.command()
+@click.argument("subject", metavar="ADDRESS|MESSAGEID")
+@click.option("--list", "only_list", type=int, metavar="ID", help="Only this list of a person.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain(subject: str, only_list: int | None, as_json: bool) -> None:
+    """Show what Listrak shows of a person now, which events follow, and what became of each.
+
+    MESSAGEID: the number of an email in Listrak, or an event's messageId (listrak-...). Reads only,
+    beside a running service or without it; of conversation messages all rows are read.
+    """
+    settings = _settings()
+    from bridge.commands.explain import explain as run_explain
+    from bridge.commands.explain import is_explicable
+
+    subject = subject.strip()
+    if not is_explicable(subject):
+        raise click.UsageError(
+            "that is neither an email address, nor the number of an email, nor a messageId "
+            "(listrak-... with 32 digits)"
+        )
+    _complete(lambda: run_explain(settings, subject, only_list=only_list, as_json=as_json))
+
+
+@cli.command()
+@click.argument("address")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def erase(address: str, as_json: bool) -> None:
+    """Erase all that the state file keeps of an email address, in whatever case.
+
+    The running service does it; where none runs, this command does it by itself. What Listrak and
+    Segment have stays there: delete it in Listrak first, or it comes back at the next reading.
+    """
+    address = _address(address)
+    settings = _settings(only=frozenset({"state", "log_level", "log_format"}))
+    from bridge.commands.erase import erase as run_erase
+
+    _complete(lambda: run_erase(settings.state, address, as_json=as_json))
+
+
 @cli.group("dead-letters")
 def dead_letters() -> None:
     """Look into events that can't be sent, each kept with the reason."""
@@ -295,6 +334,13 @@ def _unwritten(error: OSError) -> int:
         return 0
     click.echo(f"listrak-bridge: can't write the output: {error.strerror}", err=True)
     return FAULT
+
+
+def _address(text: str) -> str:
+    """An email address as it was given, without blanks around it. Raises UsageError."""
+    if "@" not in text.strip("@ \t"):
+        raise click.UsageError("that is no email address: it needs an @")
+    return text.strip()
 
 
 def _settings(only: frozenset[str] | None = None) -> Any:

@@ -18,6 +18,7 @@ from bridge.clients import (
 )
 from bridge.errors import BridgeError, ConfigurationError, TemporaryError
 from bridge.flow.context import PollLimits, Scope
+from bridge.flow.eraser import Eraser
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
 from bridge.flow.readers import ErrandKind
@@ -90,6 +91,7 @@ class Service:
             ledger = Ledger(store, self._metrics)
             await self._load_counters(store)
             tasks.start_soon(ledger.run)
+            tasks.start_soon(Eraser(ledger, self._metrics).run)
             tasks.start_soon(self._report)
             tasks.start_soon(self._drain_deadline, tasks)
             try:

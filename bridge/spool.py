@@ -42,7 +42,13 @@ class IdentifyAll(msgspec.Struct, tag="identify_all", frozen=True):
     list_id: int
 
 
-Request = Repair | Backfill | IdentifyAll
+class Erase(msgspec.Struct, tag="erase", frozen=True):
+    """A request to erase all that is kept of an address."""
+
+    address: str
+
+
+Request = Repair | Backfill | IdentifyAll | Erase
 
 
 class Invalid(msgspec.Struct, frozen=True):

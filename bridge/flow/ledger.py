@@ -8,6 +8,7 @@ import anyio
 
 from bridge import clock
 from bridge.errors import TemporaryError
+from bridge.flow.interruptions import Interruptions
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.retry import backoff
@@ -31,10 +32,14 @@ class _Entry:
 
 
 class Ledger:
-    """Commits work in groups, in order. Queued work survives a full disk: it is tried again."""
+    """Commits work in groups, in order. Queued work survives a full disk: it is tried again.
+
+    interruptions: those of whoever reads and sends, and queues work here.
+    """
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self.store = store
+        self.interruptions = Interruptions()
         self._metrics = metrics
         self._entries: list[_Entry] = []
         self._wake = anyio.Event()
@@ -58,9 +63,12 @@ class Ledger:
         self._entries.append(_Entry(work, on_committed))
         self._wake.set()
 
-    async def commit(self, work: Work) -> None:
-        """Commits `work` now, with all that is queued, and returns when it is on disk."""
-        entry = _Entry(work, lambda: None)
+    async def commit(self, work: Work, on_committed: Callable[[], None] = lambda: None) -> None:
+        """Commits `work` now, with all that is queued, and returns when it is on disk.
+
+        `on_committed` is called then, also where the caller was cancelled meanwhile.
+        """
+        entry = _Entry(work, on_committed)
         self._entries.append(entry)
         self._hurry.set()
         self._wake.set()
@@ -93,6 +101,16 @@ class Ledger:
             entry.done.set()
         self._flushed.set()
         self._flushed = anyio.Event()
+
+    async def rewrite(self) -> None:
+        """Writes the state file anew, between two commits; see Database."""
+        async with self._turn:
+            await self.store.rewrite()
+
+    async def empty_wal(self) -> bool:
+        """Empties the -wal, between two commits; see Database."""
+        async with self._turn:
+            return await self.store.empty_wal()
 
     async def _transact(self, entries: list[_Entry], attempt: int) -> bool:
         try:

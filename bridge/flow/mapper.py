@@ -122,8 +122,9 @@ class Mapper:
         checkpoint = ContactCheckpoint(page, mapped)
         outbox_id: int | None = None
         if mapped.journaled.events or mapped.journaled.dead or checkpoint.changes_anything:
-            outbox_id = await self._journal.write(list_id, mapped.journaled, checkpoint.save)
-            checkpoint.outcomes.publish(self._metrics)
+            outbox_id = await self._journal.write(
+                list_id, mapped.journaled, checkpoint.save, checkpoint.outcomes
+            )
         else:
             # Nothing to send: the checkpoint may wait for a later transaction.
             self._ledger.enqueue(
@@ -146,9 +147,12 @@ class Mapper:
             sent = len(mapped.journaled.events)
             checkpoint = WithheldUnsubscribeCheckpoint(page, page.backfill, sent)
         outbox_id = await self._journal.write(
-            list_id, mapped.journaled, checkpoint.save, already_fetched=page.backfill is None
+            list_id,
+            mapped.journaled,
+            checkpoint.save,
+            checkpoint.outcomes,
+            already_fetched=page.backfill is None,
         )
-        checkpoint.outcomes.publish(self._metrics)
         return self._from_outbox(
             list_id, outbox_id, mapped.journaled.events, mapped.names, page.in_flight
         )

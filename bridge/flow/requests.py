@@ -43,6 +43,9 @@ class Requests:
             match request:
                 case spool.Invalid(reason):
                     log.error("request.refused", file=str(spool.refuse(place)), reason=reason)
+                case spool.Erase():
+                    # The eraser's: it interrupts what calls this.
+                    continue
                 case spool.Repair(messages):
                     await self._ledger.commit(partial(_request_rescan, messages))
                     self._done(place, messages=len(messages))

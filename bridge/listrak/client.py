@@ -308,6 +308,15 @@ class Listrak:
             startDate=since,
         )
 
+    async def activity_of(self, path: str, email: str, cursor: str) -> PageOf[wire.Activity]:
+        """A page of the rows of one address, as Listrak filters them (FACTS.md: Filters).
+
+        Not for conversation messages. Nothing promises that no other rows come.
+        """
+        return await self.page(
+            f"{path}/Activity", shapes.ACTIVITIES, "activity", cursor, emailAddress=email
+        )
+
     async def clickers(
         self, path: str, link_id: int, cursor: str, *, since: str | None = None
     ) -> PageOf[wire.Clicker]:

@@ -217,7 +217,7 @@ class Api:
             for name in ("startDate", "endDate"):
                 if name in request.query:
                     raise InvalidParameterError(name)
-        email = None if message.kind == "conversation" else request.query.get("emailAddress")
+        email = None if talk else self._email_address(request)
 
         def show(row: Row) -> Json | None:
             date: datetime | None = row.sent_at
@@ -229,6 +229,13 @@ class Api:
             return self._shapes.activity(message, row)
 
         return self._page(request, self._views.rows(message), show)
+
+    def _email_address(self, request: ReadRequest) -> str | None:
+        """The address that rows are asked of, None for all of them."""
+        email = request.query.get("emailAddress")
+        if email is not None and self._switches.email_address == "refused":
+            raise InvalidParameterError("emailAddress")
+        return email if self._switches.email_address == "filters" else None
 
     def _activity_type(self, request: ReadRequest) -> Callable[[Row], bool]:
         wanted = request.query.get("activityType")

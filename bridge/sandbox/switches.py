@@ -13,6 +13,7 @@ class Switches:
     """The behaviour of the emulator; may be changed while it runs.
 
     activity_type: `activityType` filters, is ignored, or is refused (400).
+    email_address: `emailAddress` of Activity filters, is ignored, or is refused (400).
     date_type: `dateType=Activity` goes by the row's first activity, or its latest.
     conversation_dates: dates for conversation messages go by the send date ("send"), by dateType
         ("type"), are "ignored", or "refused" (400).
@@ -29,6 +30,7 @@ class Switches:
     """
 
     activity_type: Literal["filters", "ignored", "refused"] = "ignored"
+    email_address: Literal["filters", "ignored", "refused"] = "filters"
     date_type: Literal["first", "latest"] = "first"
     conversation_dates: Literal["send", "type", "ignored", "refused"] = "send"
     counters_lag: float = 0.0
@@ -74,6 +76,7 @@ class Switches:
 
 CHOICES = {
     "activity_type": ("filters", "ignored", "refused"),
+    "email_address": ("filters", "ignored", "refused"),
     "date_type": ("first", "latest"),
     "conversation_dates": ("send", "type", "ignored", "refused"),
     "summary": ("exact", "more", "less"),

@@ -25,6 +25,10 @@ LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
 """The content of the lock file once there is a state file."""
 
 
+_WAIT, _SHORT_WAIT = 5000, 100
+"""Milliseconds for which another process may keep the file busy."""
+
+
 class Database:
     """An open state file. Use `open_database`."""
 
@@ -78,6 +82,29 @@ class Database:
         """Brings all that was committed into the file itself, so that a copy of it has that."""
         await self.all("PRAGMA wal_checkpoint(FULL)")
 
+    async def rewrite(self) -> None:
+        """Writes the whole file anew, without what was deleted of it; it takes about its size more
+        of the disk meanwhile, twice over.
+
+        Deleted rows leave their bytes behind: on free pages, and in the gaps of others, where
+        SQLite has once moved them. Only a new file has none of them.
+
+        Raises TemporaryError where there is no room for it. A cancellation ends it soon.
+        """
+        try:
+            await self.all("VACUUM")
+        except anyio.get_cancelled_exc_class():
+            await self._db.interrupt()
+            raise
+
+    async def empty_wal(self) -> bool:
+        """Empties the -wal, into the file; False while another program reads the file."""
+        # Nobody waits for that program meanwhile: it may take its time.
+        await self.all(f"PRAGMA busy_timeout = {_SHORT_WAIT}")
+        busy, *_ = await self.one("PRAGMA wal_checkpoint(TRUNCATE)")
+        await self.all(f"PRAGMA busy_timeout = {_WAIT}")
+        return not busy
+
     async def version(self) -> int:
         """The format that the file has."""
         return int((await self.one("PRAGMA user_version"))[0])
@@ -115,7 +142,7 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
             raise translated(error, path) from error
         database = Database(connection, path, copied=copied)
         try:
-            await connection.execute("PRAGMA busy_timeout = 5000")
+            await connection.execute(f"PRAGMA busy_timeout = {_WAIT}")
             if lock is None:
                 yield database
                 return

@@ -91,6 +91,10 @@ class IdentifyRuns:
         return [keys.from_bytes(blob) for (blob,) in rows]
 
     async def finish(self, list_id: int) -> None:
-        """Notes that a run is complete."""
-        await self._db.run("UPDATE identify_runs SET finished = 1 WHERE list_id = ?", list_id)
+        """Notes that a run is complete; its cursor, which may hold an address, is forgotten."""
+        await self._db.run(
+            "UPDATE identify_runs SET finished = 1, position = ? WHERE list_id = ?",
+            cursors.BEGUN,
+            list_id,
+        )
         await self._db.run("DELETE FROM identified WHERE list_id = ?", list_id)

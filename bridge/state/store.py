@@ -10,6 +10,7 @@ from bridge.state.contacts import Contacts
 from bridge.state.counters import Counters
 from bridge.state.database import Database, open_database
 from bridge.state.dead_letters import DeadLetters
+from bridge.state.erasures import Erasures
 from bridge.state.event_counts import EventCounts
 from bridge.state.identify_runs import IdentifyRuns
 from bridge.state.lists import Lists
@@ -42,6 +43,7 @@ class Store:
         self.outbox = Outbox(database)
         self.dead_letters = DeadLetters(database)
         self.backfills = Backfills(database)
+        self.erasures = Erasures(database)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """A transaction, on disk when it is left; see Database."""
@@ -50,6 +52,14 @@ class Store:
     async def checkpoint(self) -> None:
         """Brings all that was committed into the file itself; see Database."""
         await self._db.checkpoint()
+
+    async def rewrite(self) -> None:
+        """Writes the whole file anew, without what was deleted of it; see Database."""
+        await self._db.rewrite()
+
+    async def empty_wal(self) -> bool:
+        """Empties the -wal, into the file; see Database."""
+        return await self._db.empty_wal()
 
     async def version(self) -> int:
         """The format of the file; a file that was opened to be written has the newest."""

@@ -66,6 +66,21 @@ class Unsubscribes:
         )
         return [PendingUnsubscribe(*row) for row in rows]
 
+    async def of(
+        self, list_id: int, address: str
+    ) -> tuple[list[PendingUnsubscribe], list[PendingUnsubscribe]]:
+        """The pending and the withheld unsubscribes of an address (in lower case) of a list."""
+        pending, withheld = [
+            await self._db.all(
+                f"SELECT email, date, instant, method FROM {table} WHERE list_id = ?", list_id
+            )
+            for table in ("unsubscribes", "withheld_unsubscribes")
+        ]
+        return (
+            [PendingUnsubscribe(*row) for row in pending if row[0].lower() == address],
+            [PendingUnsubscribe(*row) for row in withheld if row[0].lower() == address],
+        )
+
     async def remove_withheld(
         self, list_id: int, unsubscribes: Sequence[PendingUnsubscribe]
     ) -> None:

@@ -6,7 +6,7 @@ loop that hands out tasks.
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -106,9 +106,9 @@ class DirectLedger(Ledger):
         super().__init__(Store(database), Metrics())
         self.database = database
 
-    async def commit(self, work: Work) -> None:
+    async def commit(self, work: Work, on_committed: Callable[[], None] = lambda: None) -> None:
         """Commits `work` now, with all that is queued."""
-        self.enqueue(work)
+        self.enqueue(work, on_committed)
         await self.flush()
 
     async def wait_for_room(self) -> None:

@@ -221,3 +221,16 @@ async def test_what_does_not_pass() -> None:
     disk.broken = None
     await ledger.flush()
     assert disk.commits == [["a"]]
+
+
+async def test_who_was_cancelled_is_counted_all_the_same() -> None:
+    """What is queued is committed without whoever waited for it, and told."""
+    disk, told = Disk(), list[str]()
+    disk.slow = 1
+    async with ledger_of(disk) as ledger:
+        with anyio.move_on_after(0.5):
+            await ledger.commit(disk.put("a"), lambda: told.append("a"))
+        assert told == []
+        await ledger.commit(disk.put("b"), lambda: told.append("b"))
+        assert told == ["a", "b"]
+        assert disk.commits == [["a"], ["b"]]

@@ -389,6 +389,21 @@ async def test_activity_type(start: Any, world: World, mode: Any, found: int) ->
     await client.get(activity(world), status=400, activityType="Open")
 
 
+@pytest.mark.parametrize(("mode", "found"), [("filters", 1), ("ignored", 5)])
+async def test_email_address(start: Any, world: World, mode: Any, found: int) -> None:
+    """emailAddress filters, or is ignored or refused, as switched; not for conversations."""
+    client = await start(world, switches=Switches(email_address=mode))
+    rows = await client.rows(activity(world), emailAddress="user1@example.com")
+    assert len(rows) == found
+    client.listrak.switches.email_address = "refused"
+    await client.get(activity(world), status=400, emailAddress="user1@example.com")
+    talk = world.send_conversation(1, ["user1@example.com", "user2@example.com"])
+    assert talk.conversation is not None
+    path = f"List/1/Conversation/{talk.conversation.conversation_id}/Message/{talk.message_id}"
+    rows = await client.rows(f"{path}/Activity", emailAddress="user1@example.com")
+    assert len(rows) == 2
+
+
 async def test_contacts(start: Any, world: World) -> None:
     """Contacts are asked for by state and dates, with the profile values that are asked for."""
     client = await start(world)

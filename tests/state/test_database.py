@@ -419,3 +419,44 @@ async def test_translated(path: Path, name: str, kind: type[Exception]) -> None:
     assert type(found) is kind
     assert str(path) in str(found)
     assert "some reason" in str(found)
+
+
+async def test_a_file_that_is_rewritten(path: Path) -> None:
+    """Deleted bytes are gone once the -wal is emptied; a reader in between holds that up."""
+    async with open_database(path) as database:
+        for number in range(300):
+            async with database.transaction():
+                await database.run(
+                    "INSERT INTO meta VALUES (?, ?)", f"name {number}", f"secret {number} " * 20
+                )
+        async with database.transaction():
+            await database.run("DELETE FROM meta WHERE name != 'name 7'")
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM meta").fetchall()
+            await database.rewrite()
+            assert not await database.empty_wal()
+        assert await database.empty_wal()
+        assert secrets(path) == [7]
+        assert len(await database.all("SELECT * FROM meta")) == 1
+
+
+def secrets(path: Path) -> list[int]:
+    """Which of the secrets stand in the file or in its -wal."""
+    kept = path.read_bytes() + path.with_name("bridge.db-wal").read_bytes()
+    return [number for number in range(300) if f"secret {number} ".encode() in kept]
+
+
+async def test_a_rewriting_that_is_stopped(path: Path) -> None:
+    """It ends soon, whatever is left of it to do, and the file is as it was."""
+    async with open_database(path) as database:
+        async with database.transaction():
+            await database.run("INSERT INTO meta VALUES ('large', ?)", "x" * 50_000_000)
+        with anyio.move_on_after(0) as scope:
+            await database.rewrite()
+        assert scope.cancelled_caught
+        async with database.transaction():
+            await database.run("INSERT INTO meta VALUES ('small', 'y')")
+        lengths = await database.all("SELECT name, length(value) FROM meta ORDER BY name")
+        assert [tuple(row) for row in lengths] == [("large", 50_000_000), ("small", 1)]
+        assert (await database.one("PRAGMA quick_check"))[0] == "ok"

@@ -683,7 +683,8 @@ async def test_identify_runs(store: Store) -> None:
         await runs.finish(5)
         await runs.add_told(5, run_of(7))
     assert await runs.open_one(5) is None
-    assert await runs.of(5) == IdentifyRun(5, NOW, cursor, 3, True)
+    # Its cursor may hold an address, and is of no use any more.
+    assert await runs.of(5) == IdentifyRun(5, NOW, None, 3, True)
     assert await runs.told(5) == []
     async with store.transaction():
         # The clock has stepped back: the next run is a later one all the same.

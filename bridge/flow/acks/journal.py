@@ -26,11 +26,18 @@ class Journal:
         self._metrics = metrics
 
     async def write(
-        self, list_id: int, page: EventSet, effects: Work, *, already_fetched: bool = False
+        self,
+        list_id: int,
+        page: EventSet,
+        effects: Work,
+        outcomes: Outcomes | None = None,
+        *,
+        already_fetched: bool = False,
     ) -> int | None:
         """Saves the events of a page of a list and their effects; returns when both are on disk.
 
         Returns the id of the page in the outbox, None where there is nothing to be sent.
+        `outcomes`: those of the effects, if any; published with the events' own.
         `already_fetched`: the events were counted as fetched before.
         """
         outbox_id: int | None = None
@@ -49,9 +56,15 @@ class Journal:
             await store.counters.add(numbers)
             await effects(store)
 
-        await self._ledger.commit(work)
-        outcomes = Outcomes(list_id, numbers, len(page.events), dead=page.dead)
-        outcomes.publish(self._metrics)
+        own = Outcomes(list_id, numbers, len(page.events), dead=page.dead)
+
+        def publish() -> None:
+            for published in (own, outcomes):
+                if published is not None:
+                    published.publish(self._metrics)
+
+        # Also where this is cancelled before it returns: what is saved is counted.
+        await self._ledger.commit(work, publish)
         return outbox_id
 
 

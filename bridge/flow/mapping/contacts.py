@@ -149,7 +149,7 @@ class ContactRules:
 
     def _user_id(self, page: ContactPage, row: wire.Contact, mapped: MappedPage) -> str | None:
         """The contact's userId, None for none; a value that stands for nobody is none."""
-        value = _value(row, page.poll.source.field_id)
+        value = profile_value(row, page.poll.source.field_id)
         kind = None if value is None else self.user_ids.kind_of_nobody(value)
         if kind is None:
             return value
@@ -213,7 +213,7 @@ def _is_subscribed(row: wire.Contact, asked: bool) -> bool:
     return state == "subscribed" if state in ("subscribed", "unsubscribed") else asked
 
 
-def _value(row: wire.Contact, field_id: int | None) -> str | None:
+def profile_value(row: wire.Contact, field_id: int | None) -> str | None:
     """The contact's value of the profile field, as text; None for no value or an empty one."""
     for value in row.segmentation_field_values or ():
         if value.segmentation_field_id == field_id and value.value is not None:

@@ -34,6 +34,9 @@ STATUS_RETRY_INTERVAL: Final = 1 * MINUTE
 REQUEST_INTERVAL: Final = 5.0
 """Seconds between two checks for requests from outside."""
 
+ERASE_INTERVAL: Final = 1.0
+"""Seconds between two checks for addresses to be erased."""
+
 CONTACT_OVERLAP: Final = 2 * HOUR
 """Seconds by which a query for recent contacts reaches back further than needed: clocks differ, and
 an hour of naive times repeats every autumn."""

@@ -123,6 +123,15 @@ CREATE TABLE identified (
 ) STRICT;
 CREATE INDEX identified_by_list ON identified (list_id);
 
+-- What was erased of addresses, which are not named: the name of the file that requested it, when
+-- (by this machine's clock), how many rows of what (JSON), and whether their bytes are overwritten.
+CREATE TABLE erasures (
+    request     TEXT PRIMARY KEY,
+    at          REAL NOT NULL,
+    removed     TEXT NOT NULL,
+    overwritten INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
 -- Backfills are of two kinds: of the history before the start horizon, and of events that were
 -- withheld by BRIDGE_EVENTS, from since on.
 CREATE TABLE backfills_4 (

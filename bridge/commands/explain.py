@@ -1,0 +1,95 @@
+"""The command `explain`: what Listrak shows of a person or an id, and what became of it."""
+
+import json
+from typing import Any
+
+import click
+import msgspec
+
+from bridge.clients import listrak_client
+from bridge.commands.errand import require_started
+from bridge.commands.message_ids import explain_email, explain_event, show_emails
+from bridge.commands.person import Person, PersonExplainer, show
+from bridge.commands.terminal import terminal
+from bridge.errors import ConfigurationError
+from bridge.flow.finding import fingerprint_of
+from bridge.flow.source import resolve
+from bridge.listrak.client import Listrak
+from bridge.metrics import Metrics
+from bridge.settings import Settings
+from bridge.state.store import Store, open_store
+
+
+def is_explicable(subject: str) -> bool:
+    """Tells whether a text is an address, the id of an email, or a messageId of ours."""
+    is_number = subject.isascii() and subject.isdigit()
+    return "@" in subject.strip("@ ") or is_number or fingerprint_of(subject) is not None
+
+
+async def explain(
+    settings: Settings, subject: str, *, only_list: int | None, as_json: bool
+) -> None:
+    """Prints what is known of a subject, which is_explicable.
+
+    only_list: id of the list whose rows are read of a person, None for all.
+
+    Raises ConfigurationError, StateError, and what the Listrak client raises.
+    """
+    async with open_store(settings.state, read_only=True) as store:
+        await require_started(settings, store, "what it sends can be explained from then on")
+        if fingerprint_of(subject) is not None:
+            _tell_event(await explain_event(store, subject) or {}, as_json=as_json)
+            return
+        async with listrak_client(settings, Metrics()) as listrak:
+            if subject.isdigit():
+                found = await explain_email(settings, store, listrak, int(subject))
+                _tell_emails(found, as_json=as_json)
+            else:
+                person = await _person(settings, store, listrak, subject, only_list)
+                _tell_person(person, as_json=as_json)
+
+
+async def _person(
+    settings: Settings, store: Store, listrak: Listrak, address: str, only_list: int | None
+) -> Person:
+    wanted = [one for one in settings.lists if only_list in (None, one.list_id)]
+    if not wanted:
+        raise ConfigurationError("LISTRAK_LISTS", f"doesn't name list {only_list}")
+    lists = await resolve(listrak, wanted)
+    person = await PersonExplainer(settings, store, listrak, address).explain(lists.found)
+    for list_id, problem in lists.problems.items():
+        person.notes.append(f"List {list_id} is left out: {problem}")
+    return person
+
+
+def _tell_person(person: Person, *, as_json: bool) -> None:
+    if not as_json:
+        show(person, terminal())
+        return
+    answer: dict[str, Any] = {
+        "contacts": person.contacts,
+        "rows": person.rows,
+        "events": msgspec.to_builtins(person.events),
+        "notes": person.notes,
+    }
+    click.echo(json.dumps(answer))
+
+
+def _tell_emails(emails: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"emails": emails}))
+    elif emails:
+        show_emails(emails, terminal())
+    else:
+        terminal().print("No email with this id was ever discovered on a list that was read.")
+
+
+def _tell_event(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    where = f" ({found['message']})" if "message" in found else ""
+    console = terminal()
+    console.print(f"{found['status']}{where}")
+    if found["reason"]:
+        console.print(found["reason"])

@@ -1,0 +1,170 @@
+"""Explanations of an id: of an email of Listrak, or of an event of ours."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bridge.clock import DAY
+from bridge.commands.person import kept_events
+from bridge.errors import MissingError
+from bridge.event_types import CONVERTED, IDENTIFY, UNSUBSCRIBED
+from bridge.flow.finding import fingerprint_of
+from bridge.flow.planner.watermarks import read_watermarks
+from bridge.flow.reconciliation import OwnNumbers, compare
+from bridge.flow.scheduling import schedule
+from bridge.listrak import times
+from bridge.listrak.client import Listrak
+from bridge.settings import Settings
+from bridge.state.keys import SeenKeys, heads
+from bridge.state.records import Message
+from bridge.state.seen_events import EARLY, SENT, UNWANTED
+from bridge.state.store import Store
+
+REASONS = {
+    SENT: "sent",
+    EARLY: "withheld: before the start horizon of its list, unless a backfill has sent it",
+    UNWANTED: "withheld: not in BRIDGE_EVENTS when it was seen",
+}
+"""The outcome of an event whose key is known, by what the key is kept as."""
+
+NOT_REMEMBERED = (
+    f"Of {IDENTIFY}, {UNSUBSCRIBED}, {CONVERTED} and of clicks that are only counted no key is "
+    "kept, nor of what is no longer tracked: such an id can't be found once it is sent."
+)
+
+
+async def explain_email(
+    settings: Settings, store: Store, listrak: Listrak, number: int
+) -> list[dict[str, Any]]:
+    """The emails with an id, with all that is known of them; several kinds may have the same."""
+    return [
+        await _email(settings, store, listrak, message)
+        for state in await store.lists.all()
+        for message in await store.messages.all_of(state.list_id)
+        if message.message_id == number
+    ]
+
+
+async def _email(
+    settings: Settings, store: Store, listrak: Listrak, message: Message
+) -> dict[str, Any]:
+    until = "while it goes on sending, each send for BRIDGE_TRACK_DAYS"
+    if message.kind == "broadcast":
+        until = times.from_seconds(schedule.sent_at(message) + settings.track_days * DAY)
+    watermarks = read_watermarks(message.watermarks)
+    return {
+        "list_id": message.list_id,
+        "kind": message.kind,
+        "message": message.path,
+        "subject": message.subject,
+        "sent_at": message.sent_at or None,
+        "discovered_at": times.from_seconds(message.discovered_at),
+        "tracked_until": None if message.untracked else until,
+        "polled_at": _instant(message.polled_at),
+        "changed_at": _instant(message.changed_at),
+        "complete_until": {
+            event: _instant(mark.complete_until or None)
+            for event, mark in watermarks.by_event.items()
+        },
+        "events": [] if message.untracked else await _numbers(settings, store, listrak, message),
+    }
+
+
+async def _numbers(
+    settings: Settings, store: Store, listrak: Listrak, message: Message
+) -> list[dict[str, Any]]:
+    """Numbers by event: what was seen, sent and withheld, beside Listrak's own."""
+    lines = {}
+    if message.kind != "transactional" and _is_configured(settings, message.list_id):
+        try:
+            summary = await listrak.summary(message.path)
+        except MissingError:
+            pass
+        else:
+            own = OwnNumbers(
+                counts=await store.event_counts.of(message.id),
+                reading=await store.polls.open_one(message.id) is not None,
+            )
+            lines = {line.event: line for line in compare(message, summary, own)}
+    counts = await store.event_counts.of(message.id)
+    numbers = []
+    for event in [*counts, *(name for name in lines if name not in counts)]:
+        count, line = counts.get(event), lines.get(event)
+        numbers.append(
+            {
+                "event": event,
+                "listrak": None if line is None else line.figures.listrak,
+                "seen": count.seen if count else line.figures.seen if line else 0,
+                "withheld": count.unsent if count else 0,
+                "dead": count.dead if count else 0,
+                "reason": "" if line is None else line.reason,
+            }
+        )
+    return numbers
+
+
+def _is_configured(settings: Settings, list_id: int) -> bool:
+    """Tells whether a list is configured."""
+    return any(one.list_id == list_id for one in settings.lists)
+
+
+async def explain_event(store: Store, message_id: str) -> dict[str, Any] | None:
+    """An event by its messageId, as far as it is known; None where the id is none of ours."""
+    fingerprint = fingerprint_of(message_id)
+    if fingerprint is None:
+        return None
+    # Keys first: what is acknowledged meanwhile is sent, and not in flight.
+    found = await _key(store, fingerprint)
+    kept = await kept_events(store)
+    if message_id in kept.in_flight:
+        found |= {"status": "in flight", "reason": "saved, and not acknowledged by Segment yet"}
+    elif message_id in kept.dead:
+        found |= {"status": "dead", "reason": kept.dead[message_id]}
+    return {"message_id": message_id, **found}
+
+
+async def _key(store: Store, fingerprint: bytes) -> dict[str, Any]:
+    """The place of an event's key among those seen."""
+    key = heads([fingerprint])
+    for state in await store.lists.all():
+        for message in await store.messages.all_of(state.list_id):
+            for withheld, outcome in REASONS.items():
+                runs = await store.seen_events.runs(message.id, withheld=withheld)
+                if not len(SeenKeys.unmerged(runs).unseen(key)):
+                    status, _, reason = outcome.partition(": ")
+                    return {"status": status, "reason": reason, "message": message.path}
+    return {"status": "not found", "reason": NOT_REMEMBERED}
+
+
+def show_emails(emails: list[dict[str, Any]], console: Console) -> None:
+    """Prints what is known of emails."""
+    for email in emails:
+        console.print(
+            f"List {email['list_id']}, {email['kind']} {email['message']}: {email['subject'] or ''}"
+        )
+        for name, words, without in (
+            ("sent_at", "sent", "not known"),
+            ("discovered_at", "discovered", ""),
+            ("tracked_until", "tracked until", "no longer tracked: its numbers are forgotten"),
+            ("polled_at", "read to its end last", "never"),
+            ("changed_at", "anything new last", "never"),
+        ):
+            console.print(f"  {words}: {email[name] or without}")
+        table = Table("event", "Listrak", "seen", "withheld", "dead", "complete until", "")
+        for line in email["events"]:
+            table.add_row(
+                line["event"],
+                "" if line["listrak"] is None else f"{line['listrak']:,g}",
+                f"{line['seen']:,g}",
+                f"{line['withheld']:,}",
+                f"{line['dead']:,}",
+                email["complete_until"].get(line["event"]) or "",
+                line["reason"],
+            )
+        if table.row_count:
+            console.print(table)
+
+
+def _instant(seconds: float | None) -> str | None:
+    return None if seconds is None else times.from_seconds(seconds)
