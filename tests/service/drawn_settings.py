@@ -1,0 +1,88 @@
+"""The settings of a drawn history, as the command takes them and as the judge does."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from drawn_account import START
+from drawn_history import LISTS
+
+from bridge.sandbox.history import Configuration
+from bridge.sandbox.inspection import EVENT_NAMES
+
+TRACK_DAYS: Final = (7, 14, 30, 45, 60)
+SINCES: Final = (None, None, 5, 30, "fixed")
+"""BRIDGE_SINCE: the first start, a number of days before, or an instant."""
+
+EXTRA_PROPERTIES: Final = ("bounce_reason", "link_description", "campaign_id")
+FIRST_FIELD: Final = 777
+FIXED: Final = START - timedelta(seconds=30)
+
+
+@dataclass
+class DrawnSettings:
+    """The settings of a run.
+
+    fields: by list, which of its profile fields holds the userId; None for none.
+    since_days: see SINCES.
+    """
+
+    lists: set[int] = field(default_factory=lambda: set(LISTS[:2]))
+    fields: dict[int, int | None] = field(default_factory=dict)
+    events: set[str] = field(default_factory=lambda: set(EVENT_NAMES))
+    track_days: int = 30
+    since: int | str | None = None
+    extra_properties: set[str] = field(default_factory=set)
+
+    def change(self, name: str, luck: int) -> None:
+        """Changes a setting of SETTINGS."""
+        if name == "track_days":
+            self.track_days = TRACK_DAYS[luck % len(TRACK_DAYS)]
+        elif name == "lists":
+            changed = self.lists ^ {LISTS[luck % len(LISTS)]}
+            self.lists = changed or self.lists
+        elif name == "events":
+            self._change_events(luck)
+        elif name == "since":
+            self.since = SINCES[luck % len(SINCES)]
+        elif name == "fields":
+            number = luck // len(LISTS) % 3
+            self.fields[LISTS[luck % len(LISTS)]] = number if number < 2 else None
+        else:
+            self.extra_properties ^= {EXTRA_PROPERTIES[luck % 3]}
+
+    def _change_events(self, luck: int) -> None:
+        """Some are wanted, or all."""
+        names = sorted(EVENT_NAMES)
+        some = {name for place, name in enumerate(names) if (luck >> place) & 1}
+        self.events = some if luck % 5 and some else set(names)
+
+    def environment(self) -> dict[str, str | None]:
+        """The environment's variables."""
+        fields = {list_id: self._field(list_id) for list_id in sorted(self.lists)}
+        since = {"fixed": f"{FIXED:%Y-%m-%dT%H:%M:%S}Z", None: None}
+        return {
+            "LISTRAK_LISTS": ",".join(f"{i}={f}" if f else f"{i}" for i, f in fields.items()),
+            "BRIDGE_EVENTS": ",".join(sorted(self.events)),
+            "BRIDGE_TRACK_DAYS": str(self.track_days),
+            "BRIDGE_SINCE": since.get(self.since, f"{self.since}d"),  # type: ignore[call-overload]
+            "BRIDGE_EXTRA_PROPERTIES": ",".join(sorted(self.extra_properties)) or "none",
+        }
+
+    def configuration(self, at: datetime) -> Configuration:
+        """The same for the judge, at an instant."""
+        since = None if self.since is None else FIXED
+        if isinstance(self.since, int):
+            since = at - timedelta(days=self.since)
+        return Configuration(
+            lists={list_id: self._field(list_id) for list_id in self.lists},
+            events=frozenset(self.events),
+            track_days=self.track_days,
+            since=since,
+            extra_properties=frozenset(self.extra_properties),
+        )
+
+    def _field(self, list_id: int) -> int | None:
+        """The id of the profile field, of the two that each list has."""
+        number = self.fields.get(list_id, 0)
+        return None if number is None else FIRST_FIELD + 2 * LISTS.index(list_id) + number
