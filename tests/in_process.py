@@ -12,6 +12,7 @@ from rig import Rig
 from bridge import service, settings
 from bridge.commands.backfill import backfill
 from bridge.logs import configure_logging
+from bridge.sandbox.history import Backfill
 from bridge.settings import Settings
 
 
@@ -20,12 +21,16 @@ async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:
     return await _done(service.run(_settings(rig, environment), once=True))
 
 
-async def backfilled(rig: Rig, environment: dict[str, str | None], **options: object) -> str:
-    """Makes a backfill to its end, as the command does; returns what it logged.
-
-    options: parameters of `bridge.commands.backfill.backfill`.
-    """
-    return await _done(backfill(_settings(rig, environment), **options))  # type: ignore[arg-type]
+async def backfilled(rig: Rig, environment: dict[str, str | None], step: Backfill) -> str:
+    """Makes a backfill to its end, as the command does; returns what it logged."""
+    done = backfill(
+        _settings(rig, environment),
+        since=None if step.since is None else step.since.isoformat(),
+        only_list=step.list_id,
+        events=step.withheld,
+        warehouse_only=step.warehouse_only,
+    )
+    return await _done(done)
 
 
 def _settings(rig: Rig, environment: dict[str, str | None]) -> Settings:

@@ -5,7 +5,7 @@ from typing import Final
 
 from drawn_history import LISTS
 
-from bridge.sandbox.account import Contact, MailingList, Message, Profile, Row
+from bridge.sandbox.account import Contact, MailingList, Profile, Row
 from bridge.sandbox.world import World
 
 START: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)
@@ -155,7 +155,8 @@ class DrawnAccount:
             world.rename_campaign(list_id, next(iter(owner.campaigns)), f"Sale {luck % 1000}")
         elif what == "change_subject":
             world.change_subject(message, f"{message.subject.split(',')[0]}, {luck % 1000}")
-        else:
+        elif message.kind != "transactional":
+            # The API has none of those.
             name = f"ga-{luck % 1000}" if luck % 3 else None
             world.change_google_analytics(message, name)
 

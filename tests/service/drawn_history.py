@@ -5,16 +5,21 @@ history as well, so that one that fails can be made small.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from bridge.sandbox.world import World
-
-MINUTE, HOUR, DAY = 1, 60, 24 * 60
+HOUR, DAY = 60, 24 * 60
+"""In minutes."""
 
 LISTS: Final = (12345, 13456, 14567)
 
-ABSENCES: Final = ((2, HOUR), (HOUR, DAY), (DAY, 6 * DAY), (7 * DAY, 30 * DAY), (30 * DAY, 90 * DAY))
+ABSENCES: Final = (
+    (2, HOUR),
+    (HOUR, DAY),
+    (DAY, 6 * DAY),
+    (7 * DAY, 30 * DAY),
+    (30 * DAY, 90 * DAY),
+)
 """Shortest and longest time between two looks, in minutes."""
 
 MAIL: Final = ("broadcast", "broadcast", "conversation", "transactional")
@@ -43,6 +48,11 @@ class Deed(NamedTuple):
     what: str
     luck: int
 
+    @property
+    def is_step(self) -> bool:
+        """Tells whether the bridge does it."""
+        return self.what == "look" or self.what.startswith("backfill")
+
     def __str__(self) -> str:
         days, minutes = divmod(self.wait, DAY)
         return f"after {days} d {minutes} min: {self.what} ({self.luck})"
@@ -54,9 +64,9 @@ def drawn_history(seed: int) -> list[Deed]:
 
 
 def _deeds(rng: random.Random) -> Iterator[Deed]:
-    for _before in range(rng.randint(0, 8)):
-        yield _deed(rng, rng.randrange(12 * DAY), rng.choice((*MAIL, *DEEDS)))
-    for name in set(SETTINGS):
+    for _before in range(rng.randint(0, 25)):
+        yield _deed(rng, rng.randrange(4 * DAY), rng.choice((*MAIL, *DEEDS)))
+    for name in sorted(set(SETTINGS)):
         if rng.random() < 0.5:
             yield _deed(rng, 0, f"set {name}")
     for _look in range(rng.randint(3, 7)):
@@ -71,7 +81,7 @@ def _deeds(rng: random.Random) -> Iterator[Deed]:
 def _absence(rng: random.Random) -> Iterator[Deed]:
     """What happens between two looks; at its end perhaps a backfill."""
     length = rng.randint(*rng.choice(ABSENCES))
-    waits = [rng.randrange(length) for _ in range(rng.randint(0, 16))]
+    waits = [rng.randrange(length) for _ in range(rng.randint(0, 30))]
     at = 0
     for wait in sorted(waits):
         yield _deed(rng, wait - at, rng.choice(rng.choice((MAIL, DEEDS, DEEDS))))

@@ -18,6 +18,9 @@ EXTRA_PROPERTIES: Final = ("bounce_reason", "link_description", "campaign_id")
 FIRST_FIELD: Final = 777
 FIXED: Final = START - timedelta(seconds=30)
 
+NOT_YET_NARROWED: Final = frozenset({"Email Link Clicked"})
+"""Events that stay wanted: since when they are is not known for each list by itself."""
+
 
 @dataclass
 class DrawnSettings:
@@ -52,20 +55,21 @@ class DrawnSettings:
             self.extra_properties ^= {EXTRA_PROPERTIES[luck % 3]}
 
     def _change_events(self, luck: int) -> None:
-        """Some are wanted, or all."""
-        names = sorted(EVENT_NAMES)
-        some = {name for place, name in enumerate(names) if (luck >> place) & 1}
-        self.events = some if luck % 5 and some else set(names)
+        """All are wanted, or all but one, two or three."""
+        names = sorted(EVENT_NAMES - NOT_YET_NARROWED)
+        unwanted = {names[luck // 7**place % len(names)] for place in range(luck % 4)}
+        self.events = set(EVENT_NAMES) - unwanted
 
     def environment(self) -> dict[str, str | None]:
         """The environment's variables."""
         fields = {list_id: self._field(list_id) for list_id in sorted(self.lists)}
-        since = {"fixed": f"{FIXED:%Y-%m-%dT%H:%M:%S}Z", None: None}
+        since = f"{FIXED:%Y-%m-%dT%H:%M:%S}Z" if self.since == "fixed" else f"{self.since}d"
         return {
             "LISTRAK_LISTS": ",".join(f"{i}={f}" if f else f"{i}" for i, f in fields.items()),
             "BRIDGE_EVENTS": ",".join(sorted(self.events)),
             "BRIDGE_TRACK_DAYS": str(self.track_days),
-            "BRIDGE_SINCE": since.get(self.since, f"{self.since}d"),  # type: ignore[call-overload]
+            "BRIDGE_SINCE": None if self.since is None else since,
+            "BRIDGE_FLUSH_INTERVAL": "0",
             "BRIDGE_EXTRA_PROPERTIES": ",".join(sorted(self.extra_properties)) or "none",
         }
 
