@@ -82,8 +82,12 @@ class _Departures:
 
     def claim(self, fact: Fact) -> Claim:
         """The claim of an unsubscribe."""
-        points = self._claims.points(fact.at)
-        due = _due(fact, points, self._person, self._history)
+        dates, beginning = self._claims.dates, self._history.beginning
+        due = _due(fact, dates.points(fact.at, beginning), self._person, self._history)
+        # A backfill tells what was noted at a look before.
+        looks = [look for _, look in self._history.looks]
+        steps = due.steps if set(due.steps) <= set(looks) else [*due.steps, *looks]
+        points = dates.points(fact.at, steps or beginning)
         rows = [one.row for one in self._person.departures]
         tellings = [
             Telling(told, is_warehouse_only(step))

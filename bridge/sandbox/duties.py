@@ -27,15 +27,18 @@ class Happening(NamedTuple):
 
     event: the name of the track event.
     at: the true instant.
-    shown: given an instant, all that the event may then be dated by.
+    shown: given an instant, all that the event may then be dated by, in the zone in which the
+        list's start horizon was fixed.
+    shown_ever: likewise, in any zone that was configured.
     exact: it has a date of its own, else that of the row's first activity.
-    sent: what its send may be dated by; of clicks in conversations, the click.
+    sent: what its send may be dated by, in any zone; of clicks in conversations, the click.
     kind: of the message.
     """
 
     event: str
     at: datetime
     shown: Shown
+    shown_ever: Shown
     exact: bool
     sent: frozenset[datetime]
     kind: Kind
@@ -96,13 +99,14 @@ def _due_at_look(happening: Happening, history: ListHistory, place: int, look: L
     3. Of a send that was forgotten, or never tracked: see `due_if_forgotten`.
     4. Wanted only now, or until now: as it likes, as nobody looked meanwhile.
     5. By its dates it is from before or after the horizon, as the API shows the first activity
-       only: as it likes at the list's first look, afterwards it is known to be new.
+       only: as it likes at the list's first look, afterwards it is known to be new. Likewise, at
+       any look, what is new and seems to be from before the horizon, read in another zone.
     6. Else it must be sent.
     """
     horizon = history.horizon
     before = history.look_before(place)
     instants = happening.shown(look.at)
-    if max(instants) < horizon:
+    if max(instants) < horizon and (happening.exact or before is None):
         return _forbidden(f"it is from before the start horizon {horizon.isoformat()}")
     looks = [look] if before is None else [before, look]
     wanted = {happening.event in each.configuration.events for each in looks}
@@ -113,7 +117,8 @@ def _due_at_look(happening: Happening, history: ListHistory, place: int, look: L
         return forgotten
     if len(wanted) == 2:
         return Due(Duty.OPTIONAL, (look,), f"between wanting it and not, {look} saw it")
-    if min(instants) < horizon and (happening.exact or before is None):
+    is_misread = max(instants) < horizon
+    if is_misread or (min(instants) < horizon and (happening.exact or before is None)):
         return Due(Duty.OPTIONAL, (look,), f"around the horizon {horizon.isoformat()}, at {look}")
     since = f"after the horizon {horizon.isoformat()}"
     return Due(Duty.REQUIRED, (look,), f"{since}, its send remembered and it wanted, {look} saw it")
@@ -125,12 +130,18 @@ def due_if_forgotten(
     """Decides about a send that isn't remembered at a step; None where it is.
 
     What goes on sending is forgotten by whole weeks, later than it need be, so that is open; a
-    broadcast ends with the first complete look after its time.
+    broadcast ends with the first complete look after its time. One that was over by the horizon may
+    come in by a longer time of tracking.
     """
     started = history.horizon - history.looks[0][1].configuration.track
     if max(happening.sent) < started:
         reason = f"its send was over by the horizon, {history.horizon.isoformat()}"
-        if happening.kind == "message" and max(happening.sent) < started - GRACE:
+        longest = max(
+            (look.configuration.track for number, look in history.looks if number <= place),
+            default=step.configuration.track,
+        )
+        untracked = max(happening.sent) < history.horizon - longest - GRACE
+        if happening.kind == "message" and untracked:
             return _forbidden(reason)
         return Due(Duty.OPTIONAL, (step,), reason)
     looks = [history.forgetting_look(sent, place) for sent in happening.sent]
@@ -159,6 +170,8 @@ def _due_of_withheld(
     looks = [look] if before is None else [before, look]
     withheld = any(happening.event not in each.configuration.events for each in looks)
     instants = happening.shown(look.at)
+    if backfill.since is not None:
+        instants |= happening.shown_ever(look.at)
     earliest = max(history.horizon, backfill.since or history.horizon)
     if not (withheld and happening.event in backfill.configuration.events):
         return _forbidden(f"{backfill} didn't bring it")
@@ -189,7 +202,7 @@ def _due_of_history(
     """
     number, backfill = run
     since, before = window
-    within = [since <= instant < before for instant in happening.shown(backfill.at)]
+    within = [since <= instant < before for instant in happening.shown_ever(backfill.at)]
     if not any(within) or happening.event not in backfill.configuration.events:
         return _forbidden(f"it is nothing of what {backfill} asked for")
     started = history.horizon - history.looks[0][1].configuration.track

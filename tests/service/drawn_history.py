@@ -31,7 +31,16 @@ DEEDS: Final = (
 )
 """The deeds of people, and of who edits the account; the more often, the likelier."""
 
-SETTINGS: Final = ("track_days", "lists", "lists", "events", "since", "fields", "extra_properties")
+SETTINGS: Final = (
+    "track_days",
+    "lists",
+    "lists",
+    "events",
+    "since",
+    "fields",
+    "extra_properties",
+    "timezone",
+)
 """The settings that change."""
 
 

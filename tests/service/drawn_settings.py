@@ -14,6 +14,9 @@ TRACK_DAYS: Final = (7, 14, 30, 45, 60)
 SINCES: Final = (None, None, 5, 30, "fixed")
 """BRIDGE_SINCE: the first start, a number of days before, or an instant."""
 
+TIMEZONES: Final = (None, None, "America/Chicago", "UTC", "Asia/Tokyo")
+"""LISTRAK_TIMEZONE; Listrak's own is the default."""
+
 EXTRA_PROPERTIES: Final = ("bounce_reason", "link_description", "campaign_id")
 FIRST_FIELD: Final = 777
 FIXED: Final = START - timedelta(seconds=30)
@@ -36,6 +39,7 @@ class DrawnSettings:
     track_days: int = 30
     since: int | str | None = None
     extra_properties: set[str] = field(default_factory=set)
+    timezone: str | None = None
 
     def change(self, name: str, luck: int) -> None:
         """Changes a setting of SETTINGS."""
@@ -51,6 +55,8 @@ class DrawnSettings:
         elif name == "fields":
             number = luck // len(LISTS) % 3
             self.fields[LISTS[luck % len(LISTS)]] = number if number < 2 else None
+        elif name == "timezone":
+            self.timezone = TIMEZONES[luck % len(TIMEZONES)]
         else:
             self.extra_properties ^= {EXTRA_PROPERTIES[luck % 3]}
 
@@ -69,6 +75,7 @@ class DrawnSettings:
             "BRIDGE_EVENTS": ",".join(sorted(self.events)),
             "BRIDGE_TRACK_DAYS": str(self.track_days),
             "BRIDGE_SINCE": None if self.since is None else since,
+            "LISTRAK_TIMEZONE": self.timezone,
             "BRIDGE_FLUSH_INTERVAL": "0",
             "BRIDGE_EXTRA_PROPERTIES": ",".join(sorted(self.extra_properties)) or "none",
         }
@@ -84,6 +91,7 @@ class DrawnSettings:
             track_days=self.track_days,
             since=since,
             extra_properties=frozenset(self.extra_properties),
+            timezone=self.timezone,
         )
 
     def _field(self, list_id: int) -> int | None:

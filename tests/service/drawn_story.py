@@ -87,6 +87,7 @@ def _sentence(step: Step) -> str:
         f"events {', '.join(sorted(configuration.events))}",
         f"{configuration.track_days:g} days",
         f"since {configuration.since}",
+        f"zone {configuration.timezone}",
         f"extra {sorted(configuration.extra_properties)}",
     ]
     if isinstance(step, Backfill):
