@@ -344,3 +344,20 @@ async def test_check_shows_what_will_change(rig_of: Any) -> None:
         assert "5 contacts are known: about 1 min at 1,000 events/s" in told
         assert "identify --all" in told
         assert "30 -> 7" in told
+
+
+async def test_a_longer_tracking_brings_nothing_from_before_a_list(rig_of: Any) -> None:
+    """A broadcast that was over when its list was first read stays so: its past isn't known."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_TRACK_DAYS="7") as rig:
+        world = rig.world
+        message = world.send_broadcast(LIST, PEOPLE)
+        rig.later(days=10)
+        world.order(message, PEOPLE[0], 1000)
+        rig.later(days=1)
+        await rig.caught_up()
+        rig.later(hours=1)
+        world.open(message, PEOPLE[0])
+        rig.later(hours=1)
+        await rig.caught_up(BRIDGE_TRACK_DAYS="60")
+        await rig.caught_up(BRIDGE_TRACK_DAYS="60")
+        assert sent(rig) == {"identify": len(PEOPLE)}
