@@ -10,7 +10,7 @@ from .account import Fact
 from .claims import UNSUBSCRIBED, Claim, ClaimKey, Claims, Telling, is_warehouse_only
 from .duties import Due, due_if_forgotten
 from .evidence import Duty
-from .history import ListHistory, Step
+from .history import Backfill, ListHistory, Step
 from .names import list_properties_at
 from .people import Person
 from .world import World
@@ -84,18 +84,27 @@ class _Departures:
         """The claim of an unsubscribe."""
         dates, beginning = self._claims.dates, self._history.beginning
         due = _due(fact, dates.points(fact.at, beginning), self._person, self._history)
-        # A backfill tells what was noted at a look before.
-        looks = [look for _, look in self._history.looks]
-        steps = due.steps if set(due.steps) <= set(looks) else [*due.steps, *looks]
-        points = dates.points(fact.at, steps or beginning)
+        noted = [one for step in due.steps for one in self._noted(fact, step)]
+        points = dates.points(fact.at, noted or beginning)
         rows = [one.row for one in self._person.departures]
         tellings = [
             Telling(told, is_warehouse_only(step))
             for step in due.steps
-            for told in self._tellings(fact, step)
+            for noted in self._noted(fact, step)
+            for told in self._tellings(fact, noted)
         ]
         emails = self._spellings(due) or {fact.email}
         return Claim(due, emails, fact.at, fact.at, tellings, points, rows)
+
+    def _noted(self, fact: Fact, step: Step) -> Iterator[Step]:
+        """The steps at which an unsubscribe may have been noted that a step sends.
+
+        A backfill sends it as it was withheld.
+        """
+        yield step
+        if isinstance(step, Backfill):
+            looks = (look for _, look in self._history.looks)
+            yield from (look for look in looks if fact.at <= look.at <= step.at)
 
     def _spellings(self, due: Due) -> set[str]:
         """The spellings that the contact had at the first of the steps, or since."""

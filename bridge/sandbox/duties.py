@@ -130,18 +130,12 @@ def due_if_forgotten(
     """Decides about a send that isn't remembered at a step; None where it is.
 
     What goes on sending is forgotten by whole weeks, later than it need be, so that is open; a
-    broadcast ends with the first complete look after its time. One that was over by the horizon may
-    come in by a longer time of tracking.
+    broadcast ends with the first complete look after its time.
     """
     started = history.horizon - history.looks[0][1].configuration.track
     if max(happening.sent) < started:
         reason = f"its send was over by the horizon, {history.horizon.isoformat()}"
-        longest = max(
-            (look.configuration.track for number, look in history.looks if number <= place),
-            default=step.configuration.track,
-        )
-        untracked = max(happening.sent) < history.horizon - longest - GRACE
-        if happening.kind == "message" and untracked:
+        if happening.kind == "message" and max(happening.sent) < started - GRACE:
             return _forbidden(reason)
         return Due(Duty.OPTIONAL, (step,), reason)
     looks = [history.forgetting_look(sent, place) for sent in happening.sent]

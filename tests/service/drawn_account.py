@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from drawn_history import LISTS
+from drawn_history import LISTS, MAIL
 
-from bridge.sandbox.account import Contact, MailingList, Profile, Row
+from bridge.sandbox.account import Contact, MailingList, Profile
 from bridge.sandbox.world import World
 
 START: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)
@@ -59,7 +59,7 @@ class DrawnAccount:
         """Does a deed of MAIL or DEEDS."""
         owner = self.world.lists[LISTS[luck % len(LISTS)]]
         luck //= len(LISTS)
-        if what in ("broadcast", "conversation", "transactional"):
+        if what in MAIL:
             self._send(what, owner, luck)
         elif what in ("open", "click", "order", "complain", "bounce", "opt_out"):
             self._react(what, luck)
@@ -75,23 +75,24 @@ class DrawnAccount:
         people = [one.email for one in owner.contacts.values() if one.subscribed]
         some = [email for place, email in enumerate(people) if (luck >> place) & 1]
         some = [email for email in some if email] or people[:1]
-        if what == "broadcast":
-            message = world.add_message(
-                list_id,
-                subject=f"Broadcast {luck % 100}",
-                links=URLS[: 1 + luck % 2],
-                campaign_id=next(iter(owner.campaigns)) if luck % 3 else 0,
-                google_analytics=f"ga-{luck % 10}" if luck % 4 == 0 else None,
-            )
-        else:
+        if what in ("conversation", "transactional"):
             of_kind = [message for message in owner.emails() if message.kind == what]
-            message = of_kind[luck % len(of_kind)]
-        last = {email: message.latest.get(email) for email in some[:3] if what != "broadcast"}
-        some = [email for email in last if not self._is_now(last[email])] if last else some
+            world.send(of_kind[luck % len(of_kind)], some[:3])
+            return
+        message = world.add_message(
+            list_id,
+            subject=f"Broadcast {luck % 100}",
+            links=URLS[: 1 + luck % 2],
+            campaign_id=next(iter(owner.campaigns)) if luck % 3 else 0,
+            google_analytics=f"ga-{luck % 10}" if luck % 4 == 0 else None,
+            listed=what == "broadcast",
+            dated=luck % 5 != 1,
+            rows_dated=luck % 7 != 2,
+        )
+        if what == "split_test":
+            test = world.add_split_test(list_id, f"Test {luck % 100}")
+            test.messages.append(("A", message))
         world.send(message, some)
-
-    def _is_now(self, row: Row | None) -> bool:
-        return row is not None and row.sent_at >= self.world.now
 
     def _react(self, what: str, luck: int) -> None:
         sends = [fact for fact in self.world.log if fact.what == "send"]
@@ -155,10 +156,18 @@ class DrawnAccount:
             world.rename_campaign(list_id, next(iter(owner.campaigns)), f"Sale {luck % 1000}")
         elif what == "change_subject":
             world.change_subject(message, f"{message.subject.split(',')[0]}, {luck % 1000}")
+        elif what == "rename_field":
+            field_id = list(owner.fields)[luck % 2]
+            name = ("Customer ID", "Loyalty")[luck % 2]
+            was_renamed = owner.fields[field_id].name != name
+            world.rename_field(list_id, field_id, name if was_renamed else f"{name} (old)")
+        elif what in ("remove_list", "put_back_list"):
+            if owner.removed == (what == "put_back_list"):
+                (world.put_back_list if owner.removed else world.remove_list)(list_id)
         elif message.kind != "transactional":
             # The API has none of those.
-            name = f"ga-{luck % 1000}" if luck % 3 else None
-            world.change_google_analytics(message, name)
+            analytics = f"ga-{luck % 1000}" if luck % 3 else None
+            world.change_google_analytics(message, analytics)
 
 
 def _respelled(contact: Contact) -> str:

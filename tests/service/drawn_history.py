@@ -22,12 +22,13 @@ ABSENCES: Final = (
 )
 """Shortest and longest time between two looks, in minutes."""
 
-MAIL: Final = ("broadcast", "broadcast", "conversation", "transactional")
+MAIL: Final = ("broadcast", "broadcast", "split_test", "conversation", "transactional")
 DEEDS: Final = (
     *("open", "click", "click", "order", "open", "click", "order"),
     *("complain", "bounce", "opt_out", "unsubscribe", "resubscribe", "resubscribe"),
     *("subscribe", "delete", "profile", "respell"),
     *("rename_list", "rename_campaign", "change_subject", "change_google_analytics"),
+    *("rename_field", "remove_list", "put_back_list", "put_back_list"),
 )
 """The deeds of people, and of who edits the account; the more often, the likelier."""
 

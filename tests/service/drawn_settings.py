@@ -18,6 +18,9 @@ TIMEZONES: Final = (None, None, "America/Chicago", "UTC", "Asia/Tokyo")
 """LISTRAK_TIMEZONE; Listrak's own is the default."""
 
 EXTRA_PROPERTIES: Final = ("bounce_reason", "link_description", "campaign_id")
+FIELDS: Final = (0, 1, "Customer ID", "Loyalty", None)
+"""The profile field that holds the userId: which of the list's two, or its name; None for none."""
+
 FIRST_FIELD: Final = 777
 FIXED: Final = START - timedelta(seconds=30)
 
@@ -29,12 +32,12 @@ NOT_YET_NARROWED: Final = frozenset({"Email Link Clicked"})
 class DrawnSettings:
     """The settings of a run.
 
-    fields: by list, which of its profile fields holds the userId; None for none.
+    fields: by list, see FIELDS.
     since_days: see SINCES.
     """
 
     lists: set[int] = field(default_factory=lambda: set(LISTS[:2]))
-    fields: dict[int, int | None] = field(default_factory=dict)
+    fields: dict[int, int | str | None] = field(default_factory=dict)
     events: set[str] = field(default_factory=lambda: set(EVENT_NAMES))
     track_days: int = 30
     since: int | str | None = None
@@ -53,8 +56,7 @@ class DrawnSettings:
         elif name == "since":
             self.since = SINCES[luck % len(SINCES)]
         elif name == "fields":
-            number = luck // len(LISTS) % 3
-            self.fields[LISTS[luck % len(LISTS)]] = number if number < 2 else None
+            self.fields[LISTS[luck % len(LISTS)]] = FIELDS[luck // len(LISTS) % len(FIELDS)]
         elif name == "timezone":
             self.timezone = TIMEZONES[luck % len(TIMEZONES)]
         else:
@@ -94,7 +96,7 @@ class DrawnSettings:
             timezone=self.timezone,
         )
 
-    def _field(self, list_id: int) -> int | None:
-        """The id of the profile field, of the two that each list has."""
-        number = self.fields.get(list_id, 0)
-        return None if number is None else FIRST_FIELD + 2 * LISTS.index(list_id) + number
+    def _field(self, list_id: int) -> int | str | None:
+        """The id or name of the profile field of a list."""
+        field = self.fields.get(list_id, 0)
+        return FIRST_FIELD + 2 * LISTS.index(list_id) + field if isinstance(field, int) else field

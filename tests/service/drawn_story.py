@@ -9,7 +9,7 @@ from drawn_history import Deed
 from drawn_settings import DrawnSettings
 from rig import Rig
 
-from bridge.sandbox.history import Backfill, Configuration, History, Look, Step
+from bridge.sandbox.history import Backfill, Configuration, History, Look, Step, is_read
 from bridge.sandbox.verdict import Verdict
 
 BACKFILL_DAYS = (3, 10, 25, 40, 60, 90)
@@ -55,10 +55,14 @@ class Story:
         environment = self._settings.environment()
         now = self._rig.clock.now
         configuration = self._settings.configuration(now)
+        look = Look(now, configuration)
+        is_whole = all(is_read(self._rig.world, look, i) for i in configuration.lists)
         if deed.what == "look":
-            self.steps.append(Look(now, configuration))
+            # A first start that can't read a list ends there; later ones go on with the others.
+            if is_whole or self.steps:
+                self.steps.append(look)
             await in_process.caught_up(self._rig, environment)
-        else:
+        elif is_whole and self.steps:
             step = _backfill(deed, now, configuration)
             self.steps.append(step)
             await in_process.backfilled(self._rig, environment, step)
