@@ -19,6 +19,7 @@ import anyio
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
 from bridge.sandbox.faults import Faults
+from bridge.sandbox.history import History
 from bridge.sandbox.judge import judge
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Integration, Listrak
 from bridge.sandbox.population import populated_world
@@ -132,6 +133,10 @@ class Rig:
         expectations = Expectations(lists=LISTS, since=since, **options)
         return judge(self.world, self.segment.received(), expectations)
 
+    def verdict_on(self, history: History) -> Verdict:
+        """The judge's word on all that Segment received, and when, in a history."""
+        return judge(self.world, self.segment.received(stamped=True), history)
+
     def complaints(self) -> object:
         """What Segment dropped or a strict reader has to say; empty if all is well."""
         return dict(self.segment.dropped) or dict(self.segment.complaint_examples)
@@ -183,7 +188,12 @@ async def make_rig(
     )
     async with AsyncExitStack() as stack:
         segment = stack.enter_context(
-            Segment(folder / "segment.db", write_key=KEY, faults=Faults(seed=8))
+            Segment(
+                folder / "segment.db",
+                write_key=KEY,
+                faults=Faults(seed=8),
+                world_now=lambda: clock.now,
+            )
         )
         source = await stack.enter_async_context(serve(listrak.app))
         sink = await stack.enter_async_context(serve(segment.app))

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from .account import Click, Fact, Message, Row
-from .clock import WallClock
+from .dates import Dates
 from .duties import Due, Happening, due_of
 from .evidence import CLICKED, CONVERTED, ROW_EVENTS, Duty, findable
-from .history import Backfill, History, ListHistory, Step
+from .history import Backfill, History, ListHistory, Look, Step
 from .names import bounce_properties, link_properties, properties_at
 from .world import World
 
@@ -102,7 +103,7 @@ class Claims:
     def __init__(self, world: World, history: History) -> None:
         self._world = world
         self._slack = history.slack
-        self.wall = WallClock(history.timezone)
+        self.dates = Dates(history)
         self.lists = {
             list_id: ListHistory(history, world, list_id)
             for list_id in history.lists
@@ -119,7 +120,7 @@ class Claims:
                 continue
             if fact.link is not None:
                 # Two clicks that look the same are one.
-                shown = (fact.link.link_id, fact.message, fact.email, self.wall.at(fact.at))
+                shown = (fact.link.link_id, fact.message, fact.email, self.dates.local(fact.at))
                 if shown in seen:
                     continue
                 seen.add(shown)
@@ -149,9 +150,9 @@ class Claims:
                 yield earlier[-1].at, earlier[-1].configuration.extra_properties
                 yield earlier[-1].at, step.configuration.extra_properties
 
-    def points(self, at: datetime) -> frozenset[datetime]:
-        """The instants that Listrak's text of an instant may stand for."""
-        return frozenset(self.wall.instants(at))
+    def _beginning(self, fact: Fact) -> list[Look]:
+        """The first look at a fact's list, in whose zone its start horizon divides times."""
+        return self.lists[fact.list_id].beginning
 
     def _add(self, fact: Fact) -> None:
         message, row = fact.message, fact.row
@@ -166,7 +167,7 @@ class Claims:
         source: Row | Click | None = row if fact.link is None else fact.click
         claim = Claim(due, {row.email}, first, last, (), sources=[source])
         if exact := _exact_date(fact, row):
-            claim.points = self.points(exact)
+            claim.points = self.dates.points(exact, due.steps or self._beginning(fact))
         claim.addressed = bool(fact.ip) or bool(fact.link and fact.click and fact.click.ip)
         claim.tellings = [
             Telling({**told, **self._more(fact, row, extra)}, is_warehouse_only(step))
@@ -185,19 +186,21 @@ class Claims:
         sent = message.sent_at if message.kind == "message" else row.sent_at
         if fact.link is not None and message.kind == "conversation":
             sent = fact.at
-        own = self.points(row.sent_at if fact.what == "send" else fact.at)
+        own = row.sent_at if fact.what == "send" else fact.at
+        beginning = self._beginning(fact)
 
-        def shown(at: datetime) -> frozenset[datetime]:
-            if exact:
-                return own
-            return own | self.points(_activity(row, at) or row.sent_at)
+        def shown(at: datetime, *, ever: bool = False) -> frozenset[datetime]:
+            instants = [own] if exact else [own, _activity(row, at) or row.sent_at]
+            read = self.dates.points_ever if ever else partial(self.dates.points, steps=beginning)
+            return frozenset(point for instant in instants for point in read(instant))
 
         return Happening(
             event=_event_of(fact),
             at=fact.shown_at or fact.at,
             shown=shown,
+            shown_ever=partial(shown, ever=True),
             exact=exact,
-            sent=self.points(sent or row.sent_at),
+            sent=self.dates.points_ever(sent or row.sent_at),
             kind=message.kind,
         )
 
@@ -213,12 +216,12 @@ class Claims:
 
     def _span(self, at: datetime, row: Row, steps: Iterable[Step]) -> tuple[datetime, datetime]:
         """The best known timestamps: from the row's first activity to the true instant."""
-        bounds = [at]
+        points = {at}
         for step in steps:
             activity = _activity(row, step.at)
-            bounds.append(row.sent_at if activity is None or activity > at else activity)
-            bounds.append(max(at, activity or at))
-        points = [point for bound in bounds for point in self.points(bound)]
+            shown = row.sent_at if activity is None or activity > at else activity
+            points |= self.dates.points(shown, [step])
+            points |= self.dates.points(max(at, activity or at), [step])
         return min(points), max(points) + self._slack
 
     def _order_claims(self, orders: Sequence[Order]) -> Iterator[Claim]:

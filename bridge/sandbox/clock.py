@@ -112,8 +112,12 @@ class WallClock:
 
     def instants(self, instant: datetime) -> set[datetime]:
         """The instants in UTC with the same local time: one, or two in the repeated hour."""
-        local = instant.astimezone(self._zone)
-        twin = local.replace(fold=1 - local.fold)
-        if twin.utcoffset() == local.utcoffset():
-            return {instant}
-        return {instant, twin.astimezone(UTC)}
+        return self.readings(self.at(instant))
+
+    def readings(self, local: datetime) -> set[datetime]:
+        """The instants in UTC that a naive local time may stand for here.
+
+        Two in the repeated hour, and where spring leaves the hour out.
+        """
+        both = (local.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
+        return {reading.astimezone(UTC) for reading in both}

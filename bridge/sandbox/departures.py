@@ -10,7 +10,7 @@ from .account import Fact
 from .claims import UNSUBSCRIBED, Claim, ClaimKey, Claims, Telling, is_warehouse_only
 from .duties import Due, due_if_forgotten
 from .evidence import Duty
-from .history import ListHistory, Step
+from .history import Backfill, ListHistory, Step
 from .names import list_properties_at
 from .people import Person
 from .world import World
@@ -78,16 +78,29 @@ class _Departures:
 
     def claim(self, fact: Fact) -> Claim:
         """The claim of an unsubscribe."""
-        points = self._claims.points(fact.at)
-        due = _due(fact, points, self._person, self._history)
+        dates, beginning = self._claims.dates, self._history.beginning
+        due = _due(fact, dates.points(fact.at, beginning), self._person, self._history)
+        noted = [one for step in due.steps for one in self._noted(fact, step)]
+        points = dates.points(fact.at, noted or beginning)
         rows = [one.row for one in self._person.departures]
         tellings = [
             Telling(told, is_warehouse_only(step))
             for step in due.steps
-            for told in self._tellings(fact, step)
+            for noted in self._noted(fact, step)
+            for told in self._tellings(fact, noted)
         ]
         emails = self._spellings(due) or {fact.email}
         return Claim(due, emails, fact.at, fact.at, tellings, points, rows)
+
+    def _noted(self, fact: Fact, step: Step) -> Iterator[Step]:
+        """The steps at which an unsubscribe may have been noted that a step sends.
+
+        A backfill sends it as it was withheld.
+        """
+        yield step
+        if isinstance(step, Backfill):
+            looks = (look for _, look in self._history.looks)
+            yield from (look for look in looks if fact.at <= look.at <= step.at)
 
     def _spellings(self, due: Due) -> set[str]:
         """The spellings that the contact had at the first of the steps, or since."""

@@ -27,15 +27,18 @@ class Happening(NamedTuple):
 
     event: the name of the track event.
     at: the true instant.
-    shown: given an instant, all that the event may then be dated by.
+    shown: given an instant, all that the event may then be dated by, in the zone in which the
+        list's start horizon was fixed.
+    shown_ever: likewise, in any zone that was configured.
     exact: it has a date of its own, else that of the row's first activity.
-    sent: what its send may be dated by; of clicks in conversations, the click.
+    sent: what its send may be dated by, in any zone; of clicks in conversations, the click.
     kind: of the message.
     """
 
     event: str
     at: datetime
     shown: Shown
+    shown_ever: Shown
     exact: bool
     sent: frozenset[datetime]
     kind: Kind
@@ -98,20 +101,22 @@ def _due_at_look(happening: Happening, history: ListHistory, place: int, look: L
     2. Not wanted here, whatever looks before or after it want: nothing.
     3. Of a send that was forgotten, or never tracked: see `due_if_forgotten`.
     4. By its dates it is from before or after the horizon, as the API shows the first activity
-       only: as it likes at the list's first look, afterwards it is known to be new.
+       only: as it likes at the list's first look, afterwards it is known to be new. Likewise, at
+       any look, what is new and seems to be from before the horizon, read in another zone.
     5. Else it must be sent.
     """
     horizon = history.horizon
     before = history.look_before(place)
     instants = happening.shown(look.at)
-    if max(instants) < horizon:
+    if max(instants) < horizon and (happening.exact or before is None):
         return _forbidden(f"it is from before the start horizon {horizon.isoformat()}")
     if happening.event not in look.configuration.events:
         return _forbidden(f"{look} didn't want it")
     forgotten = due_if_forgotten(happening, history, place, look)
     if forgotten is not None:
         return forgotten
-    if min(instants) < horizon and (happening.exact or before is None):
+    is_misread = max(instants) < horizon
+    if is_misread or (min(instants) < horizon and (happening.exact or before is None)):
         return Due(Duty.OPTIONAL, (look,), f"around the horizon {horizon.isoformat()}, at {look}")
     since = f"after the horizon {horizon.isoformat()}"
     return Due(Duty.REQUIRED, (look,), f"{since}, its send remembered and it wanted, {look} saw it")
@@ -156,6 +161,8 @@ def _due_of_withheld(
     before = history.look_before(place)
     withheld = happening.event not in look.configuration.events
     instants = happening.shown(look.at)
+    if backfill.since is not None:
+        instants |= happening.shown_ever(look.at)
     earliest = max(history.horizon, backfill.since or history.horizon)
     if not (withheld and happening.event in backfill.configuration.events):
         return _forbidden(f"{backfill} didn't bring it")
@@ -186,7 +193,7 @@ def _due_of_history(
     """
     number, backfill = run
     since, before = window
-    within = [since <= instant < before for instant in happening.shown(backfill.at)]
+    within = [since <= instant < before for instant in happening.shown_ever(backfill.at)]
     if not any(within):
         return _forbidden(f"it is nothing of what {backfill} asked for")
     started = history.horizon - history.looks[0][1].configuration.track

@@ -27,6 +27,7 @@ class Configuration:
     track_days: days after a send for which its message is read.
     since: start horizon of lists that are read for the first time; None for that moment.
     extra_properties: of `bounce_reason`, `link_description`, `campaign_id`.
+    timezone: zone in which the API's naive times are read, None for the one that they are of.
     """
 
     lists: Mapping[int, int | str | None]
@@ -34,6 +35,7 @@ class Configuration:
     track_days: float = 30
     since: datetime | None = None
     extra_properties: frozenset[str] = frozenset()
+    timezone: str | None = None
 
     @property
     def track(self) -> timedelta:
@@ -138,6 +140,11 @@ class ListHistory:
         """The start horizon. IndexError where the list was never read."""
         _, first = self.looks[0]
         return first.configuration.since or first.at
+
+    @property
+    def beginning(self) -> list[Look]:
+        """The first look, if there is one."""
+        return [look for _, look in self.looks[:1]]
 
     def look_after(self, at: datetime) -> tuple[int, Look] | None:
         """The first look that sees what happened at an instant."""

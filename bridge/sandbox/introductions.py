@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .account import State
-from .clock import WallClock
+from .dates import Dates
 from .history import NOWHERE, History, ListHistory, Look, field_at
 from .identities import IDENTIFY, Identify, Known, read_identify
 from .people import Person
@@ -69,7 +69,7 @@ class Introductions:
                 known = frozenset((None, each) for each in users)
                 emails = frozenset(person.spellings_until(look.at))
             elif state.subscribed is False and not told:
-                left = self._left(person, look)
+                left = self._left(person, look, looks)
                 if max(left) < looks.horizon:
                     continue
                 required = min(left) >= looks.horizon
@@ -89,11 +89,11 @@ class Introductions:
         value = state.values.get(int(field_id)) or ""
         return None if value.strip().casefold() in self.history.nobody else value
 
-    def _left(self, person: Person, look: Look) -> set[datetime]:
+    def _left(self, person: Person, look: Look, looks: ListHistory) -> frozenset[datetime]:
         """The instants that the date of a contact's unsubscribe may stand for."""
         fact = person.departure_at(look.at)
         assert fact is not None, "it is unsubscribed then"
-        return WallClock(self.history.timezone).instants(fact.at)
+        return Dates(self.history).points(fact.at, looks.beginning)
 
 
 class IntroductionJudge:

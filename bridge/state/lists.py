@@ -56,6 +56,23 @@ class Lists:
         rows = await self._db.all(f"SELECT {_COLUMNS} FROM lists ORDER BY list_id")
         return [ListState(*row) for row in rows]
 
-    async def set_discovered(self, list_id: int, at: float) -> None:
-        """Notes a complete discovery of a list's messages, begun `at` (seconds since 1970)."""
-        await self._db.run("UPDATE lists SET discovered_at = ? WHERE list_id = ?", at, list_id)
+    async def set_discovered(self, list_id: int, at: float, oldest: str) -> None:
+        """Notes a complete discovery of a list's messages, begun `at` (seconds since 1970).
+
+        oldest: the instant since which it looked for broadcasts; that of the first one is kept.
+        """
+        await self._db.run(
+            "UPDATE lists SET discovered_at = ?,"
+            " tracked_from = iif(discovered_at IS NULL, ?, tracked_from) WHERE list_id = ?",
+            at,
+            oldest,
+            list_id,
+        )
+
+    async def tracked_from(self, list_id: int) -> str:
+        """The instant before which broadcasts were over when a list was first read.
+
+        "" for a list that wasn't yet, or was by an older version.
+        """
+        row = await self._db.one("SELECT tracked_from FROM lists WHERE list_id = ?", list_id)
+        return str(row[0]) if row else ""

@@ -123,14 +123,17 @@ class Messages:
     async def untrack(self, message: int) -> None:
         """Stops tracking a message and drops what was remembered of it, but that it was there.
 
-        Its floor stays only where anything of it was sent.
+        Its floor stays only where anything of it was sent. Who unsubscribed through it is
+        remembered, with its properties, until the contacts have shown those unsubscribes.
         """
         await self._db.run(
-            "UPDATE messages SET retired = 1, properties = NULL, summary = '', watch = '',"
+            "UPDATE messages SET retired = 1, summary = '', watch = '',"
+            " properties = iif(EXISTS (SELECT 1 FROM causes WHERE message = messages.id),"
+            " properties, NULL),"
             " floor = iif(EXISTS (SELECT 1 FROM event_counts WHERE message = messages.id"
             " AND event != ? AND seen > unsent), floor, NULL) WHERE id = ?",
             UNSUBSCRIBED,
             message,
         )
-        for table in ("runs", "totals", "causes", "looks", "event_counts"):
+        for table in ("runs", "totals", "looks", "event_counts"):
             await self._db.run(f"DELETE FROM {table} WHERE message = ?", message)

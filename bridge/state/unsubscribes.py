@@ -132,16 +132,24 @@ class Unsubscribes:
         )
 
     async def forget_strangers(self, list_id: int, before: float) -> None:
-        """Drops attributions of whom the list doesn't have, unless an unsubscribe is pending.
+        """Drops attributions of whom the list doesn't have, or to messages no longer tracked.
+
+        Those of pending unsubscribes stay.
 
         before: those noted before then, in seconds since 1970 by this machine's clock.
         """
         await self._db.run(
-            "DELETE FROM causes WHERE list_id = ?1 AND noted_at < ?2 AND email NOT IN"
-            " (SELECT email FROM contacts WHERE list_id = ?1) AND email NOT IN"
-            " (SELECT lower_case(email) FROM unsubscribes WHERE list_id = ?1)",
+            "DELETE FROM causes WHERE list_id = ?1 AND noted_at < ?2 AND"
+            " (email NOT IN (SELECT email FROM contacts WHERE list_id = ?1)"
+            " OR message IN (SELECT id FROM messages WHERE list_id = ?1 AND retired)) AND"
+            " email NOT IN (SELECT lower_case(email) FROM unsubscribes WHERE list_id = ?1)",
             list_id,
             before,
+        )
+        await self._db.run(
+            "UPDATE messages SET properties = NULL WHERE list_id = ? AND retired"
+            " AND properties IS NOT NULL AND id NOT IN (SELECT message FROM causes)",
+            list_id,
         )
 
     async def forget_attributions(self, list_id: int, emails: Sequence[str]) -> None:

@@ -110,6 +110,19 @@ async def test_an_absence_loses_nothing(rig_of: Any, days_away: int) -> None:
         assert sent(rig) == arrived
 
 
+async def test_an_unsubscribe_in_an_absence_names_its_message(rig_of: Any) -> None:
+    """Also where that message is looked at a last time afterwards."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        await rig.caught_up()
+        message = rig.world.send_broadcast(LIST, PEOPLE)
+        rig.later(days=3)
+        rig.world.opt_out(message, PEOPLE[0])
+        rig.later(days=60)
+        await rig.caught_up()
+        (left,) = [one for one in rig.segment.received() if one.get("event") == "Unsubscribed"]
+        assert left["properties"]["email_id"] == str(message.message_id)
+
+
 async def test_a_list_added_later_begins_then(rig_of: Any) -> None:
     """What happened on it before isn't sent; what happens from then on is."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
@@ -331,3 +344,20 @@ async def test_check_shows_what_will_change(rig_of: Any) -> None:
         assert "5 contacts are known: about 1 min at 1,000 events/s" in told
         assert "identify --all" in told
         assert "30 -> 7" in told
+
+
+async def test_a_longer_tracking_brings_nothing_from_before_a_list(rig_of: Any) -> None:
+    """A broadcast that was over when its list was first read stays so: its past isn't known."""
+    async with rig_of(world=account(), lists=str(LIST), BRIDGE_TRACK_DAYS="7") as rig:
+        world = rig.world
+        message = world.send_broadcast(LIST, PEOPLE)
+        rig.later(days=10)
+        world.order(message, PEOPLE[0], 1000)
+        rig.later(days=1)
+        await rig.caught_up()
+        rig.later(hours=1)
+        world.open(message, PEOPLE[0])
+        rig.later(hours=1)
+        await rig.caught_up(BRIDGE_TRACK_DAYS="60")
+        await rig.caught_up(BRIDGE_TRACK_DAYS="60")
+        assert sent(rig) == {"identify": len(PEOPLE)}

@@ -112,7 +112,7 @@ async def test_lists(store: Store) -> None:
     assert await store.lists.state(5) == ListState(5, "", "", None, None, None)
     async with store.transaction():
         await store.lists.begin(5, "News", MAY, "UTC")
-        await store.lists.set_discovered(5, NOW)
+        await store.lists.set_discovered(5, NOW, "")
         await store.lists.begin(5, "Néws 🎉", MAY, "UTC")
         await store.lists.begin(6, "Other", MAY, "UTC")
     assert await store.lists.state(5) == ListState(5, "Néws 🎉", MAY, NOW, None, None, "UTC")
@@ -284,7 +284,15 @@ async def test_untrack(store: Store) -> None:
         await store.messages.untrack(first.id)
     assert [message.id for message in await store.messages.tracked()] == [second.id]
     over = await store.messages.get(first.id)
-    assert (over.untracked, over.properties, over.summary, over.watermarks) == (1, None, "", "")
+    # Who unsubscribed through it may be asked for still.
+    assert (over.untracked, over.properties, over.summary, over.watermarks) == (1, "{}", "", "")
+    async with store.transaction():
+        await store.unsubscribes.forget_strangers(5, NOW)
+    assert (await store.messages.get(first.id)).properties == "{}"
+    async with store.transaction():
+        await store.unsubscribes.forget_strangers(5, NOW + 1)
+    assert (await store.messages.get(first.id)).properties is None
+    assert (await store.messages.get(second.id)).properties == "{}"
     assert await store.seen_events.runs(first.id) == []
     assert await store.seen_events.totals(first.id) == {}
     assert await store.polls.open_one(first.id) is None

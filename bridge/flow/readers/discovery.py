@@ -39,12 +39,16 @@ class Discovery:
         names of the list and its campaigns are read again.
         """
         started = self._listrak.clock.now()
-        previous = (await self._ledger.store.lists.state(source.list_id)).discovered_at
+        state = await self._ledger.store.lists.state(source.list_id)
+        previous = state.discovered_at
         # It goes on from the previous one, however long ago: what was sent meanwhile is found, and
         # what was found before is known by then. The first time also messages sent before the
         # horizon whose tracking reaches past it.
         since = times.seconds(source.horizon) if previous is None else min(previous, started)
         oldest = times.from_seconds(since - max(self._scope.track, LOOKBACK))
+        # What was over by then doesn't come in by a longer tracking: nobody saw what it came to.
+        first = await self._ledger.store.lists.tracked_from(source.list_id)
+        oldest = max(oldest, self._scope.zone.moved(first, state.zone))
         # A message without a send date may be left out by a date filter: now and then all are read.
         recent_only = previous is not None and not everything
         lately = times.from_seconds(since - LOOKBACK) if recent_only else None
@@ -58,7 +62,7 @@ class Discovery:
                 await store.lists.rename(source.list_id, name)
             await store.messages.add(refs, started)
             if everything:
-                await store.lists.set_discovered(source.list_id, started)
+                await store.lists.set_discovered(source.list_id, started, oldest)
 
         await self._ledger.commit(work)
 

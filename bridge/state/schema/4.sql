@@ -10,6 +10,9 @@ ALTER TABLE lists ADD COLUMN horizon TEXT NOT NULL DEFAULT '';
 UPDATE lists SET horizon = coalesce((SELECT value FROM meta WHERE name = 'since'), '');
 -- The zone that it was fixed in: it divides Listrak's own texts, and another zone moves it along.
 ALTER TABLE lists ADD COLUMN zone TEXT NOT NULL DEFAULT '';
+-- Broadcasts sent before this instant were over when the list was first read; '' where that isn't
+-- known.
+ALTER TABLE lists ADD COLUMN tracked_from TEXT NOT NULL DEFAULT '';
 -- The latest timestamp that an identify of the list carries (seconds since 1970).
 ALTER TABLE lists ADD COLUMN identified_at REAL NOT NULL DEFAULT 0;
 -- No contact that was forgotten had a revision above this: ids of new ones begin after it.

@@ -1,0 +1,99 @@
+"""Drawn histories of configurations: nothing is missing, sent twice, or from before a horizon.
+
+`HISTORIES=500 pytest tests/service/test_histories.py` draws more of them, `HISTORIES=137:138` one;
+with `SHRINK=1` a history that fails is made as small as it can be (some minutes).
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+from drawn_account import drawn_account
+from drawn_history import Deed, drawn_history
+from drawn_story import Story
+from rig import make_rig
+
+from bridge.flow import ledger
+from bridge.sandbox.verdict import Verdict
+
+pytestmark = pytest.mark.anyio
+
+
+def seeds() -> range:
+    """The seeds to draw from."""
+    first, _, last = os.environ.get("HISTORIES", "30").rpartition(":")
+    return range(int(first or 0), int(last))
+
+
+@pytest.fixture(autouse=True)
+def no_group_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits don't wait for others, which would take most of the time here."""
+    monkeypatch.setattr(ledger, "GROUP_COMMIT", 0.0)
+
+
+class Outcome:
+    """What came of a history.
+
+    faults: kinds of what is wrong, as in "missing Email Sent".
+    text: for people.
+    """
+
+    def __init__(self, verdict: Verdict, complaints: object, story: str) -> None:
+        self.faults = {
+            f"{title} {re.split(' of ', sentence)[0]}"
+            for title in ("missing", "extra", "wrong", "late_repeats")
+            for sentence in getattr(verdict, title)
+        }
+        if complaints:
+            self.faults.add("complaints")
+        self.text = f"{story}\n{verdict}\n{complaints or ''}"
+
+
+async def outcome(deeds: Sequence[Deed], folder: Path) -> Outcome:
+    """Goes through a history with a bridge of its own."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        async with make_rig(Path(place), world=drawn_account()) as rig:
+            story = Story(rig)
+            verdict = await story.go_through(deeds)
+            return Outcome(verdict, rig.complaints(), str(story))
+
+
+def without(deeds: Sequence[Deed], first: int, number: int) -> list[Deed]:
+    """The history without some deeds, the others at the same time."""
+    times = list(accumulate(deed.wait for deed in deeds))
+    left = [*zip(times, deeds, strict=True)]
+    left[first : first + number] = []
+    earlier = [0, *(at for at, _ in left)]
+    return [
+        deed._replace(wait=at - before) for (at, deed), before in zip(left, earlier, strict=False)
+    ]
+
+
+async def shrunk(deeds: Sequence[Deed], fault: str, folder: Path) -> list[Deed]:
+    """A small part of a history with the same fault."""
+    small = list(deeds)
+    number = len(small)
+    while number := number // 2:
+        first = 0
+        while first < len(small):
+            smaller = without(small, first, number)
+            if fault in (await outcome(smaller, folder)).faults:
+                small = smaller
+            else:
+                first += number
+    return small
+
+
+@pytest.mark.parametrize("seed", seeds())
+async def test_drawn_histories(tmp_path: Path, seed: int) -> None:
+    """Each event once, under the configuration of its time."""
+    deeds = drawn_history(seed)
+    found = await outcome(deeds, tmp_path)
+    if found.faults and os.environ.get("SHRINK"):
+        deeds = await shrunk(deeds, min(found.faults), tmp_path)
+        found = await outcome(deeds, tmp_path)
+    assert not found.faults, "\n".join((*map(str, deeds), found.text))
