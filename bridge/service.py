@@ -3,7 +3,7 @@
 import gc
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -35,7 +35,7 @@ from bridge.present import configuration_of, namespace_of
 from bridge.settings import Settings
 from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
-from bridge.status import Health, status_server
+from bridge.status import Health
 from bridge.stopping import unless_stopped
 from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
@@ -300,7 +300,7 @@ class Service:
         if bind is None:
             return
         try:
-            await stack.enter_async_context(status_server(bind, self._health, self._metrics))
+            await stack.enter_async_context(self._status_server(bind))
         except ConfigurationError as error:
             # Another bridge may use the port; a catch-up can do without it. Of a first start
             # somebody sees the end.
@@ -312,12 +312,18 @@ class Service:
                 self._health.unseen = True
                 tasks.start_soon(self._insist_on_status, bind)
 
+    def _status_server(self, bind: Bind) -> AbstractAsyncContextManager[str]:
+        # Imported here, as it takes a tenth of a start: catch-ups and commands may do without it.
+        from bridge.status_server import status_server
+
+        return status_server(bind, self._health, self._metrics)
+
     async def _insist_on_status(self, bind: Bind) -> None:
         """Tries again and again to show the status, and shows it then."""
         while True:
             await anyio.sleep(schedule.STATUS_RETRY_INTERVAL)
             try:
-                async with status_server(bind, self._health, self._metrics):
+                async with self._status_server(bind):
                     self._health.unseen = False
                     await anyio.sleep_forever()
             except ConfigurationError as error:

@@ -1,17 +1,11 @@
-"""Health and metrics over HTTP; no email address is ever shown there."""
+"""The health of the service, as others see it."""
 
-import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import anyio
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
-from bridge.errors import BridgeError, ConfigurationError, TemporaryError
+from bridge.errors import BridgeError, TemporaryError
 from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.values import Bind
 
 
 class Health:
@@ -82,53 +76,3 @@ class Health:
         if self.nothing_left:
             state = f"none of the configured lists can be read: {state}"
         return f"{state}; health and metrics can't be served" if self.unseen else state
-
-
-@asynccontextmanager
-async def status_server(bind: Bind, health: Health, metrics: Metrics) -> AsyncIterator[str]:
-    """Serves /livez, /readyz and /metrics; yields its address.
-
-    Raises ConfigurationError naming BRIDGE_STATUS_BIND where it can't listen.
-    """
-    # Imported here, as it takes a tenth of a start: catch-ups and commands may do without it.
-    from aiohttp import web
-
-    app = web.Application()
-
-    async def livez(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def readyz(_: web.Request) -> web.Response:
-        report = health.report()
-        return web.Response(
-            status=200 if report["ready"] else 503,
-            text=json.dumps(report) + "\n",
-            content_type="application/json",
-        )
-
-    async def show_metrics(_: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
-
-    app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", show_metrics)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, bind.host, bind.port).start()
-        except OSError as error:
-            raise ConfigurationError(
-                "BRIDGE_STATUS_BIND",
-                f"can't listen on {bind.host}:{bind.port}: {error.strerror}. "
-                "Name another address, port 0 for any, or nothing for none",
-            ) from None
-        host, port = runner.addresses[0][:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        log.info("status.listening", address=address)
-        yield address
-    finally:
-        with anyio.CancelScope(shield=True):
-            await runner.cleanup()

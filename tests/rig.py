@@ -53,6 +53,11 @@ def peak_memory(pid: int) -> int:
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
 
 
+def open_files(pid: int) -> int:
+    """The number of files and connections that a process has open."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 @dataclass
 class Run:
     """A command that ended: exit code and what it printed."""

@@ -133,6 +133,7 @@ LAYERS = [
     ["bridge.flow.pipeline", "bridge.flow.eraser"],
     ["bridge.flow.reconfiguration", "bridge.present", "bridge.list_watch"],
     ["bridge.status", "bridge.supervisor"],
+    ["bridge.status_server"],
     ["bridge.service"],
     ["bridge.commands"],
     ["bridge.commands.contact_count"],
@@ -253,7 +254,7 @@ def test_segment_and_listrak() -> None:
     ("library", "allowed"),
     [
         # The client stands in one place; the others serve (test_servers_only_serve).
-        ("aiohttp", {"bridge.http", "bridge.status", "bridge.commands.sandbox"}),
+        ("aiohttp", {"bridge.http", "bridge.status_server", "bridge.commands.sandbox"}),
         ("yarl", {"bridge.http"}),
         ("aiosqlite", {"bridge.state.database"}),
         # check tells its version, preview copies the file; a file is made, and looked at, before it
@@ -271,7 +272,7 @@ def test_segment_and_listrak() -> None:
         ("numpy", {"bridge.state.keys"}),
         ("tenacity", {"bridge.retry"}),
         ("aiolimiter", {"bridge.rate"}),
-        ("prometheus_client", {"bridge.metrics", "bridge.status"}),
+        ("prometheus_client", {"bridge.metrics", "bridge.status_server"}),
         ("structlog", {"bridge.logs"}),
         ("isal", {"bridge.compression"}),
         ("xxhash", {"bridge.segment.events"}),
@@ -285,7 +286,7 @@ def test_one_place_for_a_library(library: str, allowed: set[str]) -> None:
     assert users <= allowed
 
 
-@pytest.mark.parametrize("module", ["bridge.status", "bridge.commands.sandbox"])
+@pytest.mark.parametrize("module", ["bridge.status_server", "bridge.commands.sandbox"])
 def test_servers_only_serve(module: str) -> None:
     """Outside bridge.http nobody makes an HTTP client: of aiohttp only its server is used."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))

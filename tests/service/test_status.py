@@ -2,13 +2,15 @@
 
 import json
 import re
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
 import aiohttp
+import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from rig import retailer
+from rig import open_files, retailer
 
 pytestmark = pytest.mark.anyio
 
@@ -160,3 +162,71 @@ async def test_counters_in_the_state_file_add_up(rig_of: Any) -> None:
         assert adds_up({name: float(value) for name, value in final.items()}), final
         assert final["in_flight"] == 0
         assert final["delivered"] == len(list(rig.segment.received(unique=True)))
+
+
+async def test_idle_connections_take_nothing_from_the_service(rig_of: Any) -> None:
+    """However many there are, few are let in, for seconds, and events go on arriving."""
+    async with rig_of(BRIDGE_STATUS_BIND="127.0.0.1:0", BRIDGE_POLL_INTERVAL="0.2") as rig:
+        address = await started(rig)
+        host, port = address.removeprefix("http://").split(":")
+        async with AsyncExitStack() as stack:
+            for _ in range(300):
+                await stack.enter_async_context(await anyio.connect_tcp(host, int(port)))
+            assert open_files(rig.processes[0].pid) < 80
+            rig.later(hours=1).send_broadcast(12345, sorted(rig.world.lists[12345].contacts)[:3])
+            await rig.until(lambda: rig.segment.counts().get("Email Sent", 0) >= 3)
+        await rig.until_async(lambda: answers(address))
+        assert "Traceback" not in rig.log()
+
+
+async def answers(address: str) -> bool:
+    """Tells whether the status is served."""
+    try:
+        return (await get(f"{address}/livez"))[0] == 200
+    except aiohttp.ClientError:
+        return False
+
+
+MALFORMED = [b"\0" * 100, b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n", b"A" * 100_000]
+
+
+async def test_malformed_requests_are_no_news(rig_of: Any) -> None:
+    """They are refused, and nothing is logged of them."""
+    async with rig_of(BRIDGE_STATUS_BIND="127.0.0.1:0") as rig:
+        address = await started(rig)
+        host, port = address.removeprefix("http://").split(":")
+        for request in MALFORMED:
+            async with await anyio.connect_tcp(host, int(port)) as stream:
+                with suppress(anyio.BrokenResourceError, anyio.EndOfStream):
+                    await stream.send(request)
+                    assert b" 200 " not in await stream.receive()
+        assert (await get(f"{address}/livez"))[0] == 200
+        assert "Traceback" not in rig.log()
+        assert "Error handling" not in rig.log()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("[::1]:{port}", 200),
+        ("LOCALHOST", 200),
+        ("evil.example", 421),
+        ("evil.example:{port}", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("", 421),
+    ],
+)
+async def test_a_foreign_host_is_refused(rig_of: Any, host: str, status: int) -> None:
+    """A page in a browser on this machine can't read the metrics by a name that leads here."""
+    async with rig_of(BRIDGE_STATUS_BIND="127.0.0.1:0") as rig:
+        address = await started(rig)
+        port = address.rsplit(":", 1)[1]
+        headers = {"Host": host.format(port=port)}
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(f"{address}/metrics", headers=headers) as answer,
+        ):
+            assert answer.status == status
