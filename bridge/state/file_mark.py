@@ -81,10 +81,10 @@ def beside(path: Path, mark: Mark, page: int, page_size: int) -> Beside:
             ends = _ends(wal)
     except FileNotFoundError:
         return Beside.NOTHING
-    # Of the last one a crash may have left the end without the rest.
-    if sum(ends) > len(commits) + 1:
-        return Beside.DAMAGED
     found = _compare(mark, commits)
+    # Of the last one a crash may have left the end without the rest.
+    if found is not Beside.FOREIGN and sum(ends) > len(commits) + 1:
+        return Beside.DAMAGED
     return Beside.BEGUN if found is Beside.NOTHING and ends and not any(ends) else found
 
 
