@@ -62,6 +62,7 @@ class Beside(Enum):
     BEGUN = "one that a crash left while its first transaction was being written"
     OWN = "the one of this file and moment"
     FOREIGN = "one of another file or of another moment"
+    DAMAGED = "one of which SQLite would leave out transactions that were saved"
 
 
 def wal_of(path: Path) -> Path:
@@ -76,10 +77,15 @@ def beside(path: Path, mark: Mark, page: int, page_size: int) -> Beside:
     """
     try:
         with wal_of(path).open("rb") as wal:
-            found = _compare(mark, _commits(wal, page, page_size))
-            return Beside.BEGUN if found is Beside.NOTHING and _is_begun(wal) else found
+            commits = list(_commits(wal, page, page_size))
+            ends = _ends(wal)
     except FileNotFoundError:
         return Beside.NOTHING
+    found = _compare(mark, commits)
+    # Of the last one a crash may have left the end without the rest.
+    if found is not Beside.FOREIGN and sum(ends) > len(commits) + 1:
+        return Beside.DAMAGED
+    return Beside.BEGUN if found is Beside.NOTHING and ends and not any(ends) else found
 
 
 def has_commits(path: Path) -> bool:
@@ -110,16 +116,10 @@ def _commits(wal: BinaryIO, page: int, page_size: int | None) -> Iterator[Mark |
     What follows a frame with a wrong checksum doesn't count: a crash cut it off, or it is left over
     from before the -wal was begun anew. A -wal of another page size is one of another file.
     """
-    header = wal.read(_WAL_HEADER.size)
-    if len(header) < _WAL_HEADER.size:
+    header = _header_of(wal)
+    if header is None:
         return
-    magic, _, size, _, *salts_and_sums = _WAL_HEADER.unpack(header)
-    order = _BYTE_ORDERS.get(magic)
-    if order is None:
-        return
-    sums = _checksum(header[:24], (0, 0), order)
-    if sums != tuple(salts_and_sums[2:]):
-        return
+    order, size, salts, sums = header
     if page_size not in (None, size):
         yield None
         return
@@ -128,7 +128,7 @@ def _commits(wal: BinaryIO, page: int, page_size: int | None) -> Iterator[Mark |
         number, pages_after_commit, *rest = _FRAME_HEADER.unpack_from(frame)
         content = frame[_FRAME_HEADER.size :]
         sums = _checksum(content, _checksum(frame[:8], sums, order), order)
-        if rest != [*salts_and_sums[:2], *sums]:
+        if frame[8:16] != salts or tuple(rest[2:]) != sums:
             return
         if number == page:
             mark = _mark_of(content)
@@ -137,21 +137,33 @@ def _commits(wal: BinaryIO, page: int, page_size: int | None) -> Iterator[Mark |
             mark = None
 
 
-def _is_begun(wal: BinaryIO) -> bool:
-    """Tells whether a -wal without a valid transaction has never had one since it was begun anew.
+def _ends(wal: BinaryIO) -> list[bool]:
+    """Tells of each frame of a -wal whether it ends a transaction, valid or not.
 
-    Where a whole one was written, something in it was damaged afterwards.
+    Those left over from before it was begun anew end none.
     """
-    wal.seek(0)
-    header = wal.read(_WAL_HEADER.size)
-    if len(header) < _WAL_HEADER.size:
-        return False
-    size, salts = int.from_bytes(header[8:12], "big"), header[16:24]
-    ends = []
+    ends: list[bool] = []
+    header = _header_of(wal)
+    if header is None:
+        return ends
+    _, size, salts, _ = header
     while len(frame := wal.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
         ends.append(frame[8:16] == salts and any(frame[4:8]))
         wal.seek(size, os.SEEK_CUR)
-    return bool(ends) and not any(ends)
+    return ends
+
+
+def _header_of(wal: BinaryIO) -> tuple[str, int, bytes, Sums] | None:
+    """The byte order, page size, salts and checksum of a -wal; None without a valid header."""
+    wal.seek(0)
+    header = wal.read(_WAL_HEADER.size)
+    if len(header) < _WAL_HEADER.size:
+        return None
+    magic, _, size, _, _, _, *sums = _WAL_HEADER.unpack(header)
+    order = _BYTE_ORDERS.get(magic)
+    if order is None or _checksum(header[:24], (0, 0), order) != tuple(sums):
+        return None
+    return order, size, header[16:24], (sums[0], sums[1])
 
 
 def _checksum(content: bytes, before: Sums, order: str) -> Sums:

@@ -106,13 +106,15 @@ def _is_copy(path: Path, facts: _Facts) -> bool:
 
     Files of older formats don't know.
 
-    Raises StateDamagedError where a -wal of another file or moment is beside it.
+    Raises StateDamagedError where a -wal of another file or moment, or a damaged one, is beside it.
     """
     if facts.mark is None or facts.mark_page is None:
         return False
     beside = file_mark.beside(path, facts.mark, facts.mark_page, facts.page_size)
     if beside is Beside.FOREIGN:
         raise StateDamagedError(_not_its_own(path, file_mark.wal_of(path)))
+    if beside is Beside.DAMAGED:
+        raise StateDamagedError(_damaged_beside(path, file_mark.wal_of(path)))
     return facts.mark.in_use and beside is Beside.NOTHING
 
 
@@ -221,6 +223,14 @@ def _not_its_own(path: Path, other: Path) -> str:
         f"time: taken together with {str(path)!r}, neither would be right. Both were left as they "
         f"are. Put the file back that it belongs to. Or move {other.name} away, to go on from what "
         "the state file itself holds, which may lack what was saved last"
+    )
+
+
+def _damaged_beside(path: Path, wal: Path) -> str:
+    return (
+        f"BRIDGE_STATE: {str(wal)!r} is damaged: what was saved in it last would be left out. It "
+        f"was left as it is. Restore a backup of {path.name}. Or move {wal.name} away, to go on "
+        "from what the state file itself holds"
     )
 
 

@@ -330,6 +330,35 @@ async def test_what_else_may_be_beside_a_file(tmp_path: Path, how: str) -> None:
     assert await refused(path)
 
 
+async def test_a_damaged_wal(tmp_path: Path) -> None:
+    """A changed bit anywhere in it: refused, or only the last transaction is left out.
+
+    The latter can't be told from a crash. A -wal without a valid head counts as none.
+    """
+    path = tmp_path / "life" / "bridge.db"
+    path.parent.mkdir()
+    known: list[State] = []
+    async with open_database(path) as database:
+        main, _ = pair(path)
+        for values in changes(4, number=5):
+            await change(database, values)
+            known.append(await state(database))
+        _, beside = pair(path)
+    assert beside is not None
+    chance = random.Random(1)
+    verdicts = {True: 0, False: 0}
+    for _ in range(60):
+        place = chance.choice([chance.randrange(32), chance.randrange(32, len(beside))])
+        bit = bytes([beside[place] ^ (1 << chance.randrange(8))])
+        put(path, (main, beside[:place] + bit + beside[place + 1 :]))
+        no = await refused(path, read_only=True)
+        verdicts[no] += 1
+        if not no:
+            found, copied = await opened(path, read_only=True)
+            assert copied or found in known[-2:], place
+    assert verdicts[True] > 10, verdicts
+
+
 async def test_a_link(tmp_path: Path) -> None:
     """What is beside the file counts, not what is beside a link to it."""
     real, link = tmp_path / "disk" / "real.db", tmp_path / "bridge.db"
