@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from io import StringIO
 
+import anyio
 import structlog
 from rig import Rig
 
@@ -25,6 +26,24 @@ async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:
     with suppress(ConfigurationError):
         return await _done(service.run(_settings(rig, environment), once=True))
     return ""
+
+
+async def interrupted(rig: Rig, environment: dict[str, str | None], requests: int) -> str:
+    """Begins a catch-up that ends after so many requests to Listrak, whatever is on its way."""
+    end = sum(rig.listrak.requests.values()) + requests
+    with _undisturbed_process() as log:
+        async with anyio.create_task_group() as tasks:
+
+            async def interrupt() -> None:
+                while sum(rig.listrak.requests.values()) < end:
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(interrupt)
+            with suppress(ConfigurationError):
+                await service.run(_settings(rig, environment), once=True)
+            tasks.cancel_scope.cancel()
+        return log.getvalue()
 
 
 async def backfilled(rig: Rig, environment: dict[str, str | None], step: Backfill) -> str:

@@ -202,6 +202,7 @@ class Claims:
             exact=exact,
             sent=self.dates.points_ever(sent or row.sent_at),
             kind=message.kind,
+            dated=message.dated,
         )
 
     def _key(self, fact: Fact, message: Message) -> ClaimKey:

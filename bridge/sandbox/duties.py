@@ -33,6 +33,7 @@ class Happening(NamedTuple):
     exact: it has a date of its own, else that of the row's first activity.
     sent: what its send may be dated by, in any zone; of clicks in conversations, the click.
     kind: of the message.
+    dated: its message shows a send date; else it is read whenever it was sent.
     """
 
     event: str
@@ -42,6 +43,12 @@ class Happening(NamedTuple):
     exact: bool
     sent: frozenset[datetime]
     kind: Kind
+    dated: bool
+
+    @property
+    def ends(self) -> bool:
+        """Tells whether it is known in advance when its message is over."""
+        return self.kind == "message" and self.dated
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ def due_if_forgotten(
     started = history.horizon - history.looks[0][1].configuration.track
     if max(happening.sent) < started:
         reason = f"its send was over by the horizon, {history.horizon.isoformat()}"
-        if happening.kind == "message" and max(happening.sent) < started - GRACE:
+        if happening.ends and max(happening.sent) < started - GRACE:
             return _forbidden(reason)
         return Due(Duty.OPTIONAL, (step,), reason)
     looks = [history.forgetting_look(sent, place) for sent in happening.sent]
@@ -141,7 +148,7 @@ def due_if_forgotten(
         return None
     look = next(look for look in looks if look is not None)
     reason = f"its send was over by {look}, for which {look.configuration.track_days:g} days count"
-    if happening.kind == "message" and all(looks):
+    if happening.ends and all(looks):
         return _forbidden(reason)
     return Due(Duty.OPTIONAL, (step,), reason)
 

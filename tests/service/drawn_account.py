@@ -87,7 +87,7 @@ class DrawnAccount:
             google_analytics=f"ga-{luck % 10}" if luck % 4 == 0 else None,
             listed=what == "broadcast",
             dated=luck % 5 != 1,
-            rows_dated=luck % 7 != 2,
+            rows_dated=luck % 7 != 2 or luck % 5 == 1,
         )
         if what == "split_test":
             test = world.add_split_test(list_id, f"Test {luck % 100}")

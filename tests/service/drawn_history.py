@@ -50,7 +50,7 @@ class Deed(NamedTuple):
 
     wait: minutes since the deed before.
     what: a member of MAIL or DEEDS, or what the bridge is told to do: `set NAME`, `look`,
-        `backfill_events`, `backfill_since`.
+        `interrupted_look`, `backfill_events`, `backfill_since`.
     luck: says with whom, and how.
     """
 
@@ -59,9 +59,14 @@ class Deed(NamedTuple):
     luck: int
 
     @property
+    def is_look(self) -> bool:
+        """Tells whether it ends with a complete catch-up."""
+        return self.what in ("look", "interrupted_look")
+
+    @property
     def is_step(self) -> bool:
         """Tells whether the bridge does it."""
-        return self.what == "look" or self.what.startswith("backfill")
+        return self.is_look or self.what.startswith("backfill")
 
     def __str__(self) -> str:
         days, minutes = divmod(self.wait, DAY)
@@ -80,7 +85,7 @@ def _deeds(rng: random.Random) -> Iterator[Deed]:
         if rng.random() < 0.5:
             yield _deed(rng, 0, f"set {name}")
     for _look in range(rng.randint(3, 7)):
-        yield _deed(rng, 1, "look")
+        yield _deed(rng, 1, "interrupted_look" if rng.random() < 0.15 else "look")
         yield from _absence(rng)
         if rng.random() < 0.6:
             for name in rng.sample(SETTINGS, rng.randint(1, 3)):

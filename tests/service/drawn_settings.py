@@ -33,7 +33,7 @@ class DrawnSettings:
     """The settings of a run.
 
     fields: by list, see FIELDS.
-    since_days: see SINCES.
+    since: see SINCES.
     """
 
     lists: set[int] = field(default_factory=lambda: set(LISTS[:2]))
