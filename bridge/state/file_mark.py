@@ -70,14 +70,11 @@ def wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def beside(path: Path, mark: Mark, page: int, page_size: int) -> Beside:
-    """Tells which -wal is beside a file with this mark.
-
-    page: number of the page that holds the table.
-    """
+def beside(path: Path, mark: Mark, page_size: int) -> Beside:
+    """Tells which -wal is beside a file with this mark."""
     try:
         with wal_of(path).open("rb") as wal:
-            commits = list(_commits(wal, page, page_size))
+            commits = list(_commits(wal, page_size))
             ends = _ends(wal)
     except FileNotFoundError:
         return Beside.NOTHING
@@ -92,7 +89,7 @@ def has_commits(path: Path) -> bool:
     """Tells whether a -wal is beside a file that SQLite takes in, whatever it belongs to."""
     try:
         with wal_of(path).open("rb") as wal:
-            return any(True for _ in _commits(wal, 0, None))
+            return any(True for _ in _commits(wal, None))
     except FileNotFoundError:
         return False
 
@@ -110,9 +107,10 @@ def _compare(mark: Mark, commits: Iterable[Mark | None]) -> Beside:
     return found
 
 
-def _commits(wal: BinaryIO, page: int, page_size: int | None) -> Iterator[Mark | None]:
+def _commits(wal: BinaryIO, page_size: int | None) -> Iterator[Mark | None]:
     """The mark of each transaction of a -wal, None where it has none; read as SQLite reads it.
 
+    It may be on any page: where the file was written anew (VACUUM), its table has moved.
     What follows a frame with a wrong checksum doesn't count: a crash cut it off, or it is left over
     from before the -wal was begun anew. A -wal of another page size is one of another file.
     """
@@ -125,13 +123,12 @@ def _commits(wal: BinaryIO, page: int, page_size: int | None) -> Iterator[Mark |
         return
     mark = None
     while len(frame := wal.read(_FRAME_HEADER.size + size)) == _FRAME_HEADER.size + size:
-        number, pages_after_commit, *rest = _FRAME_HEADER.unpack_from(frame)
+        _, pages_after_commit, *rest = _FRAME_HEADER.unpack_from(frame)
         content = frame[_FRAME_HEADER.size :]
         sums = _checksum(content, _checksum(frame[:8], sums, order), order)
         if frame[8:16] != salts or tuple(rest[2:]) != sums:
             return
-        if number == page:
-            mark = _mark_of(content)
+        mark = _mark_of(content) or mark
         if pages_after_commit:
             yield mark
             mark = None

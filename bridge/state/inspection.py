@@ -34,14 +34,13 @@ class _Facts(NamedTuple):
     """The facts that a file tells of itself.
 
     objects: number of its tables and indexes.
-    mark_page: number of the page of its mark, None for none; mark: what is in it.
+    mark: None for none, as in files of older formats.
     """
 
     application: int
     version: int
     objects: int
     page_size: int
-    mark_page: int | None
     mark: Mark | None
 
     @property
@@ -108,9 +107,9 @@ def _is_copy(path: Path, facts: _Facts) -> bool:
 
     Raises StateDamagedError where a -wal of another file or moment, or a damaged one, is beside it.
     """
-    if facts.mark is None or facts.mark_page is None:
+    if facts.mark is None:
         return False
-    beside = file_mark.beside(path, facts.mark, facts.mark_page, facts.page_size)
+    beside = file_mark.beside(path, facts.mark, facts.page_size)
     if beside is Beside.FOREIGN:
         raise StateDamagedError(_not_its_own(path, file_mark.wal_of(path)))
     if beside is Beside.DAMAGED:
@@ -172,7 +171,7 @@ def _facts(address: str, *, has_commits: bool) -> _Facts:
         if has_commits:
             # Without them it may be shorter than it says itself; this has SQLite read it so far.
             db.execute("PRAGMA writable_schema = ON")
-        application, version, objects, page_size, mark_page = (
+        application, version, objects, page_size, has_mark = (
             db.execute(query).fetchone()[0]
             for query in (
                 "PRAGMA application_id",
@@ -182,9 +181,9 @@ def _facts(address: str, *, has_commits: bool) -> _Facts:
                 f"SELECT max(rootpage) FROM sqlite_schema WHERE name = '{file_mark.NAME}'",
             )
         )
-        row = db.execute(file_mark.READ).fetchone() if mark_page else None
+        row = db.execute(file_mark.READ).fetchone() if has_mark else None
     mark = Mark(bool(row[0]), row[1], row[2]) if row else None
-    return _Facts(application, version, objects, page_size, mark_page, mark)
+    return _Facts(application, version, objects, page_size, mark)
 
 
 def _first(address: str, query: str) -> object:

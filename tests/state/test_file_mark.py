@@ -1,5 +1,6 @@
 """State files, and what stands beside them: of one file and moment, or refused, at any instant."""
 
+import lzma
 import os
 import random
 import shutil
@@ -396,3 +397,23 @@ async def test_older_formats_have_no_mark(tmp_path: Path, step: int) -> None:
         read, copied = await opened(put(trial, found))
         assert now.items() <= read.items()
         assert not copied
+
+
+RECORDED = Path(__file__).parents[1] / "service" / "recorded"
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, SCHEMA_VERSION])
+async def test_a_crash_after_the_file_was_written_anew(tmp_path: Path, version: int) -> None:
+    """The table of the mark has moved then; the -wal is its own nevertheless."""
+    path, crashed = tmp_path / "bridge.db", tmp_path / "crashed" / "bridge.db"
+    if version < SCHEMA_VERSION:
+        packed = RECORDED / f"format-{version}-service.db.xz"
+        path.write_bytes(lzma.decompress(packed.read_bytes()))
+    async with open_database(path) as database:
+        await change(database, {"0": "before"})
+        assert await database.empty_wal()
+        await database.rewrite()
+        put(crashed, pair(path))
+    async with open_database(crashed) as database:
+        assert not database.copied
+        assert (await state(database))["0"] == "before"
