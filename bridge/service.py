@@ -3,7 +3,7 @@
 import gc
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,14 +16,13 @@ from bridge.clients import (
     Clients,
     open_clients,
 )
-from bridge.errors import BridgeError, ConfigurationError, TemporaryError
+from bridge.errors import BridgeError, TemporaryError
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.eraser import Eraser
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
 from bridge.flow.readers import ErrandKind
 from bridge.flow.reconfiguration import take_over
-from bridge.flow.scheduling import schedule
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.source import ResolvedLists, SourceList
 from bridge.list_watch import ListWatch, must_wait
@@ -36,12 +35,11 @@ from bridge.settings import Settings
 from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
 from bridge.status import Health
+from bridge.status_port import StatusPort
 from bridge.stopping import unless_stopped
 from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
-from bridge.values import Bind
 
-STATUS_OFF = "the service goes on without health and metrics; this is tried again every minute"
 """The consequence of a status that can't be served."""
 
 
@@ -87,7 +85,11 @@ class Service:
             if store.copied:
                 log.warning("state.copied", note=COPIED)
             worked_before = await store.meta.get("since") is not None
-            await self._show_status(stack, tasks, worked_before=worked_before)
+            if settings.status_bind is not None:
+                port = StatusPort(settings.status_bind, self._health, self._metrics)
+                # Of a first start somebody sees the end; a catch-up can do without it.
+                required = not self._once and not worked_before
+                await port.open(stack, tasks, required=required, insist=not self._once)
             ledger = Ledger(store, self._metrics)
             await self._load_counters(store)
             tasks.start_soon(ledger.run)
@@ -292,42 +294,6 @@ class Service:
         while True:
             self._notifier.tell("WATCHDOG=1", f"STATUS={self._health.sentence()}")
             await anyio.sleep(min(every, 10.0))
-
-    async def _show_status(
-        self, stack: AsyncExitStack, tasks: anyio.abc.TaskGroup, *, worked_before: bool
-    ) -> None:
-        bind = self._settings.status_bind
-        if bind is None:
-            return
-        try:
-            await stack.enter_async_context(self._status_server(bind))
-        except ConfigurationError as error:
-            # Another bridge may use the port; a catch-up can do without it. Of a first start
-            # somebody sees the end.
-            if not self._once and not worked_before:
-                raise
-            note = "a catch-up goes on without it" if self._once else STATUS_OFF
-            log.error("status.off", reason=str(error), note=note)
-            if not self._once:
-                self._health.unseen = True
-                tasks.start_soon(self._insist_on_status, bind)
-
-    def _status_server(self, bind: Bind) -> AbstractAsyncContextManager[str]:
-        # Imported here, as it takes a tenth of a start: catch-ups and commands may do without it.
-        from bridge.status_server import status_server
-
-        return status_server(bind, self._health, self._metrics)
-
-    async def _insist_on_status(self, bind: Bind) -> None:
-        """Tries again and again to show the status, and shows it then."""
-        while True:
-            await anyio.sleep(schedule.STATUS_RETRY_INTERVAL)
-            try:
-                async with self._status_server(bind):
-                    self._health.unseen = False
-                    await anyio.sleep_forever()
-            except ConfigurationError as error:
-                log.warning("status.off", reason=str(error), note=STATUS_OFF)
 
     async def _load_counters(self, store: Store) -> None:
         """Sets metrics to the numbers in the state file, so that they add up at any time."""

@@ -17,7 +17,7 @@ from bridge.errors import (
     RefusedError,
     TemporaryError,
 )
-from bridge.listrak import client, wire
+from bridge.listrak import calls, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS
 from bridge.metrics import Metrics
@@ -201,7 +201,7 @@ async def test_a_429_lowers_the_rate() -> None:
 
 async def test_a_very_slow_answer_lowers_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is taken all the same."""
-    monkeypatch.setattr(client, "SLOW", 0.0)
+    monkeypatch.setattr(calls, "SLOW", 0.0)
     metrics = Metrics()
     async with client_of(StandIn(ok([LIST])), metrics=metrics, requests_per_second=400) as listrak:
         assert len(await listrak.lists()) == 1
@@ -279,7 +279,7 @@ async def test_a_page_that_names_itself() -> None:
 
 async def test_a_page_that_is_too_large() -> None:
     """It is asked for again with fewer rows, and so are all that follow."""
-    huge = status(200, " " * (client.MOST_BYTES + 1))
+    huge = status(200, " " * (calls.MOST_BYTES + 1))
     stand_in = StandIn(huge, ok([{"linkId": 1}], "more"), ok([]))
     async with client_of(stand_in) as listrak:
         assert len(await listrak.collection("L/1/Link", LINKS, "links")) == 1

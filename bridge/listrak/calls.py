@@ -1,0 +1,205 @@
+"""Calls of Listrak's API: rate-limited, retried, authorised, and read within bounds."""
+
+import copy
+from collections import defaultdict
+from typing import Any, Final, Self, TypeVar
+
+from bridge import clock
+from bridge.clock import SourceClock
+from bridge.errors import (
+    CredentialsError,
+    CursorError,
+    MissingError,
+    OversizeError,
+    TemporaryError,
+)
+from bridge.http import Http
+from bridge.listrak import requests, wire
+from bridge.listrak.auth import Auth
+from bridge.listrak.paging import Trail
+from bridge.listrak.refusals import explain
+from bridge.listrak.shapes import Shape
+from bridge.listrak.wire import PageOf
+from bridge.logs import log
+from bridge.metrics import Metrics
+from bridge.priority import Priority
+from bridge.rate import AdaptiveRate
+from bridge.retry import retry
+
+Data = TypeVar("Data")
+Row = TypeVar("Row")
+
+
+SLOW: Final = 10.0
+"""Seconds after which an answer counts as a sign of overload, and the rate of calls is halved."""
+
+
+MOST_BYTES: Final = 8 * 2**20
+"""Bytes of an answer at most: 1,600 for each of the most rows, four times what a row has."""
+
+MOST_BYTES_OF: Final = {"message": 2 * MOST_BYTES}
+"""Bytes of others: a message in full has the text of the email twice."""
+
+
+class Calls:
+    """A client of the account that knows no resource.
+
+    Every method raises TemporaryError when the deadline has passed (CredentialsError among them),
+    MissingError for what isn't there, CursorError for a cursor that isn't accepted any more, and
+    RefusedError for what Listrak won't answer.
+
+    base: address of the API.
+    requests_per_second: ceiling of calls a second; 0 for none.
+    deadline: seconds of retries of a call, None for no end.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        auth: Auth,
+        metrics: Metrics,
+        source_clock: SourceClock,
+        *,
+        base: str,
+        requests_per_second: float,
+        deadline: float | None,
+    ) -> None:
+        self._http = http
+        self._auth = auth
+        self._metrics = metrics
+        self.clock = source_clock
+        self._base = base
+        self._rate = AdaptiveRate(requests_per_second, self._report_rate)
+        metrics.listrak_rate.set(requests_per_second)
+        self._deadline = deadline
+        self._priority = Priority.FRESH
+        self._give_up_on: tuple[type[Exception], ...] = ()
+        self._most_rows: defaultdict[str, int] = defaultdict(lambda: wire.MOST_ROWS)
+
+    def with_deadline(
+        self, seconds: float | None, *, give_up_on: tuple[type[Exception], ...] = ()
+    ) -> Self:
+        """A copy of the client with another deadline; errors of `give_up_on` end a call at once."""
+        other = copy.copy(self)
+        other._deadline = seconds
+        other._give_up_on = give_up_on
+        return other
+
+    def with_priority(self, priority: Priority) -> Self:
+        """A copy of the client with another priority of its calls."""
+        other = copy.copy(self)
+        other._priority = priority
+        return other
+
+    async def get(
+        self, path: str, shape: Shape[Data], resource: str, **query: Any
+    ) -> wire.Envelope[Data]:
+        """The answer for one resource, decoded. `resource` is its name in logs and metrics."""
+        answer, _ = await self._fetch(path, shape, resource, query)
+        return answer
+
+    async def page(
+        self, path: str, shape: Shape[list[Row]], resource: str, cursor: str, **query: Any
+    ) -> PageOf[Row]:
+        """One page of a collection, from `cursor` (`wire.START` for the first) on."""
+        query |= {"cursor": cursor, "count": query.get("count", self._most_rows[resource])}
+        try:
+            answer, origins = await self._fetch(path, shape, resource, query)
+        except (MissingError, OversizeError):
+            # An oversize request answers 404 as well (FACTS.md: Errors): once again with fewer
+            # rows.
+            if query["count"] <= wire.DEFAULT_ROWS:
+                raise
+            query["count"] = wire.DEFAULT_ROWS
+            answer, origins = await self._fetch(path, shape, resource, query)
+            self._most_rows[resource] = wire.DEFAULT_ROWS
+        rows = answer.data or []
+        self._metrics.listrak_rows.labels(resource).inc(len(rows))
+        return PageOf(rows, wire.next_cursor(answer.next_page_cursor), origins)
+
+    async def collection(
+        self, path: str, shape: Shape[list[Row]], resource: str, **query: Any
+    ) -> list[Row]:
+        """All rows of a paged collection that is small enough for memory."""
+        rows: list[Row] = []
+        cursor: str | None = wire.START
+        trail = Trail(resource, wire.START)
+        try:
+            while cursor is not None:
+                page = await self.page(path, shape, resource, cursor, **query)
+                rows += page.rows
+                cursor = trail.after(page)
+        except CursorError as error:
+            # The next reading begins with the first page again.
+            raise TemporaryError(str(error)) from error
+        return rows
+
+    async def _fetch(
+        self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]
+    ) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
+        """The decoded answer and the origins of its rows, after retries."""
+
+        def on_wait(error: TemporaryError, seconds: float) -> None:
+            self._metrics.retries.labels("listrak").inc()
+            self._metrics.blocked.labels("listrak").set(1)
+            log.warning(
+                "listrak.waiting", resource=resource, seconds=round(seconds, 1), reason=str(error)
+            )
+
+        async def attempt() -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
+            body = await self._try(path, resource, query)
+            try:
+                answer, origins = shape.decode(body)
+                refusal = answer.refusal
+            except wire.UNREADABLE as error:
+                refusal = wire.refusal_in(body)
+                if not refusal:
+                    raise TemporaryError(
+                        f"Listrak's answer to {resource} isn't what its API describes: {error}"
+                    ) from None
+            if refusal:
+                raise explain(refusal, body, resource)
+            return answer, origins
+
+        give_up_on = (*self._give_up_on, OversizeError)
+        decoded = await retry(
+            attempt, deadline=self._deadline, on_wait=on_wait, give_up_on=give_up_on
+        )
+        self._metrics.blocked.labels("listrak").set(0)
+        return decoded
+
+    async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
+        """The body of the answer to one request; a refused token is renewed on the way."""
+        for last_try in (False, False, True):
+            await self._rate.take(self._priority)
+            token = await self._auth.token()
+            began = clock.monotonic()
+            answer = await self._http.request(
+                "GET",
+                requests.url(self._base, path, query),
+                headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+                most=MOST_BYTES_OF.get(resource, MOST_BYTES),
+            )
+            self._metrics.listrak_calls.labels(resource, str(answer.status)).inc()
+            # No limit is published, so none is known beforehand (FACTS.md: Limits).
+            if answer.status == 429 or clock.monotonic() - began > SLOW:
+                self._rate.back_off()
+            if answer.status == 200:
+                return answer.body
+            paging = query.get("cursor", wire.START) != wire.START
+            error = explain(answer.status, answer.body, resource, paging=paging)
+            if isinstance(error, CredentialsError):
+                self._auth.refused(token)
+                if not last_try:
+                    continue
+            elif isinstance(error, TemporaryError) and answer.retry_after is not None:
+                error.retry_after = answer.retry_after
+                if answer.status == 429:
+                    # No other call is made either before the server allows it.
+                    self._rate.pause(answer.retry_after)
+            raise error
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _report_rate(self, per_second: float) -> None:
+        self._metrics.listrak_rate.set(per_second)
+        log.warning("listrak.rate_changed", calls_a_second=round(per_second, 2))
