@@ -108,8 +108,8 @@ def _due_at_look(happening: Happening, history: ListHistory, place: int, look: L
     2. Not wanted here, whatever looks before or after it want: nothing.
     3. Of a send that was forgotten, or never tracked: see `due_if_forgotten`.
     4. By its dates it is from before or after the horizon, as the API shows the first activity
-       only: as it likes at the list's first look, afterwards it is known to be new. Likewise, at
-       any look, what is new and seems to be from before the horizon, read in another zone.
+       only: as it likes at the list's first look, afterwards it is known to be new. As it likes at
+       any look where the horizon was fixed in another zone, which puts new things before it.
     5. Else it must be sent.
     """
     horizon = history.horizon
@@ -122,8 +122,8 @@ def _due_at_look(happening: Happening, history: ListHistory, place: int, look: L
     forgotten = due_if_forgotten(happening, history, place, look)
     if forgotten is not None:
         return forgotten
-    is_misread = max(instants) < horizon
-    if is_misread or (min(instants) < horizon and (happening.exact or before is None)):
+    is_open = happening.exact or before is None or history.began_in_another_zone
+    if min(instants) < horizon and is_open:
         return Due(Duty.OPTIONAL, (look,), f"around the horizon {horizon.isoformat()}, at {look}")
     since = f"after the horizon {horizon.isoformat()}"
     return Due(Duty.REQUIRED, (look,), f"{since}, its send remembered and it wanted, {look} saw it")

@@ -146,6 +146,11 @@ class ListHistory:
         """The first look, if there is one."""
         return [look for _, look in self.looks[:1]]
 
+    @property
+    def began_in_another_zone(self) -> bool:
+        """Tells whether the start horizon divides times that are read in a zone not theirs."""
+        return any(look.configuration.timezone is not None for look in self.beginning)
+
     def look_after(self, at: datetime) -> tuple[int, Look] | None:
         """The first look that sees what happened at an instant."""
         return next((one for one in self.looks if one[1].at >= at), None)

@@ -24,9 +24,6 @@ FIELDS: Final = (0, 1, "Customer ID", "Loyalty", None)
 FIRST_FIELD: Final = 777
 FIXED: Final = START - timedelta(seconds=30)
 
-NOT_YET_NARROWED: Final = frozenset({"Email Link Clicked"})
-"""Events that stay wanted: since when they are is not known for each list by itself."""
-
 
 @dataclass
 class DrawnSettings:
@@ -64,7 +61,7 @@ class DrawnSettings:
 
     def _change_events(self, luck: int) -> None:
         """All are wanted, or all but one, two or three."""
-        names = sorted(EVENT_NAMES - NOT_YET_NARROWED)
+        names = sorted(EVENT_NAMES)
         unwanted = {names[luck // 7**place % len(names)] for place in range(luck % 4)}
         self.events = set(EVENT_NAMES) - unwanted
 

@@ -15,9 +15,6 @@ from bridge.sandbox.verdict import Verdict
 BACKFILL_DAYS = (3, 10, 25, 40, 60, 90)
 """How far back a backfill goes."""
 
-NOT_YET_BACKFILLED = True
-"""After an interruption there are no backfills: they leave out what was read by halves."""
-
 PAUSE = 20
 """Seconds between a step and whatever happens, as instants of a step are not exact."""
 
@@ -33,7 +30,6 @@ class Story:
         self._rig = rig
         self._account = DrawnAccount(rig.world)
         self._settings = DrawnSettings()
-        self._was_interrupted = False
 
     def __str__(self) -> str:
         return "\n".join(map(_sentence, self.steps))
@@ -62,14 +58,13 @@ class Story:
         look = Look(now, configuration)
         is_whole = all(is_read(self._rig.world, look, i) for i in configuration.lists)
         if deed.what == "interrupted_look":
-            self._was_interrupted = True
             await in_process.interrupted(self._rig, environment, 4 + deed.luck % 80)
         if deed.is_look:
             # A first start that can't read a list ends there; later ones go on with the others.
             if is_whole or self.steps:
                 self.steps.append(look)
             await in_process.caught_up(self._rig, environment)
-        elif is_whole and self.steps and not (NOT_YET_BACKFILLED and self._was_interrupted):
+        elif is_whole and self.steps:
             step = _backfill(deed, now, configuration)
             self.steps.append(step)
             await in_process.backfilled(self._rig, environment, step)
