@@ -28,7 +28,8 @@ class TrackedPollEnd:
             await store.messages.raise_floor(message, floor)
         if poll.plan.full or poll.changed or floor > poll.window.floor:
             await store.seen_events.compact(message, floor)
-        if poll.has_properties:
+        if poll.has_properties or poll.plan.full:
+            # A full poll has come to whatever an interrupted one had on its way.
             await store.messages.release_properties(message)
         watermarks = poll.result.watermarks.text()
         await store.messages.save_watermarks(message, watermarks, poll.planned.summary)
