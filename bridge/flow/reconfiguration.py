@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -9,7 +10,7 @@ from bridge.flow.configuration import Change, Configuration, changes
 from bridge.flow.ledger import Ledger
 from bridge.flow.source import SourceList
 from bridge.listrak import times
-from bridge.listrak.times import Instant
+from bridge.listrak.times import Instant, Zone
 from bridge.logs import log
 from bridge.state.store import Store
 
@@ -42,12 +43,15 @@ async def take_over(
 
     Returns the configuration that holds from now on.
     """
-    _, present, found = await _compare(ledger.store, present, resting)
+    before, present, found = await _compare(ledger.store, present, resting)
 
     async def work(store: Store) -> None:
         for source in sources:
             await store.lists.begin(source.list_id, source.name, source.horizon, present.zone)
         await _act(found, at, store)
+        if before is not None and before.zone != present.zone:
+            zone = Zone(ZoneInfo(present.zone))
+            await store.messages.move_dates(lambda date: zone.moved(date, before.zone))
         await store.meta.set(CONFIGURATION, msgspec.json.encode(present).decode())
 
     await ledger.commit(work)

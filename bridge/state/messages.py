@@ -1,6 +1,6 @@
 """Tracked messages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from bridge.event_types import UNSUBSCRIBED
 from bridge.state.database import Database
@@ -78,6 +78,15 @@ class Messages:
             sent_at,
             message,
         )
+
+    async def move_dates(self, moved: Callable[[str], str]) -> None:
+        """Replaces the dates of all messages: they were read from texts without a zone."""
+        for table in ("messages", "backfill_messages"):
+            rows = await self._db.all(f"SELECT id, sent_at FROM {table} WHERE sent_at != ''")
+            await self._db.many(
+                f"UPDATE {table} SET sent_at = ? WHERE id = ?",
+                [(moved(date), row) for row, date in rows],
+            )
 
     async def release_properties(self, message: int) -> None:
         """Notes that no events of a message are on their way: its properties may change again."""
