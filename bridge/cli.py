@@ -1,26 +1,17 @@
-"""The command line: its commands, and how errors become messages and exit codes."""
+"""The command line: its commands."""
 
-import errno
-import gc
-import os
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 
 from bridge import NAME, VERSION
-from bridge.errors import BridgeError, ConfigurationError
-from bridge.logs import configure_logging, last_line, log
+from bridge.errors import ConfigurationError
+from bridge.exits import Commands, complete, run_to_the_end
+from bridge.logs import configure_logging, log
 from bridge.settings import DECLARATIONS, Settings, load, unknown
-from bridge.supervisor import cause
-
-USAGE, FAULT = 64, 75
-INTERRUPTED = 130
-"""The exit code that shells give to what was ended by Ctrl-C."""
 
 EPILOG = """\b
 Settings come from the environment; `listrak-bridge settings` lists them.
@@ -29,26 +20,8 @@ Exit codes: 0 done, 64 usage, 78 configuration, 65 damaged or newer state file,
 """
 
 
-class _Commands(click.Group):
-    """The commands; output that can't be written ends them with a word, not with a traceback."""
-
-    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
-        """Parses the command line; help is written here."""
-        try:
-            return super().make_context(*arguments, **extra)
-        except OSError as error:
-            raise click.exceptions.Exit(_unwritten(error)) from None
-
-    def invoke(self, context: click.Context) -> Any:
-        """Runs a command."""
-        try:
-            return super().invoke(context)
-        except OSError as error:
-            raise click.exceptions.Exit(_unwritten(error)) from None
-
-
 @click.group(
-    cls=_Commands,
+    cls=Commands,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -79,7 +52,7 @@ def run(once: bool) -> None:
     settings = _settings()
     from bridge import service
 
-    _complete(lambda: service.run(settings, once=once))
+    complete(lambda: service.run(settings, once=once))
 
 
 @cli.command()
@@ -91,7 +64,7 @@ def check() -> None:
     settings = _settings()
     from bridge.commands.check import check_all
 
-    sys.exit(_complete(lambda: check_all(settings)))
+    sys.exit(complete(lambda: check_all(settings)))
 
 
 @cli.command()
@@ -108,7 +81,7 @@ def lists() -> None:
     except ConfigurationError:
         # It is what a person finds the right ones with.
         configured = []
-    _complete(lambda: show_lists(settings, configured))
+    complete(lambda: show_lists(settings, configured))
 
 
 @cli.command()
@@ -118,7 +91,7 @@ def preview(limit: int | None) -> None:
     settings = _settings()
     from bridge.commands.preview import show_preview
 
-    _complete(lambda: show_preview(settings, limit))
+    complete(lambda: show_preview(settings, limit))
 
 
 @cli.command()
@@ -136,7 +109,7 @@ def reconcile(only_list: int | None, everything: bool, repair: bool, as_json: bo
     settings = _settings()
     from bridge.commands.reconcile import reconcile as run_reconcile
 
-    _complete(
+    complete(
         lambda: run_reconcile(
             settings,
             only_list=only_list,
@@ -167,7 +140,7 @@ def backfill(
     from bridge.commands.backfill import backfill as run_backfill
     from bridge.commands.backfill import wish_of
 
-    _complete(
+    complete(
         lambda: run_backfill(
             settings,
             wish_of(settings, since, events=events, warehouse_only=warehouse_only),
@@ -191,7 +164,7 @@ def identify(everything: bool, only_list: int | None) -> None:
     settings = _settings()
     from bridge.commands.identify import identify_all
 
-    _complete(lambda: identify_all(settings, only_list=only_list))
+    complete(lambda: identify_all(settings, only_list=only_list))
 
 
 @cli.command()
@@ -214,7 +187,7 @@ def explain(subject: str, only_list: int | None, as_json: bool) -> None:
             "that is neither an email address, nor the number of an email, nor a messageId "
             "(listrak-... with 32 digits)"
         )
-    _complete(lambda: run_explain(settings, subject, only_list=only_list, as_json=as_json))
+    complete(lambda: run_explain(settings, subject, only_list=only_list, as_json=as_json))
 
 
 @cli.command()
@@ -230,7 +203,7 @@ def erase(address: str, as_json: bool) -> None:
     settings = _settings(only=frozenset({"state", "log_level", "log_format"}))
     from bridge.commands.erase import erase as run_erase
 
-    _complete(lambda: run_erase(settings.state, address, as_json=as_json))
+    complete(lambda: run_erase(settings.state, address, as_json=as_json))
 
 
 @cli.group("dead-letters")
@@ -244,7 +217,7 @@ def list_dead_letters() -> None:
     from bridge.commands.dead_letters import show_dead_letters
 
     settings = _settings(only=frozenset({"state", "log_level", "log_format"}))
-    _complete(lambda: show_dead_letters(settings.state))
+    complete(lambda: show_dead_letters(settings.state))
 
 
 @cli.command()
@@ -295,45 +268,12 @@ def sandbox(**options: Any) -> None:
     from bridge.commands.sandbox import Plan, run_sandbox
 
     plan = Plan(**options)
-    _complete(lambda: run_sandbox(plan))
+    complete(lambda: run_sandbox(plan))
 
 
 def start() -> None:
     """Runs the command line and ends the process with the exit code of the contract."""
-    try:
-        code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = INTERRUPTED
-    except click.exceptions.Exit as leave:
-        code = leave.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = USAGE
-    except BridgeError as error:
-        click.echo(f"listrak-bridge: {last_line(str(error))}", err=True)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    sys.exit(_written(code if isinstance(code, int) else 0))
-
-
-def _written(code: int) -> int:
-    """The exit code, once all output is written; FAULT where that can't be done."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left of it must not be tried again when the process ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return code or _unwritten(error)
-    return code
-
-
-def _unwritten(error: OSError) -> int:
-    """The exit code after output that couldn't be written; a reader who has enough is no fault."""
-    if error.errno == errno.EPIPE:
-        return 0
-    click.echo(f"listrak-bridge: can't write the output: {error.strerror}", err=True)
-    return FAULT
+    run_to_the_end(cli)
 
 
 def _address(text: str) -> str:
@@ -355,23 +295,3 @@ def _settings(only: frozenset[str] | None = None) -> Any:
     for variable in unknown():
         log.warning("setting.unknown", variable=variable)
     return loaded
-
-
-def _complete(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Runs a coroutine function; an unexpected error is logged with its traceback, exit code 75."""
-    # All that it needs is imported by now (see bridge/__main__.py).
-    gc.freeze()
-    gc.enable()
-    try:
-        return anyio.run(work)
-    except (BridgeError, KeyboardInterrupt):
-        raise
-    except Exception as error:  # noqa: BLE001  (the last place to say what happened)
-        fault = cause(error)
-        if isinstance(fault, BridgeError):
-            raise fault from None
-        if isinstance(fault, OSError) and fault.filename is None:
-            # All other input and output is translated where it is done.
-            raise fault from None
-        log.exception("bridge.fault", exc_info=fault)
-        raise click.exceptions.Exit(FAULT) from None

@@ -134,6 +134,7 @@ LAYERS = [
     ["bridge.flow.pipeline", "bridge.flow.eraser"],
     ["bridge.flow.reconfiguration", "bridge.present", "bridge.list_watch"],
     ["bridge.status", "bridge.supervisor"],
+    ["bridge.exits"],
     ["bridge.status_server"],
     ["bridge.status_port"],
     ["bridge.service"],

@@ -1,0 +1,95 @@
+"""The ends of commands: how errors become messages and exit codes."""
+
+import errno
+import gc
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import anyio
+import click
+
+from bridge.errors import BridgeError
+from bridge.logs import last_line, log
+from bridge.supervisor import cause
+
+USAGE, FAULT = 64, 75
+INTERRUPTED: Final = 130
+"""The exit code that shells give to what was ended by Ctrl-C."""
+
+
+class Commands(click.Group):
+    """The commands; output that can't be written ends them with a word, not with a traceback."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Parses the command line; help is written here."""
+        try:
+            return super().make_context(*arguments, **extra)
+        except OSError as error:
+            raise click.exceptions.Exit(_unwritten(error)) from None
+
+    def invoke(self, context: click.Context) -> Any:
+        """Runs a command."""
+        try:
+            return super().invoke(context)
+        except OSError as error:
+            raise click.exceptions.Exit(_unwritten(error)) from None
+
+
+def complete(work: Callable[[], Awaitable[Any]]) -> Any:
+    """Runs a coroutine function; an unexpected error is logged with its traceback, exit code 75."""
+    # All that it needs is imported by now (see bridge/__main__.py).
+    gc.freeze()
+    gc.enable()
+    try:
+        return anyio.run(work)
+    except (BridgeError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # noqa: BLE001  (the last place to say what happened)
+        fault = cause(error)
+        if isinstance(fault, BridgeError):
+            raise fault from None
+        if isinstance(fault, OSError) and fault.filename is None:
+            # All other input and output is translated where it is done.
+            raise fault from None
+        log.exception("bridge.fault", exc_info=fault)
+        raise click.exceptions.Exit(FAULT) from None
+
+
+def run_to_the_end(commands: click.Group) -> None:
+    """Runs the command line and ends the process with the exit code of the contract."""
+    try:
+        code = commands.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = INTERRUPTED
+    except click.exceptions.Exit as leave:
+        code = leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except BridgeError as error:
+        click.echo(f"listrak-bridge: {last_line(str(error))}", err=True)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(_written(code if isinstance(code, int) else 0))
+
+
+def _written(code: int) -> int:
+    """The exit code, once all output is written; FAULT where that can't be done."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left of it must not be tried again when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or _unwritten(error)
+    return code
+
+
+def _unwritten(error: OSError) -> int:
+    """The exit code after output that couldn't be written; a reader who has enough is no fault."""
+    if error.errno == errno.EPIPE:
+        return 0
+    click.echo(f"listrak-bridge: can't write the output: {error.strerror}", err=True)
+    return FAULT
