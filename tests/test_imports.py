@@ -272,7 +272,7 @@ def test_segment_and_listrak() -> None:
                 "bridge.commands.preview",
             },
         ),
-        ("numpy", {"bridge.state.keys"}),
+        ("numpy", {"bridge.state.keys", "bridge.state.file_mark"}),
         ("tenacity", {"bridge.retry"}),
         ("aiolimiter", {"bridge.rate"}),
         ("prometheus_client", {"bridge.metrics", "bridge.status_server"}),
