@@ -139,9 +139,14 @@ LAYERS = [
     ["bridge.status_port"],
     ["bridge.service"],
     ["bridge.commands"],
-    ["bridge.commands.contact_count"],
     [
+        "bridge.commands.contact_count",
         "bridge.commands.terminal",
+        "bridge.commands.requirements",
+        "bridge.commands.comparison",
+    ],
+    [
+        "bridge.commands.progress",
         "bridge.commands.readable",
         "bridge.commands.status_port",
         "bridge.commands.errand",
