@@ -12,7 +12,7 @@ from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow
 from bridge.flow.planner.plan import PollPlan
 from bridge.state.cursors import PollCursor
 from bridge.state.keys import SeenKeys
-from bridge.state.records import BackfillMessage, Message, MessageRef
+from bridge.state.records import BackfillMessage, Message
 from bridge.state.store import Store
 
 HORIZON = "2026-05-01T00:00:00.000Z"
@@ -53,12 +53,6 @@ def next_poll(poll: MessagePoll, previous: str = "", **changes: Any) -> MessageP
     later = MessagePoll(poll.planned, window, poll.seen, poll.totals, poll.end)
     later.message = poll.message
     return later
-
-
-def backfill_of(message: Message, part: Any) -> BackfillMessage:
-    """A message that a backfill reads."""
-    ref = MessageRef(message.list_id, message.kind, message.message_id, 0, 0, message.sent_at)
-    return BackfillMessage(1, part, message.id, ref, message.properties, None)
 
 
 @dataclass

@@ -228,7 +228,6 @@ async def test_changes_of_no_consequence_for_data_are_told(rig_of: Any) -> None:
         assert sent(rig) == before
 
 
-WIDE = "all"
 NARROW = "Email Sent"
 
 
