@@ -16,7 +16,8 @@ from bridge.settings import DECLARATIONS, Settings, load, unknown
 EPILOG = """\b
 Settings come from the environment; `listrak-bridge settings` lists them.
 Exit codes: 0 done, 64 usage, 78 configuration, 65 damaged or newer state file,
-75 temporary failure (nothing is lost, run it again), 73 state file in use or not writable.
+75 temporary failure (nothing is lost, run it again), 73 state file in use or not writable,
+130 interrupted.
 """
 
 

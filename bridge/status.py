@@ -19,7 +19,7 @@ class Health:
         """The lists that can't be read, by id, with the reason."""
         self.nothing_left = False
         """Tells whether none of the lists can be read."""
-        self.unseen = False
+        self.unserved = False
         """Tells whether the status can't be served, as with a port that is taken."""
 
     def waiting_for(self) -> list[str]:
@@ -39,7 +39,7 @@ class Health:
         }
 
     def degrade(
-        self, problems: Mapping[int, BridgeError], *, nothing_left: bool = False, once: bool = False
+        self, problems: Mapping[int, BridgeError], *, nothing_left: bool, once: bool
     ) -> None:
         """Notes which lists can't be read for now, none for all can; logs what has changed of it.
 
@@ -75,4 +75,4 @@ class Health:
         state = f"waiting for {', '.join(waiting)}" if waiting else "running"
         if self.nothing_left:
             state = f"none of the configured lists can be read: {state}"
-        return f"{state}; health and metrics can't be served" if self.unseen else state
+        return f"{state}; health and metrics can't be served" if self.unserved else state

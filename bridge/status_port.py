@@ -40,7 +40,7 @@ class StatusPort:
             note = _OFF if insist else "a catch-up goes on without it"
             log.error("status.off", reason=str(error), note=note)
             if insist:
-                self._health.unseen = True
+                self._health.unserved = True
                 tasks.start_soon(self._insist)
 
     def _server(self) -> AbstractAsyncContextManager[str]:
@@ -54,7 +54,7 @@ class StatusPort:
             await anyio.sleep(schedule.STATUS_RETRY_INTERVAL)
             try:
                 async with self._server():
-                    self._health.unseen = False
+                    self._health.unserved = False
                     await anyio.sleep_forever()
             except ConfigurationError as error:
                 log.warning("status.off", reason=str(error), note=_OFF)

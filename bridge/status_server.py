@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -48,9 +49,12 @@ async def status_server(bind: Bind, health: Health, metrics: Metrics) -> AsyncIt
                 _Door(runner), bind.host, bind.port, backlog=MOST_CONNECTIONS
             )
         except OSError as error:
+            # asyncio's own text says the address once more; a negative number is of a name.
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror
             raise ConfigurationError(
                 "BRIDGE_STATUS_BIND",
-                f"can't listen on {bind.host}:{bind.port}: {error.strerror}. "
+                f"can't listen on {bind.host}:{bind.port}: {reason}. "
                 "Name another address, port 0 for any, or nothing for none",
             ) from None
         try:

@@ -22,9 +22,9 @@ async def consequences(
     """
     if await store.version() < SCHEMA_VERSION:
         return ["the state file is of an older version: the first start brings it up to date"]
-    resting = {setting.list_id for setting in settings.lists} - {one.list_id for one in found}
+    degraded = {setting.list_id for setting in settings.lists} - {one.list_id for one in found}
     present = configuration_of(settings, found)
-    changes = await pending_changes(store, present, resting)
+    changes = await pending_changes(store, present, degraded)
     return [await _sentence(change, store, settings, listrak) for change in changes]
 
 

@@ -19,7 +19,6 @@ from bridge.state.records import Message
 MOST_ROUNDS: Final = 5
 """Polls of one message, or list, in a catch-up: one resumed from before it is repeated."""
 
-
 _Failure = tuple[int, BridgeError]
 """The id of a list, and what failed in it."""
 

@@ -13,8 +13,6 @@ from bridge.listrak import times
 from bridge.listrak.times import Instant
 from bridge.state.records import Backfill, ListState, Message
 
-NEVER = "never"
-
 
 @dataclass(frozen=True)
 class Limit:
@@ -219,4 +217,4 @@ def _last(state: ListState) -> Instant:
 
 
 def _read_last(state: ListState) -> str:
-    return f"last read at {_last(state) or NEVER}"
+    return f"last read at {last}" if (last := _last(state)) else "never read"

@@ -19,13 +19,13 @@ CONFIGURATION = "configuration"
 
 
 async def pending_changes(
-    store: Store, present: Configuration, resting: Collection[int] = ()
+    store: Store, present: Configuration, degraded: Collection[int]
 ) -> list[Change]:
     """The changes that a start with the present configuration would make; only reads.
 
-    resting: ids of configured lists that can't be read for now: of them nothing changes.
+    degraded: ids of configured lists that can't be read for now: of them nothing changes.
     """
-    return (await _compare(store, present, resting)).found
+    return (await _compare(store, present, degraded)).found
 
 
 async def take_over(
@@ -33,17 +33,17 @@ async def take_over(
     present: Configuration,
     sources: Sequence[SourceList],
     at: Instant,
-    resting: Collection[int] = (),
+    degraded: Collection[int],
 ) -> Configuration:
     """Acts on what has changed, logs a sentence for each change, remembers the configuration.
 
     sources: with the start horizon of those that are read the first time.
     at: the present by Listrak's clock.
-    resting: ids of configured lists that can't be read for now: of them nothing changes.
+    degraded: ids of configured lists that can't be read for now: of them nothing changes.
 
     Returns the configuration that holds from now on.
     """
-    before, present, found = await _compare(ledger.store, present, resting)
+    before, present, found = await _compare(ledger.store, present, degraded)
 
     async def work(store: Store) -> None:
         for source in sources:
@@ -81,13 +81,14 @@ class _Comparison(NamedTuple):
     found: list[Change]
 
 
-async def _compare(store: Store, present: Configuration, resting: Collection[int]) -> _Comparison:
+async def _compare(store: Store, present: Configuration, degraded: Collection[int]) -> _Comparison:
     known = await _horizons(store)
     before = await _remembered(store, present, known)
     if before is None:
         return _Comparison(None, present, [])
-    rest = {list_id: before.lists[list_id] for list_id in before.lists.keys() & set(resting)}
-    present = msgspec.structs.replace(present, lists=present.lists | rest)
+    known_by_then = before.lists.keys() & set(degraded)
+    unchanged = {list_id: before.lists[list_id] for list_id in known_by_then}
+    present = msgspec.structs.replace(present, lists=present.lists | unchanged)
     return _Comparison(before, present, changes(before, present, known))
 
 

@@ -53,7 +53,7 @@ class Requests:
                 case spool.Backfill(list_id=list_id) | spool.IdentifyAll(list_id=list_id) if (
                     list_id not in self._sources
                 ):
-                    # It rests for now: the request waits for it.
+                    # It rests, or can't be read for now: the request waits for it.
                     continue
                 case spool.Backfill(list_id, since, events, warehouse_only):
                     begun = await self._backfill.begin(

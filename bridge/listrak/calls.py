@@ -29,10 +29,8 @@ from bridge.retry import retry
 Data = TypeVar("Data")
 Row = TypeVar("Row")
 
-
 SLOW: Final = 10.0
 """Seconds after which an answer counts as a sign of overload, and the rate of calls is halved."""
-
 
 MOST_BYTES: Final = 8 * 2**20
 """Bytes of an answer at most: 1,600 for each of the most rows, four times what a row has."""

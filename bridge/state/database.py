@@ -24,7 +24,6 @@ from bridge.state.inspection import inspect, lock_of, require_no_trace, translat
 LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
 """The content of the lock file once there is a state file."""
 
-
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
 

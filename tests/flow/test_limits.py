@@ -86,6 +86,6 @@ def test_history_that_nobody_wants() -> None:
 def test_limits_of_other_lists() -> None:
     """A list that rests, with when it was read last; messages without a Summary."""
     assert "rests (last read at 2026-05-11" in resting(STATE).text
-    assert "last read at never" in resting(replace(STATE, discovered_at=None)).text
+    assert "it rests (never read)" in resting(replace(STATE, discovered_at=None)).text
     assert without_summary(5, 2).text.startswith("List 5: 2 emails are not compared")
     assert UNSUBSCRIBED not in without_summary(5, 2).events

@@ -265,7 +265,7 @@ async def test_the_status_port_is_free_again(rig_of: Any, monkeypatch: pytest.Mo
             await rig.until(lambda: service._health.ready)
             assert service._health.sentence() == "running; health and metrics can't be served"
             taken.close()
-            await rig.until(lambda: not service._health.unseen)
+            await rig.until(lambda: not service._health.unserved)
             assert (await get(f"http://{bind}/readyz"))[0] == 200
             checked = await rig.run("check", COLUMNS="400")
             assert (checked.code, "served by a running service: running" in checked.out) == (
