@@ -80,7 +80,7 @@ def lists() -> None:
     try:
         configured = load(only=frozenset({"lists"})).lists
     except ConfigurationError:
-        # It is what a person finds the right ones with.
+        # This command is what a person finds the right ids with.
         configured = []
     complete(lambda: show_lists(settings, configured))
 

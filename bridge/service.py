@@ -142,7 +142,7 @@ class Service:
             if self._once or self._stop.is_set():
                 break
         if self._once and self._only is None:
-            # The others are caught up. Of an errand tells who has it done.
+            # The others are caught up. Whoever has an errand done tells of lists by itself.
             lists.require()
 
     def _degrade(self, problems: Mapping[int, BridgeError]) -> None:

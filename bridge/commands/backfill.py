@@ -78,7 +78,7 @@ async def backfill(
         if lists:
             await see_through(settings, Backfills(settings, lists, wish.kind), console)
     except BridgeError:
-        # What is done for some lists is done.
+        # What came of the lists that are done is told nevertheless.
         await _tell(settings, reach, wish, console if not as_json else None)
         raise
     await _tell(settings, reach, wish, console if not as_json else None)

@@ -42,8 +42,8 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """The findings of a comparison: by list, its messages; and what was not compared.
+class Comparison:
+    """The comparison of lists: the messages of each, and what was not compared.
 
     lists: those that were asked for, with the problems of the ones that can't be read.
     """
@@ -81,28 +81,28 @@ async def reconcile(
 
     A list that can't be read isn't compared; its problem is told, and raised at the end.
     """
-    findings = await _compare(settings, only_list)
-    wanting = findings.repairable if repair else []
+    comparison = await _compare(settings, only_list)
+    wanting = comparison.repairable if repair else []
     if wanting:
         spool.leave(settings.state, spool.Repair(wanting))
     if as_json:
-        print_json(_as_json(findings, everything=everything) | {"repairing": len(wanting)})
+        print_json(_as_json(comparison, everything=everything) | {"repairing": len(wanting)})
     else:
-        _tell_all(findings, everything=everything, repair=repair)
-    findings.lists.require()
+        _tell_all(comparison, everything=everything, repair=repair)
+    comparison.lists.require()
 
 
-def _tell_all(findings: Findings, *, everything: bool, repair: bool) -> None:
-    """Prints the findings for people."""
+def _tell_all(comparison: Comparison, *, everything: bool, repair: bool) -> None:
+    """Prints a comparison for people."""
     console = terminal()
-    if findings.by_list:
-        _show(console, findings.messages, everything=everything)
-    for list_id, compared in findings.by_list.items():
+    if comparison.by_list:
+        _show(console, comparison.messages, everything=everything)
+    for list_id, compared in comparison.by_list.items():
         _show_totals(console, list_id, compared)
-    tell(findings.limits, "Not compared, not sent or out of reach:", console)
-    if repair and findings.repairable:
+    tell(comparison.limits, "Not compared, not sent or out of reach:", console)
+    if repair and comparison.repairable:
         console.print(
-            f"To be read again from end to end: {len(findings.repairable)}. The running service "
+            f"To be read again from end to end: {len(comparison.repairable)}. The running service "
             "begins within seconds, else its next start does. What was sent before isn't sent "
             "again."
         )
@@ -110,7 +110,7 @@ def _tell_all(findings: Findings, *, everything: bool, repair: bool) -> None:
         console.print("Nothing to repair.")
 
 
-async def _compare(settings: Settings, only_list: int | None) -> Findings:
+async def _compare(settings: Settings, only_list: int | None) -> Comparison:
     """Compares what can be compared of the configured lists, or of one."""
     lists = configured_lists(settings, only_list)
     async with open_store(settings.state, read_only=True) as store:
@@ -125,11 +125,11 @@ async def _compare(settings: Settings, only_list: int | None) -> Findings:
     for list_id, compared in by_list.items():
         if number := sum(not one.lines for one in compared):
             limits.append(without_summary(list_id, number))
-    return Findings(by_list, limits, found)
+    return Comparison(by_list, limits, found)
 
 
-def _as_json(findings: Findings, *, everything: bool) -> dict[str, object]:
-    """The findings for programs: differences (or all lines) and limits."""
+def _as_json(comparison: Comparison, *, everything: bool) -> dict[str, object]:
+    """A comparison for programs: differences (or all lines) and limits."""
     lines = [
         {
             "list": one.message.list_id,
@@ -141,12 +141,12 @@ def _as_json(findings: Findings, *, everything: bool) -> dict[str, object]:
             "difference": line.difference,
             "reason": line.reason or None,
         }
-        for one in findings.messages
+        for one in comparison.messages
         for line in one.lines
         if everything or line.difference
     ]
-    compared = {str(list_id): len(those) for list_id, those in findings.by_list.items()}
-    limits = [limit.as_json() for limit in findings.limits]
+    compared = {str(list_id): len(those) for list_id, those in comparison.by_list.items()}
+    limits = [limit.as_json() for limit in comparison.limits]
     return {"compared": compared, "lines": lines, "not_compared": limits}
 
 

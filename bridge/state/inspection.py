@@ -169,7 +169,7 @@ def _address(path: Path, *, alone: bool) -> str:
 def _facts(address: str, *, has_commits: bool) -> _Facts:
     with closing(sqlite3.connect(address, uri=True)) as db:
         if has_commits:
-            # Without them it may be shorter than it says itself; this has SQLite read it so far.
+            # By itself it may be shorter than its head says: this has SQLite read it nevertheless.
             db.execute("PRAGMA writable_schema = ON")
         application, version, objects, page_size, has_mark = (
             db.execute(query).fetchone()[0]
