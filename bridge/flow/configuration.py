@@ -17,6 +17,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a run, as far as the data depends on them.
 
     lists: by id, the profile field that holds the userId, None for none.
+    resting: the same of lists that were read once and are not configured any more.
     events: the names of the events to be sent, sorted.
     track: seconds after a send for which a message is polled.
     zone: name of the zone of Listrak's times.
@@ -30,6 +31,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     write_key: str
     since: str
+    resting: dict[int, int | None] = {}
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,17 @@ def changes(
 def _list_changes(
     before: Configuration, present: Configuration, known: Mapping[int, Instant]
 ) -> Iterator[Change]:
+    fields = before.resting | before.lists
     for list_id, field in present.lists.items():
         if list_id not in known:
             text = "added: what happens from its start horizon on is sent, its subscribed contacts "
             yield Change("list_added", list_id, f"{text}are identified")
-        elif list_id not in before.lists:
+            continue
+        if list_id not in before.lists:
             text = f"is back: it goes on where it was (start horizon {known[list_id]})"
             yield Change("list_back", list_id, text)
-        elif field != before.lists[list_id]:
-            was, now = _field(before.lists[list_id]), _field(field)
+        if (old := fields.get(list_id, field)) != field:
+            was, now = _field(old), _field(field)
             text = f"userId from {now} instead of {was}: all its contacts are swept at once"
             yield Change("profile_field", list_id, f"{text}, those with another userId identified")
     for list_id in before.lists.keys() - present.lists.keys():

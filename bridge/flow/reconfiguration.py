@@ -87,7 +87,10 @@ async def _compare(store: Store, present: Configuration, resting: Collection[int
     if before is None:
         return _Comparison(None, present, [])
     rest = {list_id: before.lists[list_id] for list_id in before.lists.keys() & set(resting)}
-    present = msgspec.structs.replace(present, lists=present.lists | rest)
+    lists = present.lists | rest
+    read_once = before.resting | before.lists
+    resting_on = {each: field for each, field in read_once.items() if each not in lists}
+    present = msgspec.structs.replace(present, lists=lists, resting=resting_on)
     return _Comparison(before, present, changes(before, present, known))
 
 
