@@ -23,6 +23,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     zone: name of the zone of Listrak's times.
     write_key: a fingerprint of the write key.
     since: BRIDGE_SINCE as it is written.
+    extra_properties: names of the extra properties, sorted; None where it isn't known.
+    ignored_user_ids: a fingerprint of the values, which may be personal; None likewise.
     """
 
     lists: dict[int, int | None]
@@ -32,6 +34,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     write_key: str
     since: str
     resting: dict[int, int | None] = {}
+    extra_properties: tuple[str, ...] | None = None
+    ignored_user_ids: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def changes(
             "brings what happened before it"
         )
         found.append(Change("since", None, text))
-    return found
+    return [*found, *_identity_changes(before, present), *_property_changes(before, present)]
 
 
 def _list_changes(
@@ -116,6 +120,28 @@ def _event_changes(before: Configuration, present: Configuration) -> Iterator[Ch
             "emails that are still tracked"
         )
         yield Change("events_widened", None, text)
+
+
+def _identity_changes(before: Configuration, present: Configuration) -> Iterator[Change]:
+    if before.ignored_user_ids in (None, present.ignored_user_ids):
+        return
+    for list_id, field in present.lists.items():
+        if field is not None and list_id in before.lists:
+            text = (
+                "other values in BRIDGE_IGNORED_USER_IDS: all its contacts are swept at once, "
+                "those with another userId identified"
+            )
+            yield Change("ignored_user_ids", list_id, text)
+
+
+def _property_changes(before: Configuration, present: Configuration) -> Iterator[Change]:
+    was, now = before.extra_properties, present.extra_properties or ()
+    if was is not None and was != now:
+        text = (
+            f"BRIDGE_EXTRA_PROPERTIES {_names(was) or 'none'} -> {_names(now) or 'none'}: holds "
+            "for what is found from now on; ids stay, and nothing is sent again"
+        )
+        yield Change("extra_properties", None, text)
 
 
 def _tracking_change(before: float, present: float) -> Change:

@@ -205,6 +205,28 @@ async def test_a_list_that_is_back_with_another_field(rig_of: Any) -> None:
         assert sorted(told) == [f"C-{number}" for number in range(len(PEOPLE))]
 
 
+async def test_other_ignored_user_ids_are_told_at_once(rig_of: Any) -> None:
+    """Told before, without the values; who had one of them has no userId any more, and back."""
+    world = account()
+    field = next(iter(world.lists[LIST].fields))
+    for email in PEOPLE[:2]:
+        world.set_profile(LIST, email, field, "walk-in")
+    async with rig_of(world=world, lists=f"{LIST}={field}", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        await rig.caught_up()
+        rig.later(minutes=5)
+        changed = {"BRIDGE_IGNORED_USER_IDS": "walk-in", "BRIDGE_EXTRA_PROPERTIES": "campaign_id"}
+        shown = await rig.run("check", COLUMNS="400", **changed)
+        assert f"list {LIST} other values in BRIDGE_IGNORED_USER_IDS" in shown.out
+        assert "BRIDGE_EXTRA_PROPERTIES none -> campaign_id" in shown.out
+        assert "walk-in" not in shown.out
+        await rig.start("run", **changed)
+        await rig.segment.wait_for(len(PEOPLE) + 2, timeout=20)
+        told = list(rig.segment.received())[-2:]
+        assert {event["anonymousId"] for event in told} == set(PEOPLE[:2])
+        assert not any("userId" in event for event in told)
+        assert "walk-in" not in rig.log()
+
+
 def ids(rig: Rig) -> set[str]:
     """All messageIds that Segment received."""
     return {event["messageId"] for event in rig.segment.received()}
