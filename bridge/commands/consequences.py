@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from bridge.commands.contact_count import count_subscribed
 from bridge.flow.configuration import Change
-from bridge.flow.reconfiguration import pending_changes
+from bridge.flow.reconfiguration import SWEPT, pending_changes
 from bridge.flow.source import SourceList
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
@@ -39,7 +39,7 @@ async def _sentence(change: Change, store: Store, settings: Settings, listrak: L
         begin = times.instant(settings.since.at(now))
         number = f", {contacts} by now{_minutes(contacts.number, settings)}. Started now, "
         number += f"it begins at {begin}"
-    elif change.kind == "profile_field" and change.list_id is not None:
+    elif change.kind in SWEPT and change.list_id is not None:
         number = _known(await store.contacts.count(change.list_id), settings)
     elif change.kind == "write_key":
         lists = [await store.contacts.count(each.list_id) for each in settings.lists]

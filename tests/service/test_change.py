@@ -197,6 +197,50 @@ async def test_another_profile_field_is_told_at_once(rig_of: Any) -> None:
         assert "profile_field" in rig.log()
 
 
+async def test_a_list_that_is_back_with_another_field(rig_of: Any) -> None:
+    """Told with both consequences, and swept at once, however short it was away."""
+    world = account()
+    field = next(iter(world.lists[OTHER].fields))
+    for number, email in enumerate(PEOPLE):
+        world.set_profile(OTHER, email, field, f"C-{number}")
+    async with rig_of(world=world, lists=f"{LIST},{OTHER}", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        await rig.caught_up()
+        await rig.caught_up(LISTRAK_LISTS=str(LIST))
+        await rig.caught_up(LISTRAK_LISTS=str(LIST), BRIDGE_TRACK_DAYS="20")
+        back = f"{LIST},{OTHER}=Customer ID"
+        shown = await rig.run("check", COLUMNS="400", LISTRAK_LISTS=back)
+        assert f"list {OTHER} is back" in shown.out
+        assert f"list {OTHER} userId from profile field {field} instead of no" in shown.out
+        assert "5 contacts are known" in shown.out
+        rig.later(minutes=5)
+        await rig.start("run", LISTRAK_LISTS=back)
+        await rig.segment.wait_for(3 * len(PEOPLE), timeout=20)
+        told = [event["userId"] for event in rig.segment.received() if "userId" in event]
+        assert sorted(told) == [f"C-{number}" for number in range(len(PEOPLE))]
+
+
+async def test_other_ignored_user_ids_are_told_at_once(rig_of: Any) -> None:
+    """Told before, without the values; who had one of them has no userId any more, and back."""
+    world = account()
+    field = next(iter(world.lists[LIST].fields))
+    for email in PEOPLE[:2]:
+        world.set_profile(LIST, email, field, "walk-in")
+    async with rig_of(world=world, lists=f"{LIST}={field}", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        await rig.caught_up()
+        rig.later(minutes=5)
+        changed = {"BRIDGE_IGNORED_USER_IDS": "walk-in", "BRIDGE_EXTRA_PROPERTIES": "campaign_id"}
+        shown = await rig.run("check", COLUMNS="400", **changed)
+        assert f"list {LIST} other values in BRIDGE_IGNORED_USER_IDS" in shown.out
+        assert "BRIDGE_EXTRA_PROPERTIES none -> campaign_id" in shown.out
+        assert "walk-in" not in shown.out
+        await rig.start("run", **changed)
+        await rig.segment.wait_for(len(PEOPLE) + 2, timeout=20)
+        told = list(rig.segment.received())[-2:]
+        assert {event["anonymousId"] for event in told} == set(PEOPLE[:2])
+        assert not any("userId" in event for event in told)
+        assert "walk-in" not in rig.log()
+
+
 def ids(rig: Rig) -> set[str]:
     """All messageIds that Segment received."""
     return {event["messageId"] for event in rig.segment.received()}
