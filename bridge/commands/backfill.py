@@ -9,13 +9,12 @@ from bridge import clock, spool
 from bridge.commands.errand import (
     NOT_REQUESTED,
     Done,
-    configured_lists,
-    require_started,
     see_through,
     waiting_lists,
 )
 from bridge.commands.limits import limits_of, tell
 from bridge.commands.readable import resolve_if_possible, tell_problems
+from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import print_json, terminal
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.event_types import TRACKS, UNSUBSCRIBED
@@ -104,7 +103,7 @@ async def _request(
     """Leaves a request for each list that has anything to be sent; returns those lists."""
     wanting: list[int] = []
     async with open_store(settings.state, read_only=True) as store:
-        await require_started(settings, store, "what happens from then on is its own to send")
+        await require_started(store, "what happens from then on is its own to send")
         for list_id in lists:
             horizon = (await store.lists.state(list_id)).horizon
             last = await store.backfills.of(list_id, wish.kind)
@@ -186,7 +185,7 @@ async def _tell(settings: Settings, reach: _Reach, wish: Wish, console: Console 
         return
     for one in done:
         for sentence in _sentences(one):
-            console.print(f"List {one.list_id}: {sentence}", highlight=False)
+            console.print(f"List {one.list_id}: {sentence}")
     tell(_of_kind(limits, wish.kind), LIMITS, console)
 
 

@@ -1,26 +1,24 @@
 """The command `erase`: has all that is kept of an address erased."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import anyio
-import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from bridge import clock, spool
 from bridge.commands.errand import USUALLY_TAKEN_UP
-from bridge.commands.terminal import terminal
+from bridge.commands.requirements import require_current
+from bridge.commands.terminal import print_json, terminal
 from bridge.errors import StateError
 from bridge.flow.eraser import Eraser
 from bridge.flow.ledger import Ledger
 from bridge.metrics import Metrics
 from bridge.state.database import is_locked
 from bridge.state.erasures import Erasure, Removed
-from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import open_store
 
 ASK_INTERVAL: Final = 0.2
@@ -46,7 +44,8 @@ async def erase(state: Path, address: str, *, as_json: bool) -> None:
 
     Raises StateError where there is no state file, or it can't be written.
     """
-    await _require_current(state)
+    async with open_store(state, read_only=True) as store:
+        await require_current(store)
     place = spool.leave(state, spool.Erase(address))
     console = terminal(stderr=True)
     erasure = await _outcome(state, place)
@@ -62,19 +61,9 @@ async def erase(state: Path, address: str, *, as_json: bool) -> None:
                     raise
         erasure = await _outcome(state, place)
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(erasure.removed) | {"overwritten": True}))
+        print_json(msgspec.to_builtins(erasure.removed) | {"overwritten": True})
     else:
         _tell(erasure.removed)
-
-
-async def _require_current(state: Path) -> None:
-    """Raises StateError where a service of an older version may have the file."""
-    async with open_store(state, read_only=True) as store:
-        if await store.version() < SCHEMA_VERSION:
-            raise StateError(
-                f"BRIDGE_STATE: {str(state)!r} was written by an older version. Start the service "
-                "once: it brings the file up to date"
-            )
 
 
 async def _outcome(state: Path, place: Path) -> Erasure | None:

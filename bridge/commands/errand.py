@@ -10,11 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bridge import clock, service, spool
-from bridge.errors import ConfigurationError, StateError, TemporaryError
+from bridge.errors import StateError, TemporaryError
 from bridge.flow.readers import ErrandKind
 from bridge.settings import Settings
 from bridge.state.database import is_locked
-from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import Store, open_store
 
 REFRESH_INTERVAL = 0.3
@@ -70,33 +69,6 @@ async def see_through(settings: Settings, errand: Errand, console: Console) -> N
         await _run_alone(settings, errand, console)
         if not await _is_done(settings, errand):
             raise TemporaryError("stopped before the end; run it again, it goes on where it was")
-
-
-def configured_lists(settings: Settings, only_list: int | None) -> list[int]:
-    """The ids of all configured lists, or the one that is asked for. Raises ConfigurationError."""
-    configured = [setting.list_id for setting in settings.lists]
-    if only_list is None:
-        return configured
-    if only_list not in configured:
-        raise ConfigurationError("LISTRAK_LISTS", f"doesn't name list {only_list}")
-    return [only_list]
-
-
-async def require_started(settings: Settings, store: Store, otherwise: str) -> None:
-    """Raises StateError where no service of this version was started with the state file.
-
-    otherwise: what happens by itself after a first start.
-    """
-    if await store.version() < SCHEMA_VERSION:
-        raise StateError(
-            f"BRIDGE_STATE: {str(settings.state)!r} was written by an older version. Start the "
-            "service once: it brings the file up to date"
-        )
-    if await store.meta.get("since") is None:
-        raise StateError(
-            f"BRIDGE_STATE: with {str(settings.state)!r} no service was started yet. "
-            f"Start it first; {otherwise}"
-        )
 
 
 async def _is_done(settings: Settings, errand: Errand) -> bool:

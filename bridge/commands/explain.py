@@ -1,19 +1,16 @@
 """The command `explain`: what Listrak shows of a person or an id, and what became of it."""
 
-import json
 from typing import Any
 
-import click
 import msgspec
 
 from bridge.clients import listrak_client
-from bridge.commands.errand import require_started
 from bridge.commands.message_ids import explain_email, explain_event, show_emails
 from bridge.commands.person import Person, PersonExplainer, show
-from bridge.commands.terminal import terminal
-from bridge.errors import ConfigurationError
+from bridge.commands.readable import resolve_now
+from bridge.commands.requirements import configured_lists, require_started
+from bridge.commands.terminal import print_json, terminal
 from bridge.flow.finding import fingerprint_of
-from bridge.flow.source import resolve
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.settings import Settings
@@ -36,9 +33,10 @@ async def explain(
     Raises ConfigurationError, StateError, and what the Listrak client raises.
     """
     async with open_store(settings.state, read_only=True) as store:
-        await require_started(settings, store, "what it sends can be explained from then on")
-        if fingerprint_of(subject) is not None:
-            _tell_event(await explain_event(store, subject) or {}, as_json=as_json)
+        await require_started(store, "what it sends can be explained from then on")
+        fingerprint = fingerprint_of(subject)
+        if fingerprint is not None:
+            _tell_event(await explain_event(store, subject, fingerprint), as_json=as_json)
             return
         async with listrak_client(settings, Metrics()) as listrak:
             if subject.isdigit():
@@ -52,10 +50,7 @@ async def explain(
 async def _person(
     settings: Settings, store: Store, listrak: Listrak, address: str, only_list: int | None
 ) -> Person:
-    wanted = [one for one in settings.lists if only_list in (None, one.list_id)]
-    if not wanted:
-        raise ConfigurationError("LISTRAK_LISTS", f"doesn't name list {only_list}")
-    lists = await resolve(listrak, wanted)
+    lists = await resolve_now(listrak, settings, configured_lists(settings, only_list))
     person = await PersonExplainer(settings, store, listrak, address).explain(lists.found)
     for list_id, problem in lists.problems.items():
         person.notes.append(f"List {list_id} is left out: {problem}")
@@ -72,12 +67,12 @@ def _tell_person(person: Person, *, as_json: bool) -> None:
         "events": msgspec.to_builtins(person.events),
         "notes": person.notes,
     }
-    click.echo(json.dumps(answer))
+    print_json(answer)
 
 
 def _tell_emails(emails: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"emails": emails}))
+        print_json({"emails": emails})
     elif emails:
         show_emails(emails, terminal())
     else:
@@ -86,7 +81,7 @@ def _tell_emails(emails: list[dict[str, Any]], *, as_json: bool) -> None:
 
 def _tell_event(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
         return
     where = f" ({found['message']})" if "message" in found else ""
     console = terminal()

@@ -8,12 +8,11 @@ from bridge import spool
 from bridge.commands.errand import (
     NOT_REQUESTED,
     Done,
-    configured_lists,
-    require_started,
     see_through,
     waiting_lists,
 )
 from bridge.commands.readable import resolve_if_possible, tell_problems
+from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import terminal
 from bridge.flow.readers import ErrandKind
 from bridge.settings import Settings
@@ -102,7 +101,7 @@ async def _request(settings: Settings, lists: Sequence[int], console: Console) -
     finished: dict[int, float] = {}
     itself = "it identifies all contacts by itself"
     async with open_store(settings.state, read_only=True) as store:
-        await require_started(settings, store, itself)
+        await require_started(store, itself)
         waiting = waiting_lists(settings, spool.IdentifyAll)
         for list_id in lists:
             run = await store.identify_runs.of(list_id)

@@ -14,7 +14,7 @@ async def limits_of(
     store: Store,
     settings: Settings,
     lists: Sequence[int],
-    problems: Mapping[int, str] | None = None,
+    problems: Mapping[int, str],
 ) -> list[Limit]:
     """The limits of some configured lists; of the others that were ever read, that they rest.
 
@@ -22,7 +22,7 @@ async def limits_of(
     """
     limits: list[Limit] = []
     for list_id in lists:
-        facts = await _facts(store, list_id, (problems or {}).get(list_id, ""))
+        facts = await _facts(store, list_id, problems.get(list_id, ""))
         limits += limits_of_list(facts, settings.events)
     configured = {setting.list_id for setting in settings.lists}
     if set(lists) == configured:
@@ -36,7 +36,7 @@ def tell(limits: Sequence[Limit], title: str, console: Console) -> None:
     if limits:
         console.print(title)
     for limit in limits:
-        console.print(f"- {limit.text}.", highlight=False, markup=False)
+        console.print(f"- {limit.text}.")
 
 
 async def _facts(store: Store, list_id: int, problem: str) -> ListFacts:

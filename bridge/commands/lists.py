@@ -6,7 +6,6 @@ from typing import Any
 from rich.table import Table
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
-from bridge.commands.readable import say
 from bridge.commands.terminal import terminal
 from bridge.errors import BridgeError, CredentialsError, RefusedError, TemporaryError
 from bridge.flow.source import ResolvedLists, resolve
@@ -35,11 +34,10 @@ async def show_lists(settings: Any, configured: Sequence[ListSetting]) -> None:
         resolved = await resolve(listrak, configured)
     console.print(table)
     for list_id, problem in (problems | resolved.problems).items():
-        say(console, f"List {list_id}: {problem}")
+        console.print(f"List {list_id}: {problem}")
     console.print(
         "Configure them as LISTRAK_LISTS=list,list=field: the profile field, by id or exact name, "
-        "is the one whose value becomes the userId.",
-        highlight=False,
+        "is the one whose value becomes the userId."
     )
     ResolvedLists([], problems | resolved.problems).require()
 

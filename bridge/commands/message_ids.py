@@ -6,25 +6,27 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.clock import DAY
+from bridge.commands.comparison import lines_of
 from bridge.commands.person import kept_events
-from bridge.errors import MissingError
 from bridge.event_types import CONVERTED, IDENTIFY, UNSUBSCRIBED
-from bridge.flow.finding import fingerprint_of
+from bridge.flow.finding import Outcome
 from bridge.flow.planner.watermarks import read_watermarks
-from bridge.flow.reconciliation import OwnNumbers, compare
 from bridge.flow.scheduling import schedule
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
+from bridge.segment.events import Fingerprint
 from bridge.settings import Settings
 from bridge.state.keys import SeenKeys, heads
 from bridge.state.records import Message
 from bridge.state.seen_events import EARLY, SENT, UNWANTED
 from bridge.state.store import Store
 
-REASONS = {
-    SENT: "sent",
-    EARLY: "withheld: before the start horizon of its list, unless a backfill has sent it",
-    UNWANTED: "withheld: not in BRIDGE_EVENTS when it was seen",
+OUTCOMES = {
+    SENT: Outcome("sent"),
+    EARLY: Outcome(
+        "withheld", "before the start horizon of its list, unless a backfill has sent it"
+    ),
+    UNWANTED: Outcome("withheld", "not in BRIDGE_EVENTS when it was seen"),
 }
 """The outcome of an event whose key is known, by what the key is kept as."""
 
@@ -76,17 +78,8 @@ async def _numbers(
 ) -> list[dict[str, Any]]:
     """Numbers by event: what was seen, sent and withheld, beside Listrak's own."""
     lines = {}
-    if message.kind != "transactional" and _is_configured(settings, message.list_id):
-        try:
-            summary = await listrak.summary(message.path)
-        except MissingError:
-            pass
-        else:
-            own = OwnNumbers(
-                counts=await store.event_counts.of(message.id),
-                reading=await store.polls.open_one(message.id) is not None,
-            )
-            lines = {line.event: line for line in compare(message, summary, own)}
+    if any(one.list_id == message.list_id for one in settings.lists):
+        lines = {line.event: line for line in await lines_of(store, listrak, message)}
     counts = await store.event_counts.of(message.id)
     numbers = []
     for event in [*counts, *(name for name in lines if name not in counts)]:
@@ -104,36 +97,25 @@ async def _numbers(
     return numbers
 
 
-def _is_configured(settings: Settings, list_id: int) -> bool:
-    """Tells whether a list is configured."""
-    return any(one.list_id == list_id for one in settings.lists)
-
-
-async def explain_event(store: Store, message_id: str) -> dict[str, Any] | None:
-    """An event by its messageId, as far as it is known; None where the id is none of ours."""
-    fingerprint = fingerprint_of(message_id)
-    if fingerprint is None:
-        return None
+async def explain_event(store: Store, message_id: str, fingerprint: Fingerprint) -> dict[str, Any]:
+    """An event by its messageId, as far as it is known; `fingerprint`: what that is made of."""
     # Keys first: what is acknowledged meanwhile is sent, and not in flight.
     found = await _key(store, fingerprint)
     kept = await kept_events(store)
-    if message_id in kept.in_flight:
-        found |= {"status": "in flight", "reason": "saved, and not acknowledged by Segment yet"}
-    elif message_id in kept.dead:
-        found |= {"status": "dead", "reason": kept.dead[message_id]}
+    if (outcome := kept.outcome_of(message_id)) is not None:
+        found |= outcome._asdict()
     return {"message_id": message_id, **found}
 
 
-async def _key(store: Store, fingerprint: bytes) -> dict[str, Any]:
+async def _key(store: Store, fingerprint: Fingerprint) -> dict[str, Any]:
     """The place of an event's key among those seen."""
     key = heads([fingerprint])
     for state in await store.lists.all():
         for message in await store.messages.all_of(state.list_id):
-            for withheld, outcome in REASONS.items():
+            for withheld, outcome in OUTCOMES.items():
                 runs = await store.seen_events.runs(message.id, withheld=withheld)
                 if not len(SeenKeys.unmerged(runs).unseen(key)):
-                    status, _, reason = outcome.partition(": ")
-                    return {"status": status, "reason": reason, "message": message.path}
+                    return {**outcome._asdict(), "message": message.path}
     return {"status": "not found", "reason": NOT_REMEMBERED}
 
 

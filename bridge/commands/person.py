@@ -4,12 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio
 import msgspec
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from bridge.commands.progress import side_by_side
 from bridge.errors import MissingError
 from bridge.event_types import TRACKS
 from bridge.flow.acks.journal import journaled_events
@@ -55,8 +54,9 @@ class PersonExplainer:
         self._store = store
         self._listrak = listrak
         self._address = address
+        self._key = address.lower()
         self._zone = Zone(settings.listrak_timezone)
-        self._reader = PersonReader(listrak, self._zone, address.lower())
+        self._reader = PersonReader(listrak, self._zone, self._key)
         self._person = Person()
 
     async def explain(self, sources: Sequence[SourceList]) -> Person:
@@ -83,7 +83,7 @@ class PersonExplainer:
 
     async def _contact(self, source: SourceList, findings: ContactFindings) -> list[str]:
         """Explains the contact of a list; returns the spellings of its address."""
-        list_id, key = source.list_id, self._address.lower()
+        list_id, key = source.list_id, self._key
         row = await self._listrak.contact(list_id, self._address, source.field_id)
         contacts = await self._store.contacts.known(list_id, [key])
         contact = contacts.get(key)
@@ -114,18 +114,12 @@ class PersonExplainer:
     ) -> None:
         """Explains the rows of all tracked messages of a list."""
         messages = await self._store.messages.tracked(source.list_id)
-        slots = anyio.Semaphore(self._settings.poll_concurrency)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(f"emails of list {source.list_id}", total=len(messages))
-
-            async def one(message: Message) -> None:
-                async with slots:
-                    await self._message(message, findings, spellings)
-                progress.advance(task)
-
-            async with anyio.create_task_group() as tasks:
-                for message in messages:
-                    tasks.start_soon(one, message)
+        await side_by_side(
+            f"emails of list {source.list_id}",
+            messages,
+            lambda message: self._message(message, findings, spellings),
+            at_once=self._settings.poll_concurrency,
+        )
 
     async def _message(
         self, message: Message, findings: RowFindings, spellings: Sequence[str]

@@ -28,16 +28,11 @@ async def resolve_if_possible(
         async with listrak_client(settings, Metrics()) as listrak:
             return await resolve_now(listrak, settings, wanted)
     except (TemporaryError, RefusedError) as error:
-        say(console, f"Whether all lists can be read could not be asked now: {error}")
+        console.print(f"Whether all lists can be read could not be asked now: {error}")
         return ResolvedLists([], {})
 
 
 def tell_problems(lists: ResolvedLists, console: Console, consequence: str) -> None:
     """Says of each list that can't be read why, and what follows for it."""
     for list_id, problem in lists.problems.items():
-        say(console, f"List {list_id} can't be read at present; {consequence}. {problem}")
-
-
-def say(console: Console, text: str) -> None:
-    """Prints a sentence that quotes others as it is."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"List {list_id} can't be read at present; {consequence}. {problem}")

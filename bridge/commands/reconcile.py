@@ -4,28 +4,25 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import anyio
 import msgspec
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from bridge import spool
 from bridge.clients import listrak_client
-from bridge.commands.errand import configured_lists
+from bridge.commands.comparison import lines_of
 from bridge.commands.limits import limits_of, tell
+from bridge.commands.progress import side_by_side
 from bridge.commands.readable import resolve_now
+from bridge.commands.requirements import configured_lists, require_current
 from bridge.commands.terminal import print_json, terminal
-from bridge.errors import MissingError, StateError
 from bridge.flow.figures import REVENUE
 from bridge.flow.limits import Limit, not_counted, without_summary
-from bridge.flow.planner.watermarks import read_watermarks
-from bridge.flow.reconciliation import Line, OwnNumbers, compare
+from bridge.flow.reconciliation import Line
 from bridge.flow.source import ResolvedLists
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.settings import Settings
-from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.records import Message
 from bridge.state.store import Store, open_store
 
@@ -117,16 +114,13 @@ async def _compare(settings: Settings, only_list: int | None) -> Findings:
     """Compares what can be compared of the configured lists, or of one."""
     lists = configured_lists(settings, only_list)
     async with open_store(settings.state, read_only=True) as store:
-        if await store.version() < SCHEMA_VERSION:
-            raise StateError(
-                f"BRIDGE_STATE: {str(settings.state)!r} was written by an older version, which "
-                "kept no such numbers. Start the service once: it brings the file up to date"
-            )
+        await require_current(store)
         async with listrak_client(settings, Metrics()) as listrak:
-            reader = _Reader(store, listrak, settings)
             found = await resolve_now(listrak, settings, lists)
-            compare = (each.list_id for each in found.found)
-            by_list = {list_id: await reader.compare_list(list_id) for list_id in compare}
+            reader = _Reader(store, listrak, settings.poll_concurrency)
+            by_list = {
+                each.list_id: await reader.compare_list(each.list_id) for each in found.found
+            }
         limits = [not_counted(), *await limits_of(store, settings, lists, found.reasons)]
     for list_id, compared in by_list.items():
         if number := sum(not one.lines for one in compared):
@@ -159,48 +153,21 @@ def _as_json(findings: Findings, *, everything: bool) -> dict[str, object]:
 class _Reader:
     """Reads Summaries, several at once; the client limits the rate."""
 
-    def __init__(self, store: Store, listrak: Listrak, settings: Settings) -> None:
+    def __init__(self, store: Store, listrak: Listrak, at_once: int) -> None:
         self._store = store
         self._listrak = listrak
-        self._slots = anyio.Semaphore(settings.poll_concurrency)
-        self._bar = terminal(stderr=True)
+        self._at_once = at_once
 
     async def compare_list(self, list_id: int) -> list[Compared]:
         """The comparisons of all tracked messages of a list."""
         messages = await self._store.messages.tracked(list_id)
-        compared: list[Compared] = []
-        with Progress(console=self._bar, transient=True) as progress:
-            task = progress.add_task(f"list {list_id}", total=len(messages))
+        found: list[Compared] = []
 
-            async def one(message: Message) -> None:
-                async with self._slots:
-                    compared.append(Compared(message, await self._lines(message)))
-                progress.advance(task)
+        async def compare(message: Message) -> None:
+            found.append(Compared(message, await lines_of(self._store, self._listrak, message)))
 
-            async with anyio.create_task_group() as tasks:
-                for message in messages:
-                    tasks.start_soon(one, message)
-        return sorted(compared, key=lambda one: one.message.id)
-
-    async def _lines(self, message: Message) -> list[Line]:
-        if message.kind == "transactional":
-            return []
-        try:
-            summary = await self._listrak.summary(message.path)
-        except MissingError:
-            return []
-        # Read after the Summary, or events seen in between would appear to be missing.
-        store = self._store
-        message = await store.messages.get(message.id)
-        watermarks = read_watermarks(message.watermarks)
-        own = OwnNumbers(
-            counts=await store.event_counts.of(message.id),
-            reading=await store.polls.open_one(message.id) is not None,
-            never_shown={
-                event: watermark.never_shown for event, watermark in watermarks.by_event.items()
-            },
-        )
-        return compare(message, summary, own)
+        await side_by_side(f"list {list_id}", messages, compare, at_once=self._at_once)
+        return sorted(found, key=lambda one: one.message.id)
 
 
 COLUMNS = ("Listrak", "seen", "sent", "dead", "difference")

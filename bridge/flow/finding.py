@@ -51,16 +51,18 @@ class Kept:
     in_flight: frozenset[str]
     dead: Mapping[str, str]
 
+    def outcome_of(self, message_id: str) -> Outcome | None:
+        """The outcome of an event that is among them, None of others."""
+        if message_id in self.in_flight:
+            return Outcome("in flight", "saved, and not acknowledged by Segment yet")
+        if message_id in self.dead:
+            return Outcome("dead", self.dead[message_id])
+        return None
+
     def applied(self, finding: Finding) -> Finding:
         """A finding with the outcome of its event, if that is among them."""
-        message_id = finding.message_id
-        if message_id in self.in_flight:
-            outcome = Outcome("in flight", "saved, and not acknowledged by Segment yet")
-        elif message_id in self.dead:
-            outcome = Outcome("dead", self.dead[message_id])
-        else:
-            return finding
-        return replace(finding, status=outcome.status, reason=outcome.reason)
+        outcome = self.outcome_of(finding.message_id)
+        return finding if outcome is None else replace(finding, **outcome._asdict())
 
 
 class Made(msgspec.Struct, rename="camel"):

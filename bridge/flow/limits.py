@@ -63,6 +63,7 @@ class ListFacts:
     withheld_messages: number of messages of which events are withheld by BRIDGE_EVENTS.
     withheld_unsubscribes: number of unsubscribes that are.
     history: the latest backfill of its history, None for none.
+    ends: by the name of an event, the instant up to which its history is not sent.
     """
 
     state: ListState
@@ -74,7 +75,6 @@ class ListFacts:
     withheld_unsubscribes: int
     history: Backfill | None
     ends: Mapping[str, Instant] = field(default_factory=dict)
-    """The instants up to which the history is not sent, by event."""
 
 
 def limits_of_list(facts: ListFacts, wanted: Collection[str]) -> list[Limit]:

@@ -11,8 +11,12 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 NAME: Final = "file_mark"
 """The name of its table."""
@@ -43,6 +47,8 @@ _LEAF: Final = b"\x0d"
 _ONE_ROW: Final = b"\x00\x01"
 _ROWS: Final = (bytes((21, 1, 5, 0, 8, 28, 28)), bytes((21, 1, 5, 0, 9, 28, 28)))
 _MARK_BYTES: Final = 8
+_WORD: Final = 0xFFFF_FFFF
+_PAGE_SIZES: Final = frozenset(2**power for power in range(9, 17))
 
 Sums = tuple[int, int]
 
@@ -158,19 +164,35 @@ def _header_of(wal: BinaryIO) -> tuple[str, int, bytes, Sums] | None:
         return None
     magic, _, size, _, _, _, *sums = _WAL_HEADER.unpack(header)
     order = _BYTE_ORDERS.get(magic)
-    if order is None or _checksum(header[:24], (0, 0), order) != tuple(sums):
+    if order is None or size not in _PAGE_SIZES:
+        return None
+    if _checksum(header[:24], (0, 0), order) != tuple(sums):
         return None
     return order, size, header[16:24], (sums[0], sums[1])
 
 
 def _checksum(content: bytes, before: Sums, order: str) -> Sums:
-    """The checksum of a -wal, carried on (SQLite's file format, section 4.2)."""
+    """The checksum of a -wal, carried on (SQLite's file format, section 4.2).
+
+    Each word in turn is added to the two sums before it, which makes the next: modulo 2^32 a word
+    counts as often as a Fibonacci number says. So a page takes two products of vectors, where
+    adding word by word would delay a start by a second for each 10 MB.
+    """
+    words = np.frombuffer(content, dtype=f"{order}u4").astype(np.uint32)
     one, two = before
-    words = struct.unpack(f"{order}{len(content) // 4}I", content)
-    for index in range(0, len(words), 2):
-        one = (one + words[index] + two) & 0xFFFF_FFFF
-        two = (two + words[index + 1] + one) & 0xFFFF_FFFF
-    return one, two
+    words[0] = (int(words[0]) + one + two) & _WORD
+    words[1] = (int(words[1]) + two) & _WORD
+    weights = _weights(len(words))
+    return int(words[:-1] @ weights[1:]), int(words @ weights)
+
+
+@lru_cache(maxsize=8)
+def _weights(number: int) -> NDArray[np.uint32]:
+    """The first Fibonacci numbers modulo 2^32, the last of them first."""
+    numbers = [1, 1]
+    while len(numbers) < number:
+        numbers.append((numbers[-2] + numbers[-1]) & _WORD)
+    return np.array(numbers[::-1], dtype=np.uint32)
 
 
 def _mark_of(page: bytes) -> Mark | None:

@@ -312,7 +312,7 @@ async def test_what_else_may_be_beside_a_file(tmp_path: Path, how: str) -> None:
         assert beside is not None
     put(path, (main, beside))
     if how == "damaged":
-        wal(path).write_bytes(beside[:40] + b"?" + beside[41:])
+        wal(path).write_bytes(beside[:40] + bytes([beside[40] ^ 1]) + beside[41:])
         assert (await opened(path))[1], "what was in it is missing"
         return
     if how == "cut":
