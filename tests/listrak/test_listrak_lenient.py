@@ -79,7 +79,7 @@ def test_what_is_no_answer(shape: Shape[Any], text: bytes) -> None:
         shape.decode(text)
 
 
-LISTINGS = {
+LISTINGS: dict[str, Shape[Any]] = {
     "listId": shapes.LISTS,
     "campaignId": shapes.CAMPAIGNS,
     "segmentationFieldId": shapes.FIELDS,
