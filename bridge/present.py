@@ -2,11 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from bridge.clock import DAY
 from bridge.flow.configuration import Configuration
 from bridge.flow.source import SourceList
+from bridge.listrak import times
+from bridge.listrak.times import Instant
 from bridge.settings import Settings
 
 _DIGEST_BYTES: Final = 8
@@ -16,6 +19,11 @@ _DIGEST_BYTES: Final = 8
 def namespace_of(settings: Settings) -> str:
     """The namespace of a new state file: one for each Segment source, the same at each time."""
     return _one_way(settings.segment_write_key, b"namespace") + "\x1f"
+
+
+def horizon_from(settings: Settings, at: float) -> Instant:
+    """The start horizon of a list that is read for the first time at a time (since 1970)."""
+    return times.instant(settings.since.at(datetime.fromtimestamp(at, UTC)))
 
 
 def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Configuration:

@@ -5,7 +5,6 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import anyio
 
@@ -30,7 +29,7 @@ from bridge.listrak import times
 from bridge.listrak.times import Zone
 from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.present import configuration_of, namespace_of
+from bridge.present import configuration_of, horizon_from, namespace_of
 from bridge.settings import Settings
 from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
@@ -123,8 +122,7 @@ class Service:
         if not worked_before and len(lists.problems) > len(lists.passing):
             lists.require()
         ahead = clients.listrak.clock.offset or 0.0
-        began = datetime.fromtimestamp(float(first_start) + ahead, UTC)
-        since = times.instant(self._settings.since.at(began))
+        since = horizon_from(self._settings, float(first_start) + ahead)
         await self._fix(ledger, "since", since)
         if not worked_before:
             # A copy of the file from now on is no fresh start.
@@ -224,7 +222,7 @@ class Service:
     ) -> Scope:
         """The part of the account that is read from now on, after what has changed in it."""
         settings, at = self._settings, clients.listrak.clock.now()
-        horizon = times.instant(settings.since.at(datetime.fromtimestamp(at, UTC)))
+        horizon = horizon_from(settings, at)
         known = {state.list_id for state in await ledger.store.lists.all()}
         if not known:
             # Those of the first start begin with it.

@@ -1,15 +1,13 @@
 """The consequences of changed settings, as `check` shows them before a start."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from bridge.commands.contact_count import count_subscribed
 from bridge.flow.configuration import Change
 from bridge.flow.reconfiguration import SWEPT, pending_changes
 from bridge.flow.source import SourceList
-from bridge.listrak import times
 from bridge.listrak.client import Listrak
-from bridge.present import configuration_of
+from bridge.present import configuration_of, horizon_from
 from bridge.settings import Settings
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import Store
@@ -35,8 +33,7 @@ async def _sentence(change: Change, store: Store, settings: Settings, listrak: L
     number = ""
     if change.kind == "list_added" and change.list_id is not None:
         contacts = await count_subscribed(listrak, change.list_id)
-        now = datetime.fromtimestamp(listrak.clock.now(), UTC)
-        begin = times.instant(settings.since.at(now))
+        begin = horizon_from(settings, listrak.clock.now())
         number = f", {contacts} by now{_minutes(contacts.number, settings)}. Started now, "
         number += f"it begins at {begin}"
     elif change.kind in SWEPT and change.list_id is not None:

@@ -25,7 +25,7 @@ class ContactCount:
 async def count_subscribed(listrak: Listrak, list_id: int) -> ContactCount:
     """Reads the list's subscribed contacts, for a minute at most. Raises as Listrak does."""
     end = clock.monotonic() + SECONDS
-    trail = Trail("contacts", wire.START)
+    trail = Trail(f"the contacts of list {list_id}", wire.START)
     number, cursor = 0, wire.START
     while True:
         page = await listrak.contacts(list_id, "Subscribed", cursor, None, None)

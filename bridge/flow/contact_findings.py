@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
 from bridge.flow.finding import Finding, Outcome, made
 from bridge.flow.in_flight import InFlight
-from bridge.flow.mapping.contacts import ContactRules
-from bridge.flow.mapping.mapped_page import MappedPage
+from bridge.flow.mapping.contacts import ContactRules, is_subscribed
+from bridge.flow.mapping.mapped_page import EventSet, MappedPage
 from bridge.flow.page import ContactPage, ContactPoll, UnsubscribePage
 from bridge.listrak import wire
 from bridge.listrak.times import canonical
@@ -75,13 +75,14 @@ class ContactFindings:
         before = replace(known, revision=known.revision - 1)
         page = ContactPage(poll, _NOWHERE, [], now, as_known=[known.email], told_before=frozenset())
         mapped = self.rules.map_contacts(page, {known.email.lower(): before})
-        ids = [event.message_id for event in made(mapped.journaled.events)]
-        ids += [letter.message_id for letter in mapped.journaled.dead]
         state = "subscribed" if known.subscribed else "not subscribed"
         if known.deleted_at is not None:
             state = "not subscribed, as the list doesn't have it any more"
         told = Outcome("sent", f"the latest one, as {state}")
-        return [Finding(poll.source.list_id, "", IDENTIFY, one, "", *told) for one in ids]
+        return [
+            Finding(poll.source.list_id, "", IDENTIFY, one, "", *told)
+            for one in _ids(mapped.journaled)
+        ]
 
     def _following(
         self, poll: ContactPoll, row: wire.Contact | None, known: Contact | None, now: float
@@ -89,8 +90,7 @@ class ContactFindings:
         """The result of the next reading of the contact."""
         contacts = {} if known is None else {known.email.lower(): known}
         if row is not None:
-            subscribed = (row.subscription_state or "").lower() != "unsubscribed"
-            page = ContactPage(poll, _NOWHERE, [row], now, subscribed)
+            page = ContactPage(poll, _NOWHERE, [row], now, is_subscribed(row, True))
             return self.rules.map_contacts(page, contacts)
         if known is None or known.deleted_at is not None:
             return MappedPage()
@@ -101,7 +101,7 @@ class ContactFindings:
         self, poll: ContactPoll, row: wire.Contact, known: KnownContact, is_filtered: bool
     ) -> list[Finding]:
         """The unsubscribe that a row shows, and that isn't new."""
-        if (row.subscription_state or "").lower() != "unsubscribed":
+        if is_subscribed(row, True):
             return []
         contact, list_id = known.contact, poll.source.list_id
         if contact is None or is_filtered:
@@ -122,18 +122,14 @@ class ContactFindings:
         findings: list[Finding] = []
         for row in rows:
             page = UnsubscribePage(poll.source, InFlight(), [row])
-            mapped = self.rules.map_unsubscribes(page).journaled
-            ids = [event.message_id for event in made(mapped.events)]
-            ids += [letter.message_id for letter in mapped.dead]
             findings += [
-                Finding(
-                    poll.source.list_id,
-                    "",
-                    UNSUBSCRIBED,
-                    one,
-                    row.instant,
-                    *otherwise,
-                )
-                for one in ids
+                Finding(poll.source.list_id, "", UNSUBSCRIBED, one, row.instant, *otherwise)
+                for one in _ids(self.rules.map_unsubscribes(page).journaled)
             ]
         return findings
+
+
+def _ids(events: EventSet) -> list[str]:
+    """The messageIds of events, of those that can't be sent as well."""
+    ids = [event.message_id for event in made(events.events)]
+    return ids + [letter.message_id for letter in events.dead]

@@ -116,6 +116,18 @@ async def test_all_that_was_sent(rig_of: Any, email_address: Any) -> None:
             assert message_id in shown.out
 
 
+async def test_pages_that_never_end(rig_of: Any) -> None:
+    """They are left in time, and the answer is that it is to be tried again."""
+    async with rig_of(world=account(), lists=f"{LIST}=Customer ID") as rig:
+        await rig.caught_up()
+        lively(rig.later(hours=1), ADDRESS)
+        await rig.caught_up()
+        circle = rig.listrak.faults.add("circle:3,path=Activity")
+        done = await rig.run("explain", ADDRESS)
+        assert (done.code, "go round in a circle" in done.err) == (75, True), done.err
+        assert 0 < circle.hits < 100
+
+
 async def test_ids_are_told_before_the_events_are_sent(rig_of: Any) -> None:
     """What is not seen yet gets the ids that the service gives it then, rises of totals too."""
     async with rig_of(world=account(), lists=f"{LIST}=Customer ID") as rig:

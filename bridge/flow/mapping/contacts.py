@@ -80,7 +80,7 @@ class ContactRules:
     ) -> Contact | None:
         """The contact of a row as Segment is told it; None if that isn't needed."""
         user_id = self._user_id(page, row, mapped)
-        if not _is_subscribed(row, page.subscribed):
+        if not is_subscribed(row, page.subscribed):
             unsubscribed = self._unsubscribed(page, row, before, mapped)
             return None if unsubscribed is None else replace(unsubscribed, user_id=user_id)
         email = row.email_address or ""
@@ -207,7 +207,7 @@ def _put(mapped: MappedPage, name: str, fingerprint: Fingerprint, email: str, ev
     mapped.names[name] += 1
 
 
-def _is_subscribed(row: wire.Contact, asked: bool) -> bool:
+def is_subscribed(row: wire.Contact, asked: bool) -> bool:
     """Tells whether a contact is subscribed: by its row, else by the state that was requested."""
     state = (row.subscription_state or "").lower()
     return state == "subscribed" if state in ("subscribed", "unsubscribed") else asked

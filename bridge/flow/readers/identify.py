@@ -94,7 +94,9 @@ class IdentifyReader:
     ) -> None:
         source = poll.source
         if cursor == FIRST_STAGE or source.list_id not in self._trails:
-            self._trails[source.list_id] = Trail(f"the contacts of {source.list_id}", cursor.page)
+            self._trails[source.list_id] = Trail(
+                f"the contacts of list {source.list_id}", cursor.page
+            )
         page = await self._listrak.contacts(
             source.list_id, SUBSCRIBED, cursor.page, source.field_id, None
         )

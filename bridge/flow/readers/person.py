@@ -12,6 +12,7 @@ from bridge.errors import RefusedError
 from bridge.flow.readers.restart import read_from
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.paging import Trail
 from bridge.listrak.times import Zone
 from bridge.listrak.wire import PageOf
 from bridge.state.records import Message
@@ -100,6 +101,7 @@ class PersonReader:
         async def read_all(cursor: str) -> None:
             following: str | None = cursor
             others = 0
+            trail = Trail(message.path, cursor)
             while following is not None:
                 page = await read(following)
                 own = [
@@ -107,7 +109,7 @@ class PersonReader:
                 ]
                 found.extend(own)
                 others += len(page.rows) - len(own)
-                following = page.next_cursor
+                following = trail.after(page)
             if is_filtered and others:
                 self._is_ignored = True
 
