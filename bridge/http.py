@@ -194,8 +194,12 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
         size += len(part)
         if size > most:
             break
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
-    body = b"".join(parts) if size > most else inflated(b"".join(parts), encoding, most)
+    body = b"".join(parts)
+    # Of what is large, there are no two copies while it is unpacked.
+    parts.clear()
+    if size <= most:
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        body = inflated(body, encoding, most)
     if len(body) > most:
         # What is still to come is not waited for.
         response.close()

@@ -29,15 +29,16 @@ class ListWatch:
         """The lists; None if Listrak can't be reached for now, unless all is to be done `once`.
 
         Refused credentials end a first start, as a person is there to see it. A service that worked
-        before waits instead: Listrak may accept them again by itself. Of the lists that can't be
-        read the problems are told, whoever they end.
+        before waits instead: Listrak may accept them again by itself, and what it misses counts as
+        gone once two answers say so. Of the lists that can't be read the problems are told, whoever
+        they end.
         """
         asking = self._listrak.with_deadline(
             RETRY_DEADLINE_ONCE if once else RETRY_DEADLINE_AT_START,
             give_up_on=(CredentialsError,),
         )
         try:
-            return await resolve(asking, self._wanted)
+            return await (self._surely if worked_before else self._resolve)(asking)
         except TemporaryError as error:
             if once or (isinstance(error, CredentialsError) and not worked_before):
                 raise
@@ -52,7 +53,7 @@ class ListWatch:
             log.warning("bridge.source_unreachable", seconds=round(seconds, 1), reason=str(error))
 
         async def attempt() -> ResolvedLists:
-            lists = await resolve(asking, self._wanted)
+            lists = await self._surely(asking)
             if must_wait(lists):
                 tell(lists.problems)
                 raise next(iter(lists.passing.values()))
@@ -74,7 +75,7 @@ class ListWatch:
             if stop.is_set():
                 break
             try:
-                found = (await resolve(asking, self._wanted)).as_before(lists)
+                found = (await self._surely(asking)).as_before(lists)
             except BridgeError as error:
                 log.warning("lists.unknown", reason=str(error))
                 continue
@@ -84,6 +85,17 @@ class ListWatch:
             tell(found.problems)
             lists = replace(lists, problems=found.problems)
         return None
+
+    async def _resolve(self, listrak: Listrak) -> ResolvedLists:
+        return await resolve(listrak, self._wanted)
+
+    async def _surely(self, listrak: Listrak) -> ResolvedLists:
+        """The lists; what is missing is asked for twice, as an answer may be empty for once."""
+        lists = await self._resolve(listrak)
+        if len(lists.passing) == len(lists.problems):
+            return lists
+        await anyio.sleep(schedule.LIST_DOUBT_INTERVAL)
+        return lists.confirmed(await self._resolve(listrak))
 
 
 def must_wait(lists: ResolvedLists) -> bool:

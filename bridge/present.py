@@ -13,7 +13,7 @@ from bridge.listrak.times import Instant
 from bridge.settings import Settings
 
 _DIGEST_BYTES: Final = 8
-"""Bytes of what is kept of a write key: enough to tell keys apart, nothing to find one by."""
+"""Bytes of what is kept of a secret: enough to tell two apart, nothing to find one by."""
 
 
 def namespace_of(settings: Settings) -> str:
@@ -35,10 +35,10 @@ def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Confi
         zone=settings.listrak_timezone.key,
         write_key=_one_way(settings.segment_write_key, b"write key"),
         since=settings.since.text,
+        extra_properties=tuple(sorted(settings.extra_properties)),
+        ignored_user_ids=_one_way("\n".join(sorted(settings.ignored_user_ids)), b"user ids"),
     )
 
 
-def _one_way(write_key: str, purpose: bytes) -> str:
-    return hashlib.blake2b(
-        write_key.encode(), digest_size=_DIGEST_BYTES, person=purpose
-    ).hexdigest()
+def _one_way(text: str, purpose: bytes) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES, person=purpose).hexdigest()

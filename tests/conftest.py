@@ -1,5 +1,7 @@
 import asyncio
 import selectors
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,15 @@ class LeapingLoop(asyncio.SelectorEventLoop):
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Keeps Ctrl-C, and what processes inherit, as it was: a service ignores signals at its end."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

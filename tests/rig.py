@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import fork_server
 
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
@@ -88,12 +89,17 @@ class Rig:
         """The command as the package installs it."""
         return [sys.executable, "-m", "bridge", *arguments]
 
-    async def run(self, *arguments: str, within: float = 60, **more: str | None) -> Run:
-        """Runs a command to its end."""
+    async def run(
+        self, *arguments: str, within: float = 60, cold: bool = False, **more: str | None
+    ) -> Run:
+        """Runs a command to its end; not cold, its imports are those of `fork_server`."""
+        environment = self.with_settings(more)
         with anyio.fail_after(within):
-            done = await anyio.run_process(
-                self.command(*arguments), env=self.with_settings(more), check=False
-            )
+            if cold:
+                command = self.command(*arguments)
+                done = await anyio.run_process(command, env=environment, check=False)
+            else:
+                done = await fork_server.run("bridge", *arguments, environment=environment)
         return Run(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def with_settings(self, more: Mapping[str, str | None]) -> dict[str, str]:

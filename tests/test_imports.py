@@ -54,6 +54,7 @@ LAYERS = [
     # Each server: its wire format without I/O, then who calls it.
     ["bridge.listrak"],
     ["bridge.listrak.times", "bridge.listrak.wire", "bridge.listrak.requests"],
+    ["bridge.listrak.lenient"],
     ["bridge.listrak.shapes", "bridge.listrak.refusals"],
     ["bridge.listrak.auth"],
     ["bridge.listrak.paging"],

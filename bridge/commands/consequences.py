@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bridge.commands.contact_count import count_subscribed
 from bridge.flow.configuration import Change
-from bridge.flow.reconfiguration import pending_changes
+from bridge.flow.reconfiguration import SWEPT, pending_changes
 from bridge.flow.source import SourceList
 from bridge.listrak.client import Listrak
 from bridge.present import configuration_of, horizon_from
@@ -36,7 +36,7 @@ async def _sentence(change: Change, store: Store, settings: Settings, listrak: L
         begin = horizon_from(settings, listrak.clock.now())
         number = f", {contacts} by now{_minutes(contacts.number, settings)}. Started now, "
         number += f"it begins at {begin}"
-    elif change.kind == "profile_field" and change.list_id is not None:
+    elif change.kind in SWEPT and change.list_id is not None:
         number = _known(await store.contacts.count(change.list_id), settings)
     elif change.kind == "write_key":
         lists = [await store.contacts.count(each.list_id) for each in settings.lists]

@@ -17,11 +17,14 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a run, as far as the data depends on them.
 
     lists: by id, the profile field that holds the userId, None for none.
+    resting: the same of lists that were read once and are not configured any more.
     events: the names of the events to be sent, sorted.
     track: seconds after a send for which a message is polled.
     zone: name of the zone of Listrak's times.
     write_key: a fingerprint of the write key.
     since: BRIDGE_SINCE as it is written.
+    extra_properties: names of the extra properties, sorted; None where it isn't known.
+    ignored_user_ids: a fingerprint of the values, which may be personal; None likewise.
     """
 
     lists: dict[int, int | None]
@@ -30,6 +33,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     write_key: str
     since: str
+    resting: dict[int, int | None] = {}
+    extra_properties: tuple[str, ...] | None = None
+    ignored_user_ids: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,21 +81,23 @@ def changes(
             "brings what happened before it"
         )
         found.append(Change("since", None, text))
-    return found
+    return [*found, *_identity_changes(before, present), *_property_changes(before, present)]
 
 
 def _list_changes(
     before: Configuration, present: Configuration, known: Mapping[int, Instant]
 ) -> Iterator[Change]:
+    fields = before.resting | before.lists
     for list_id, field in present.lists.items():
         if list_id not in known:
             text = "added: what happens from its start horizon on is sent, its subscribed contacts "
             yield Change("list_added", list_id, f"{text}are identified")
-        elif list_id not in before.lists:
+            continue
+        if list_id not in before.lists:
             text = f"is back: it goes on where it was (start horizon {known[list_id]})"
             yield Change("list_back", list_id, text)
-        elif field != before.lists[list_id]:
-            was, now = _field(before.lists[list_id]), _field(field)
+        if (old := fields.get(list_id, field)) != field:
+            was, now = _field(old), _field(field)
             text = f"userId from {now} instead of {was}: all its contacts are swept at once"
             yield Change("profile_field", list_id, f"{text}, those with another userId identified")
     for list_id in before.lists.keys() - present.lists.keys():
@@ -112,6 +120,28 @@ def _event_changes(before: Configuration, present: Configuration) -> Iterator[Ch
             "emails that are still tracked"
         )
         yield Change("events_widened", None, text)
+
+
+def _identity_changes(before: Configuration, present: Configuration) -> Iterator[Change]:
+    if before.ignored_user_ids in (None, present.ignored_user_ids):
+        return
+    for list_id, field in present.lists.items():
+        if field is not None and list_id in before.lists:
+            text = (
+                "other values in BRIDGE_IGNORED_USER_IDS: all its contacts are swept at once, "
+                "those with another userId identified"
+            )
+            yield Change("ignored_user_ids", list_id, text)
+
+
+def _property_changes(before: Configuration, present: Configuration) -> Iterator[Change]:
+    was, now = before.extra_properties, present.extra_properties or ()
+    if was is not None and was != now:
+        text = (
+            f"BRIDGE_EXTRA_PROPERTIES {_names(was) or 'none'} -> {_names(now) or 'none'}: holds "
+            "for what is found from now on; ids stay, and nothing is sent again"
+        )
+        yield Change("extra_properties", None, text)
 
 
 def _tracking_change(before: float, present: float) -> Change:

@@ -1,7 +1,7 @@
 """Takes over another configuration: the one place that acts on what has changed since last time."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,6 +16,9 @@ from bridge.state.store import Store
 
 CONFIGURATION = "configuration"
 """The name under which the state file keeps the configuration that it was last run with."""
+
+SWEPT: Final = ("profile_field", "ignored_user_ids")
+"""Kinds of changes after which all contacts of a list are swept: their userIds may be others."""
 
 
 async def pending_changes(
@@ -65,8 +68,8 @@ async def take_over(
 async def _act(found: Sequence[Change], at: Instant, store: Store) -> None:
     """Does what changes call for; all others only hold from now on."""
     for change in found:
-        if change.kind == "profile_field" and change.list_id is not None:
-            # A poll that is open has read a part of the contacts with the other field.
+        if change.kind in SWEPT and change.list_id is not None:
+            # A poll that is open has read a part of the contacts in the other way.
             await store.contact_polls.request_sweep(change.list_id)
         elif change.kind == "write_key":
             # Whom `identify --all` has told so far isn't known to the other source.
@@ -88,7 +91,10 @@ async def _compare(store: Store, present: Configuration, degraded: Collection[in
         return _Comparison(None, present, [])
     known_by_then = before.lists.keys() & set(degraded)
     unchanged = {list_id: before.lists[list_id] for list_id in known_by_then}
-    present = msgspec.structs.replace(present, lists=present.lists | unchanged)
+    lists = present.lists | unchanged
+    read_once = before.resting | before.lists
+    resting = {each: field for each, field in read_once.items() if each not in lists}
+    present = msgspec.structs.replace(present, lists=lists, resting=resting)
     return _Comparison(before, present, changes(before, present, known))
 
 

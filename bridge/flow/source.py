@@ -81,6 +81,12 @@ class ResolvedLists:
         problems = {each: error for each, error in self.problems.items() if each not in again}
         return ResolvedLists([*self.found, *known], problems)
 
+    def confirmed(self, again: "ResolvedLists") -> "ResolvedLists":
+        """The lists that either of two answers tells of; problems are those of both."""
+        found = {source.list_id: source for source in (*self.found, *again.found)}
+        problems = {each: error for each, error in again.problems.items() if each not in found}
+        return ResolvedLists(list(found.values()), problems)
+
     def require(self, *, all_of_them: bool = True) -> None:
         """Raises the gravest problem; without `all_of_them` only where no list can be read."""
         if self.gravest is not None and (all_of_them or not self.found):

@@ -6,7 +6,7 @@ appear at any time and are skipped, but for those that may carry an IP address o
 """
 
 from itertools import product
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -23,6 +23,11 @@ DEFAULT_ROWS = 1000
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of decoding: no JSON of the shape, no UTF-8, or nested too deep."""
 
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""An id that the state file can hold."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A number of things: what is less than none, or more than can be, is no answer."""
+
 Data = TypeVar("Data")
 Row = TypeVar("Row")
 
@@ -34,7 +39,7 @@ class Struct(msgspec.Struct, rename="camel"):
 class MailingList(Struct):
     """A list of the account."""
 
-    list_id: int
+    list_id: Id
     list_name: str | None = None
 
 
@@ -45,21 +50,21 @@ class Campaign(Struct):
     campaign_name: None for none.
     """
 
-    campaign_id: int = 0
+    campaign_id: Id = 0
     campaign_name: str | None = None
 
 
 class FieldGroup(Struct):
     """A group of profile fields."""
 
-    segmentation_field_group_id: int
+    segmentation_field_group_id: Id
     segmentation_field_group_name: str | None = None
 
 
 class ProfileField(Struct):
     """A profile field of a list."""
 
-    segmentation_field_id: int
+    segmentation_field_id: Id
     segmentation_field_name: str | None = None
     data_type: str | None = None
 
@@ -67,7 +72,7 @@ class ProfileField(Struct):
 class ProfileValue(Struct):
     """A contact's value of a profile field."""
 
-    segmentation_field_id: int = 0
+    segmentation_field_id: Id = 0
     value: str | int | float | bool | None = None
 
 
@@ -92,9 +97,9 @@ class Message(Struct):
     send_date: naive time, or None (FACTS.md: Messages).
     """
 
-    message_id: int
+    message_id: Id
     send_date: str | None = None
-    campaign_id: int | None = None
+    campaign_id: Id | None = None
     subject: str | None = None
     google_analytics_campaign_name: str | None = None
 
@@ -111,21 +116,21 @@ class MessageStatus(Struct):
 class SplitTest(Struct):
     """A split test; its messages are broadcast messages."""
 
-    split_test_id: int
+    split_test_id: Id
     end_date: str | None = None
 
 
 class SplitTestMessage(Struct):
     """A message of a split test."""
 
-    message_id: int
+    message_id: Id
 
 
 class Conversation(Struct):
     """A conversation, whose messages go on sending for months (FACTS.md: Messages)."""
 
-    conversation_id: int
-    campaign_id: int | None = None
+    conversation_id: Id
+    campaign_id: Id | None = None
 
 
 class TransactionalMessage(Struct):
@@ -134,8 +139,8 @@ class TransactionalMessage(Struct):
     It has no sendDate, Link, Clicker or Summary of its own (FACTS.md: Messages).
     """
 
-    transactional_message_id: int
-    campaign_id: int | None = None
+    transactional_message_id: Id
+    campaign_id: Id | None = None
     subject: str | None = None
 
 
@@ -155,7 +160,7 @@ class Activity(Struct, gc=False):
     bounce: bool | None = False
     abuse: bool | None = False
     unsubscribe: bool | None = False
-    click_count: int | None = None
+    click_count: Count | None = None
     order_total: float | None = None
     bounce_reason: Any = None
 
@@ -177,9 +182,9 @@ class Link(Struct):
     link_description: text; of any type, as few ask for it.
     """
 
-    link_id: int
+    link_id: Id
     link_url: str | None = None
-    click_count: int | None = None
+    click_count: Count | None = None
     link_description: Any = None
 
 
@@ -200,16 +205,16 @@ class Summary(Struct):
     Complaints have no counter (FACTS.md: Summary).
     """
 
-    sent_count: int | None = None
-    open_count: int | None = None
-    read_count: int | None = None
-    click_count: int | None = None
-    bounce_count: int | None = None
-    unsubscribe_count: int | None = None
-    conversion_count: int | None = None
+    sent_count: Count | None = None
+    open_count: Count | None = None
+    read_count: Count | None = None
+    click_count: Count | None = None
+    bounce_count: Count | None = None
+    unsubscribe_count: Count | None = None
+    conversion_count: Count | None = None
     revenue: float | None = None
-    visit_count: int | None = None
-    pass_along_count: int | None = None
+    visit_count: Count | None = None
+    pass_along_count: Count | None = None
 
 
 class Outside(Struct):
@@ -324,6 +329,6 @@ def refusal_in(body: bytes) -> int:
 def decode(body: bytes, shape: type[Data]) -> Data:
     """An answer's body as the given shape. Raises TemporaryError for what isn't one."""
     try:
-        return msgspec.json.decode(body, type=shape)
+        return msgspec.json.decode(body, type=shape, strict=False)
     except UNREADABLE as error:
         raise TemporaryError(f"Listrak's answer isn't what its API describes: {error}") from None

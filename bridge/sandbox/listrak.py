@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections import Counter
@@ -206,7 +207,11 @@ class Listrak:
 
 
 def _json(data: Any, status: int = 200) -> web.Response:
-    body = msgspec.json.encode(data)
+    try:
+        body = msgspec.json.encode(data)
+    except UnicodeEncodeError:
+        # Half a character of UTF-16 can be written as an escape alone.
+        body = json.dumps(data).encode()
     return web.Response(status=status, body=body, content_type="application/json", charset="utf-8")
 
 

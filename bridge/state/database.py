@@ -24,6 +24,9 @@ from bridge.state.inspection import inspect, lock_of, require_no_trace, translat
 LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
 """The content of the lock file once there is a state file."""
 
+_CLAIMS, _CLAIM_INTERVAL = 15, 0.02
+"""Attempts to get the lock, and seconds between two of them."""
+
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
 
@@ -129,7 +132,7 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     real = _real(path)
     if read_only and not real.exists():
         raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
-    lock = None if read_only else _claim(real)
+    lock = None if read_only else await _claim(real)
     try:
         if lock is not None:
             # What was seen without the lock may have changed since.
@@ -198,7 +201,7 @@ def _make_or_inspect(path: Path) -> bool:
     return copied
 
 
-def _claim(path: Path) -> int:
+async def _claim(path: Path) -> int:
     """The lock that keeps a second process away; a file beside, as SQLite locks the file itself."""
     try:
         lock = os.open(lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -207,15 +210,20 @@ def _claim(path: Path) -> int:
             f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
             "and let this user write there, or name another file"
         ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise StateError(
-            f"BRIDGE_STATE: {str(path)!r} is in use by another listrak-bridge; "
-            "stop that one first, or name another file"
-        ) from None
-    return lock
+    for attempt in range(_CLAIMS):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # Whoever asks only whether it is locked has it for an instant.
+            if attempt < _CLAIMS - 1:
+                await anyio.sleep(_CLAIM_INTERVAL)
+        else:
+            return lock
+    os.close(lock)
+    raise StateError(
+        f"BRIDGE_STATE: {str(path)!r} is in use by another listrak-bridge; "
+        "stop that one first, or name another file"
+    )
 
 
 def is_locked(path: Path) -> bool:

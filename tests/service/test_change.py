@@ -35,49 +35,63 @@ def sent(rig: Rig) -> Counter[str]:
     return Counter(event.get("event") or event["type"] for event in rig.segment.received())
 
 
-def series(rig: Rig, kind: str) -> Message:
-    """A message of a conversation, or a transactional one, that goes to a person a day for 40 days.
+def sent_of(rig: Rig, message: Message) -> Counter[str]:
+    """Numbers of what Segment received of a message (by its subject), by name."""
+    events = [event for event in rig.segment.received() if event["type"] == "track"]
+    return Counter(
+        event["event"]
+        for event in events
+        if event["properties"]["email_subject"] == message.subject
+    )
+
+
+def series(rig: Rig) -> list[Message]:
+    """A message of a conversation and a transactional one, to a person a day for 40 days.
 
     Each opens the next day; the first orders then.
     """
-    world, message = rig.world, None
+    world = rig.world
+    messages = [
+        world.add_message(LIST, kind, subject=kind) for kind in ("conversation", "transactional")
+    ]
     for day in range(40):
         email = PEOPLE[day % len(PEOPLE)]
-        send = world.send_conversation if kind == "conversation" else world.send_transactional
-        message = send(LIST, [email], message=message)
-        row = message.latest[email]
+        for message in messages:
+            world.send(message, [email])
         rig.later(days=1)
-        world.open(message, email, row=row)
-        if day % 10 == 0:
-            world.order(message, email, 500 + day, row=row)
-    assert message is not None
-    return message
+        for message in messages:
+            world.open(message, email)
+            if day % 10 == 0:
+                world.order(message, email, 500 + day)
+    return messages
 
 
-@pytest.mark.parametrize("kind", ["conversation", "transactional"])
 @pytest.mark.parametrize("tracked", [("30", "60"), ("30", "7", "30"), ("7", "60", "7")])
 async def test_another_track_days_sends_nothing_again(
-    rig_of: Any, kind: str, tracked: tuple[str, ...]
+    rig_of: Any, tracked: tuple[str, ...]
 ) -> None:
     """What was forgotten stays forgotten, what is remembered is tracked for longer."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:
         await rig.caught_up(BRIDGE_TRACK_DAYS=tracked[0])
-        message = series(rig, kind)
+        messages = series(rig)
         await rig.caught_up(BRIDGE_TRACK_DAYS=tracked[0])
         before = sent(rig)
-        assert before["Email Sent"] == 40
-        assert before["Email Opened"] == 40
-        assert before["Email Converted"] == 4
+        for message in messages:
+            own = sent_of(rig, message)
+            assert own["Email Sent"] == 40
+            assert own["Email Opened"] == 40
+            assert own["Email Converted"] == 4
         for days in tracked[1:]:
             rig.later(days=1)
             log = await rig.caught_up(BRIDGE_TRACK_DAYS=days)
             assert "configuration.changed" in log
             await rig.caught_up(BRIDGE_TRACK_DAYS=days)
         assert sent(rig) == before
-        latest = message.rows[-1]
-        rig.world.order(message, latest.email, 700, row=latest)
+        for message in messages:
+            rig.world.order(message, message.rows[-1].email, 700)
         await rig.caught_up(BRIDGE_TRACK_DAYS=tracked[-1])
-        assert sent(rig) - before == {"Email Converted": 1}
+        assert sent(rig) - before == {"Email Converted": 2}
+        assert [sent_of(rig, message)["Email Converted"] for message in messages] == [5, 5]
 
 
 @pytest.mark.parametrize("days_away", [3, 12, 90])
@@ -181,6 +195,50 @@ async def test_another_profile_field_is_told_at_once(rig_of: Any) -> None:
         told = [event["userId"] for event in rig.segment.received()]
         assert sorted(told) == sorted(f"{kind}-{n}" for kind in "CL" for n in range(len(PEOPLE)))
         assert "profile_field" in rig.log()
+
+
+async def test_a_list_that_is_back_with_another_field(rig_of: Any) -> None:
+    """Told with both consequences, and swept at once, however short it was away."""
+    world = account()
+    field = next(iter(world.lists[OTHER].fields))
+    for number, email in enumerate(PEOPLE):
+        world.set_profile(OTHER, email, field, f"C-{number}")
+    async with rig_of(world=world, lists=f"{LIST},{OTHER}", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        await rig.caught_up()
+        await rig.caught_up(LISTRAK_LISTS=str(LIST))
+        await rig.caught_up(LISTRAK_LISTS=str(LIST), BRIDGE_TRACK_DAYS="20")
+        back = f"{LIST},{OTHER}=Customer ID"
+        shown = await rig.run("check", COLUMNS="400", LISTRAK_LISTS=back)
+        assert f"list {OTHER} is back" in shown.out
+        assert f"list {OTHER} userId from profile field {field} instead of no" in shown.out
+        assert "5 contacts are known" in shown.out
+        rig.later(minutes=5)
+        await rig.start("run", LISTRAK_LISTS=back)
+        await rig.segment.wait_for(3 * len(PEOPLE), timeout=20)
+        told = [event["userId"] for event in rig.segment.received() if "userId" in event]
+        assert sorted(told) == [f"C-{number}" for number in range(len(PEOPLE))]
+
+
+async def test_other_ignored_user_ids_are_told_at_once(rig_of: Any) -> None:
+    """Told before, without the values; who had one of them has no userId any more, and back."""
+    world = account()
+    field = next(iter(world.lists[LIST].fields))
+    for email in PEOPLE[:2]:
+        world.set_profile(LIST, email, field, "walk-in")
+    async with rig_of(world=world, lists=f"{LIST}={field}", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        await rig.caught_up()
+        rig.later(minutes=5)
+        changed = {"BRIDGE_IGNORED_USER_IDS": "walk-in", "BRIDGE_EXTRA_PROPERTIES": "campaign_id"}
+        shown = await rig.run("check", COLUMNS="400", **changed)
+        assert f"list {LIST} other values in BRIDGE_IGNORED_USER_IDS" in shown.out
+        assert "BRIDGE_EXTRA_PROPERTIES none -> campaign_id" in shown.out
+        assert "walk-in" not in shown.out
+        await rig.start("run", **changed)
+        await rig.segment.wait_for(len(PEOPLE) + 2, timeout=20)
+        told = list(rig.segment.received())[-2:]
+        assert {event["anonymousId"] for event in told} == set(PEOPLE[:2])
+        assert not any("userId" in event for event in told)
+        assert "walk-in" not in rig.log()
 
 
 def ids(rig: Rig) -> set[str]:

@@ -108,7 +108,7 @@ async def test_a_usage_error_is_64(rig_of: Any) -> None:
     """Commands and options that don't exist."""
     async with rig_of(world=small_account(), lists="12345") as rig:
         for command in (("fly",), ("run", "--twice"), ("preview", "--limit", "few")):
-            done = await rig.run(*command)
+            done = await rig.run(*command, cold=True)
             assert done.code == 64
             assert "Usage:" in done.err
 
@@ -129,7 +129,7 @@ async def test_the_state_file_belongs_to_one(rig_of: Any) -> None:
     async with rig_of(world=small_account(), lists="12345") as rig:
         process = await rig.start("run")
         await rig.segment.wait_for(1, timeout=20)
-        second = await rig.run("run", "--once")
+        second = await rig.run("run", "--once", cold=True)
         assert second.code == 73
         assert "in use" in second.err
         assert process.returncode is None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import in_process
 import pytest
 from rig import START, Rig, quiet_world
 
@@ -303,7 +304,7 @@ async def test_deleted_after_it_had_unsubscribed(rig_of: Any) -> None:
         before = len(received(rig))
         for _day in range(33):
             rig.later(days=1)
-            await rig.caught_up()
+            await in_process.caught_up(rig, {})
         assert len(received(rig)) == before
         assert addresses(rig.state) == set(PEOPLE[2:])
 

@@ -273,3 +273,14 @@ async def test_the_status_port_is_free_again(rig_of: Any, monkeypatch: pytest.Mo
                 True,
             )
             service._stop.set()
+
+
+@pytest.mark.parametrize("path", ["/List", f"List/{OTHER}/SegmentationFieldGroup"])
+async def test_an_answer_that_is_empty_for_once(rig_of: Any, path: str) -> None:
+    """What was known before counts until two answers say otherwise."""
+    async with rig_of(world=account(), lists=BOTH) as rig:
+        await rig.caught_up()
+        rig.later(hours=1).send_broadcast(OTHER, PEOPLE)
+        rig.listrak.faults.add(f"empty:path={path},times=1")
+        assert "list.degraded" not in await rig.caught_up()
+        assert sent(rig)["Email Sent"] == len(PEOPLE)

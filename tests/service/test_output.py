@@ -48,7 +48,7 @@ async def test_a_refusal_in_the_words_of_others(rig_of: Any) -> None:
     body = body.replace("\x07", "\\u0007")
     async with rig_of() as rig:
         rig.listrak.faults.add(Status(400, body=body, path="/List"))
-        done = await rig.run("lists")
+        done = await rig.run("lists", cold=True)
         assert done.code == 75
         assert "no such contact [email]" in done.err
         assert not set(done.out + done.err) & set("\x1b\x07")

@@ -278,3 +278,20 @@ async def test_what_takes_long_does_not_hold_up_what_is_fresh(rig_of: Any) -> No
         await rig.until(lambda: "identify" in rig.segment.counts())
         process.terminate()
         assert await process.wait() == 0
+
+
+async def test_half_a_character_holds_up_nothing(rig_of: Any) -> None:
+    """In a subject, in a name, or in a list that isn't even configured."""
+    world = quiet_world()
+    list_id = world.add_list("half \ud83d").list_id
+    world.add_list("\ud83d")
+    world.subscribe(list_id, "ann@example.com")
+    for subject in ("cut \ud83d", "whole"):
+        world.send_broadcast(list_id, ["ann@example.com"], subject=subject)
+    async with rig_of(world=world, lists=str(list_id), BRIDGE_SINCE="2026-06-01T00:00:00Z") as rig:
+        assert "row.unreadable" not in await rig.caught_up()
+        sent = [event for event in rig.segment.received() if event.get("event") == "Email Sent"]
+        assert {event["properties"]["email_subject"] for event in sent} == {"cut \ufffd", "whole"}
+        assert {event["properties"]["list_name"] for event in sent} == {"half \ufffd"}
+        assert not rig.complaints()
+        assert (await rig.run("lists")).code == 0

@@ -1,8 +1,6 @@
 """Histories of narrowed and widened events, lists that rest, and backfills: each event once."""
 
-import signal
 import tempfile
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -52,15 +50,6 @@ BACKFILLS = [
     ("withheld", ALL, 0),
 ]
 """Backfills of both kinds that overlap."""
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """The service leaves signals ignored at its end, as a process does."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 class Life:

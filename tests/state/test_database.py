@@ -1,5 +1,6 @@
 """The state file: who may open it, and what is said where it can't be used."""
 
+import fcntl
 import os
 import sqlite3
 import sys
@@ -11,7 +12,7 @@ import anyio
 import pytest
 
 from bridge.errors import StateDamagedError, StateError, TemporaryError
-from bridge.state.database import Database, open_database
+from bridge.state.database import Database, is_locked, open_database
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
 from bridge.state.inspection import translated
 
@@ -460,3 +461,20 @@ async def test_a_rewriting_that_is_stopped(path: Path) -> None:
         lengths = await database.all("SELECT name, length(value) FROM meta ORDER BY name")
         assert [tuple(row) for row in lengths] == [("large", 50_000_000), ("small", 1)]
         assert (await database.one("PRAGMA quick_check"))[0] == "ok"
+
+
+async def test_whoever_asks_is_in_nobodys_way(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a service has the file is asked by a lock that is held for an instant."""
+    asking = path.with_name("bridge.db.lock").open("w")
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            asking.close()
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    async with open_database(path):
+        assert is_locked(path)
+    assert len(waited) == 3

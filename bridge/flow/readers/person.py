@@ -56,7 +56,9 @@ class PersonReader:
         for email in spellings:
             try:
                 own = await self._own(
-                    message, partial(self._listrak.activity_of, message.path, email)
+                    message,
+                    partial(self._listrak.activity_of, message.path, email),
+                    is_filtered=True,
                 )
             except RefusedError:
                 return _distinct(await self._own(message, everything))
@@ -87,9 +89,13 @@ class PersonReader:
         return self._zone.naive(times.from_seconds(times.seconds(min(dates)) - _CLICK_MARGIN))
 
     async def _own(
-        self, message: Message, read: Callable[[str], Awaitable[PageOf[Row]]]
+        self,
+        message: Message,
+        read: Callable[[str], Awaitable[PageOf[Row]]],
+        *,
+        is_filtered: bool = False,
     ) -> list[Row]:
-        """The person's rows of all pages."""
+        """The person's rows of all pages; is_filtered: of others there should be none."""
         found: list[Row] = []
 
         async def read_all(cursor: str) -> None:
@@ -104,7 +110,8 @@ class PersonReader:
                 found.extend(own)
                 others += len(page.rows) - len(own)
                 following = trail.after(page)
-            self._is_ignored = self._is_ignored or others > 0
+            if is_filtered and others:
+                self._is_ignored = True
 
         await read_from(wire.START, wire.START, read_all, message.path)
         return found

@@ -22,6 +22,9 @@ LONGEST_ATTRIBUTION_WAIT: Final = 1 * HOUR
 """Seconds that an unsubscribe waits at most until it is known which message it came through; longer
 than planner.scan_types.UNSUBSCRIBE_WAIT, after which the scan that shows it is made."""
 
+LIST_DOUBT_INTERVAL: Final = 1.0
+"""Seconds after which a list that an answer misses is asked for again, before that is believed."""
+
 LIST_CHECK_INTERVAL: Final = 10 * MINUTE
 """Seconds between two checks of whether the account still has the configured lists."""
 
