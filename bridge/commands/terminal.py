@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bridge import texts
 
-UNBROKEN = 1000
+UNBROKEN = 100_000
 """Columns of output for a program or a file: no line of it is wrapped."""
 
 
