@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import StateDamagedError, StateError
+from bridge.state import file_mark
 from bridge.state.database import Database, open_database
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
 from bridge.state.inspection import lock_of
@@ -358,6 +360,19 @@ async def test_a_damaged_wal(tmp_path: Path) -> None:
             found, copied = await opened(path, read_only=True)
             assert copied or found in known[-2:], place
     assert verdicts[True] > 10, verdicts
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("number", [2, 6, 128, 16_384])
+def test_the_checksum_of_the_format(order: str, number: int) -> None:
+    """That of SQLite's file format, section 4.2, which adds word by word, in either byte order."""
+    content = random.Random(number).randbytes(4 * number)
+    before = one, two = 0xFFFF_FFFF, 0xDEAD_BEEF
+    words = struct.unpack(f"{order}{number}I", content)
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = (one + first + two) % 2**32
+        two = (two + second + one) % 2**32
+    assert file_mark._checksum(content, before, order) == (one, two)
 
 
 async def test_a_link(tmp_path: Path) -> None:
