@@ -71,7 +71,8 @@ def changes(
     if present.write_key != before.write_key:
         text = (
             "another SEGMENT_WRITE_KEY: events go to that source from now on. Contacts are not "
-            "identified there: `listrak-bridge identify --all` does that"
+            "identified there: `listrak-bridge identify --all` does that. Ids go on as those of "
+            "the first key: a second environment needs a state file of its own, not a copy of one"
         )
         found.append(Change("write_key", None, text))
     if present.since != before.since:
