@@ -15,6 +15,7 @@ from bridge.errors import ConfigurationError
 from bridge.flow.finding import fingerprint_of
 from bridge.flow.source import resolve
 from bridge.listrak.client import Listrak
+from bridge.listrak.times import Zone
 from bridge.metrics import Metrics
 from bridge.settings import Settings
 from bridge.state.store import Store, open_store
@@ -38,7 +39,8 @@ async def explain(
     async with open_store(settings.state, read_only=True) as store:
         await require_started(settings, store, "what it sends can be explained from then on")
         if fingerprint_of(subject) is not None:
-            _tell_event(await explain_event(store, subject) or {}, as_json=as_json)
+            zone = Zone(settings.listrak_timezone)
+            _tell_event(await explain_event(store, zone, subject) or {}, as_json=as_json)
             return
         async with listrak_client(settings, Metrics()) as listrak:
             if subject.isdigit():

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.clock import DAY
+from bridge.commands.contact_ids import event_of_contact
 from bridge.commands.person import kept_events
 from bridge.errors import MissingError
 from bridge.event_types import CONVERTED, IDENTIFY, UNSUBSCRIBED
@@ -15,6 +16,7 @@ from bridge.flow.reconciliation import OwnNumbers, compare
 from bridge.flow.scheduling import schedule
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
+from bridge.listrak.times import Zone
 from bridge.settings import Settings
 from bridge.state.keys import SeenKeys, heads
 from bridge.state.records import Message
@@ -29,8 +31,9 @@ REASONS = {
 """The outcome of an event whose key is known, by what the key is kept as."""
 
 NOT_REMEMBERED = (
-    f"Of {IDENTIFY}, {UNSUBSCRIBED}, {CONVERTED} and of clicks that are only counted no key is "
-    "kept, nor of what is no longer tracked: such an id can't be found once it is sent."
+    f"Of {CONVERTED} and of clicks that are only counted no key is kept, nor of what is no longer "
+    f"tracked; of {UNSUBSCRIBED} only the latest of a contact is known, of {IDENTIFY} none with a "
+    "userId that it no longer has: such an id can't be found once it is sent."
 )
 
 
@@ -109,13 +112,13 @@ def _is_configured(settings: Settings, list_id: int) -> bool:
     return any(one.list_id == list_id for one in settings.lists)
 
 
-async def explain_event(store: Store, message_id: str) -> dict[str, Any] | None:
+async def explain_event(store: Store, zone: Zone, message_id: str) -> dict[str, Any] | None:
     """An event by its messageId, as far as it is known; None where the id is none of ours."""
     fingerprint = fingerprint_of(message_id)
     if fingerprint is None:
         return None
     # Keys first: what is acknowledged meanwhile is sent, and not in flight.
-    found = await _key(store, fingerprint)
+    found = await _key(store, fingerprint) or await _of_contact(store, zone, fingerprint)
     kept = await kept_events(store)
     if message_id in kept.in_flight:
         found |= {"status": "in flight", "reason": "saved, and not acknowledged by Segment yet"}
@@ -124,8 +127,16 @@ async def explain_event(store: Store, message_id: str) -> dict[str, Any] | None:
     return {"message_id": message_id, **found}
 
 
+async def _of_contact(store: Store, zone: Zone, fingerprint: bytes) -> dict[str, Any]:
+    """The event of a contact that has a fingerprint."""
+    outcome = await event_of_contact(store, zone, fingerprint)
+    if outcome is None:
+        return {"status": "not found", "reason": NOT_REMEMBERED}
+    return {"status": outcome.status, "reason": outcome.reason}
+
+
 async def _key(store: Store, fingerprint: bytes) -> dict[str, Any]:
-    """The place of an event's key among those seen."""
+    """The place of an event's key among those seen; empty where it isn't."""
     key = heads([fingerprint])
     for state in await store.lists.all():
         for message in await store.messages.all_of(state.list_id):
@@ -134,7 +145,7 @@ async def _key(store: Store, fingerprint: bytes) -> dict[str, Any]:
                 if not len(SeenKeys.unmerged(runs).unseen(key)):
                     status, _, reason = outcome.partition(": ")
                     return {"status": status, "reason": reason, "message": message.path}
-    return {"status": "not found", "reason": NOT_REMEMBERED}
+    return {}
 
 
 def show_emails(emails: list[dict[str, Any]], console: Console) -> None:
