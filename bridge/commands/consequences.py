@@ -44,7 +44,19 @@ async def _sentence(change: Change, store: Store, settings: Settings, listrak: L
     elif change.kind == "write_key":
         lists = [await store.contacts.count(each.list_id) for each in settings.lists]
         number = _known(sum(lists), settings)
+    elif change.kind == "events_widened":
+        number = await _withheld(store, settings)
     return f"{where}{change.sentence}{number}"
+
+
+async def _withheld(store: Store, settings: Settings) -> str:
+    lists = [each.list_id for each in settings.lists]
+    emails = [len(await store.seen_events.with_unwanted(list_id)) for list_id in lists]
+    left = [await store.unsubscribes.count_withheld(list_id) for list_id in lists]
+    return (
+        f". Withheld by now, of whatever kind: events of {sum(emails):,} emails and "
+        f"{sum(left):,} unsubscribes"
+    )
 
 
 def _known(contacts: int, settings: Settings) -> str:

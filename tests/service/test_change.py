@@ -313,6 +313,8 @@ async def test_withheld_events_are_brought_by_a_backfill(rig_of: Any) -> None:
         withheld = sent(rig) - wide
         assert set(withheld) <= {"identify"}
         rig.later(hours=1)
+        shown = await rig.run("check", COLUMNS="500")
+        assert "Withheld by now, of whatever kind: events of 3 emails and 1 unsub" in shown.out
         log = await rig.caught_up()
         assert "events_widened" in log
         assert sent(rig) - wide == withheld
