@@ -34,11 +34,12 @@ async def _sentence(change: Change, store: Store, settings: Settings, listrak: L
     where = f"list {change.list_id} " if change.list_id is not None else ""
     number = ""
     if change.kind == "list_added" and change.list_id is not None:
-        contacts = await count_subscribed(listrak, change.list_id)
+        number = await _subscribed(listrak, change.list_id, settings)
         now = datetime.fromtimestamp(listrak.clock.now(), UTC)
         begin = times.instant(settings.since.at(now))
-        number = f", {contacts} by now{_minutes(contacts.number, settings)}. Started now, "
-        number += f"it begins at {begin}"
+        number += f". Started now, it begins at {begin}"
+    elif change.kind == "list_begun" and change.list_id is not None:
+        number = await _subscribed(listrak, change.list_id, settings)
     elif change.kind in SWEPT and change.list_id is not None:
         number = _known(await store.contacts.count(change.list_id), settings)
     elif change.kind == "write_key":
@@ -47,6 +48,11 @@ async def _sentence(change: Change, store: Store, settings: Settings, listrak: L
     elif change.kind == "events_widened":
         number = await _withheld(store, settings)
     return f"{where}{change.sentence}{number}"
+
+
+async def _subscribed(listrak: Listrak, list_id: int, settings: Settings) -> str:
+    contacts = await count_subscribed(listrak, list_id)
+    return f", {contacts} by now{_minutes(contacts.number, settings)}"
 
 
 async def _withheld(store: Store, settings: Settings) -> str:
