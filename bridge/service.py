@@ -40,8 +40,6 @@ from bridge.stopping import unless_stopped
 from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
 
-"""The consequence of a status that can't be served."""
-
 
 class Service:
     """One run of the bridge.
