@@ -154,7 +154,7 @@ LAYERS = [
         "bridge.commands.consequences",
         "bridge.commands.limits",
     ],
-    ["bridge.commands.person"],
+    ["bridge.commands.person", "bridge.commands.contact_ids"],
     ["bridge.commands.message_ids"],
     ["bridge.commands.*"],
     ["bridge.cli"],

@@ -1,7 +1,7 @@
 """The command `backfill`: has older events sent, by the running service or by itself."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
@@ -35,6 +35,7 @@ class Wish:
     """The wish of a person for events to be sent.
 
     since: instant from which on; "" for all that was withheld.
+    is_span: it was counted back from now, by this machine's clock.
     kind: see Backfill.
     warehouse_only: the events are for warehouses alone.
     """
@@ -42,6 +43,13 @@ class Wish:
     since: Instant
     kind: BackfillKind
     warehouse_only: bool
+    is_span: bool = False
+
+    def by_listrak(self, ahead: float) -> "Wish":
+        """The wish by Listrak's clock, which is so many seconds ahead."""
+        if not self.is_span:
+            return self
+        return replace(self, since=times.from_seconds(times.seconds(self.since) + ahead))
 
 
 def wish_of(settings: Settings, since: str | None, *, events: bool, warehouse_only: bool) -> Wish:
@@ -52,8 +60,19 @@ def wish_of(settings: Settings, since: str | None, *, events: bool, warehouse_on
 
     Raises ConfigurationError for an instant that can't be.
     """
-    instant = "" if since is None else _instant(since, settings)
-    return Wish(instant, "events" if events else "history", warehouse_only)
+    kind: BackfillKind = "events" if events else "history"
+    if since is None:
+        return Wish("", kind, warehouse_only)
+    try:
+        begin = parse_since(since)
+        moment = begin.at(clock.utc_now())
+    except (ValueError, OverflowError) as error:
+        raise ConfigurationError("--since", f"{since!r} is not allowed; it takes {error}") from None
+    if not 1990 < moment.year < 9999:
+        raise ConfigurationError("--since", f"{since!r} lies too far away")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=settings.listrak_timezone)
+    return Wish(times.instant(moment), kind, warehouse_only, is_span=begin.instant is None)
 
 
 async def backfill(
@@ -69,7 +88,8 @@ async def backfill(
     """
     configured = configured_lists(settings, only_list)
     console = terminal(stderr=True)
-    resolved = await resolve_if_possible(settings, configured, console)
+    resolved, ahead = await resolve_if_possible(settings, configured, console)
+    wish = wish.by_listrak(ahead)
     tell_problems(resolved, console, NOT_REQUESTED)
     wanted = [list_id for list_id in configured if list_id not in resolved.problems]
     lists = await _request(settings, wanted, wish, console)
@@ -83,18 +103,6 @@ async def backfill(
         raise
     await _tell(settings, reach, wish, console if not as_json else None)
     resolved.require()
-
-
-def _instant(text: str, settings: Settings) -> Instant:
-    try:
-        moment = parse_since(text).at(clock.utc_now())
-    except (ValueError, OverflowError) as error:
-        raise ConfigurationError("--since", f"{text!r} is not allowed; it takes {error}") from None
-    if not 1990 < moment.year < 9999:
-        raise ConfigurationError("--since", f"{text!r} lies too far away")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=settings.listrak_timezone)
-    return times.instant(moment)
 
 
 async def _request(

@@ -32,16 +32,33 @@ async def _sentence(change: Change, store: Store, settings: Settings, listrak: L
     where = f"list {change.list_id} " if change.list_id is not None else ""
     number = ""
     if change.kind == "list_added" and change.list_id is not None:
-        contacts = await count_subscribed(listrak, change.list_id)
-        begin = horizon_from(settings, listrak.clock.now())
-        number = f", {contacts} by now{_minutes(contacts.number, settings)}. Started now, "
-        number += f"it begins at {begin}"
+        number = await _subscribed(listrak, change.list_id, settings)
+        number += f". Started now, it begins at {horizon_from(settings, listrak.clock.now())}"
+    elif change.kind == "list_begun" and change.list_id is not None:
+        number = await _subscribed(listrak, change.list_id, settings)
     elif change.kind in SWEPT and change.list_id is not None:
         number = _known(await store.contacts.count(change.list_id), settings)
     elif change.kind == "write_key":
         lists = [await store.contacts.count(each.list_id) for each in settings.lists]
         number = _known(sum(lists), settings)
+    elif change.kind == "events_widened":
+        number = await _withheld(store, settings)
     return f"{where}{change.sentence}{number}"
+
+
+async def _subscribed(listrak: Listrak, list_id: int, settings: Settings) -> str:
+    contacts = await count_subscribed(listrak, list_id)
+    return f", {contacts} by now{_minutes(contacts.number, settings)}"
+
+
+async def _withheld(store: Store, settings: Settings) -> str:
+    lists = [each.list_id for each in settings.lists]
+    emails = [len(await store.seen_events.with_unwanted(list_id)) for list_id in lists]
+    left = [await store.unsubscribes.count_withheld(list_id) for list_id in lists]
+    return (
+        f". Withheld by now, of whatever kind: events of {sum(emails):,} emails and "
+        f"{sum(left):,} unsubscribes"
+    )
 
 
 def _known(contacts: int, settings: Settings) -> str:

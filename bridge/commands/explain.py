@@ -12,6 +12,7 @@ from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import print_json, terminal
 from bridge.flow.finding import fingerprint_of
 from bridge.listrak.client import Listrak
+from bridge.listrak.times import Zone
 from bridge.metrics import Metrics
 from bridge.settings import Settings
 from bridge.state.store import Store, open_store
@@ -36,7 +37,9 @@ async def explain(
         await require_started(store, "what it sends can be explained from then on")
         fingerprint = fingerprint_of(subject)
         if fingerprint is not None:
-            _tell_event(await explain_event(store, subject, fingerprint), as_json=as_json)
+            zone = Zone(settings.listrak_timezone)
+            event = await explain_event(store, zone, subject, fingerprint)
+            _tell_event(event, as_json=as_json)
             return
         async with listrak_client(settings, Metrics()) as listrak:
             if subject.isdigit():

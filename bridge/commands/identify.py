@@ -31,7 +31,7 @@ async def identify_all(settings: Settings, *, only_list: int | None) -> None:
     """
     console = terminal(stderr=True)
     configured = configured_lists(settings, only_list)
-    resolved = await resolve_if_possible(settings, configured, console)
+    resolved, _ = await resolve_if_possible(settings, configured, console)
     tell_problems(resolved, console, NOT_REQUESTED)
     wanted = [list_id for list_id in configured if list_id not in resolved.problems]
     runs = await _request(settings, wanted, console)

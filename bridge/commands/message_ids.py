@@ -7,6 +7,7 @@ from rich.table import Table
 
 from bridge.clock import DAY
 from bridge.commands.comparison import lines_of
+from bridge.commands.contact_ids import event_of_contact
 from bridge.commands.person import kept_events
 from bridge.event_types import CONVERTED, IDENTIFY, UNSUBSCRIBED
 from bridge.flow.finding import Outcome
@@ -14,6 +15,7 @@ from bridge.flow.planner.watermarks import read_watermarks
 from bridge.flow.scheduling import schedule
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
+from bridge.listrak.times import Zone
 from bridge.segment.events import Fingerprint
 from bridge.settings import Settings
 from bridge.state.keys import SeenKeys, heads
@@ -31,8 +33,9 @@ OUTCOMES = {
 """The outcome of an event whose key is known, by what the key is kept as."""
 
 NOT_REMEMBERED = (
-    f"Of {IDENTIFY}, {UNSUBSCRIBED}, {CONVERTED} and of clicks that are only counted no key is "
-    "kept, nor of what is no longer tracked: such an id can't be found once it is sent."
+    f"Of {CONVERTED} and of clicks that are only counted no key is kept, nor of what is no longer "
+    f"tracked; of {UNSUBSCRIBED} only the latest of a contact is known, of {IDENTIFY} none with a "
+    "userId that it no longer has: such an id can't be found once it is sent."
 )
 
 
@@ -97,18 +100,28 @@ async def _numbers(
     return numbers
 
 
-async def explain_event(store: Store, message_id: str, fingerprint: Fingerprint) -> dict[str, Any]:
+async def explain_event(
+    store: Store, zone: Zone, message_id: str, fingerprint: Fingerprint
+) -> dict[str, Any]:
     """An event by its messageId, as far as it is known; `fingerprint`: what that is made of."""
     # Keys first: what is acknowledged meanwhile is sent, and not in flight.
-    found = await _key(store, fingerprint)
+    found = await _key(store, fingerprint) or await _of_contact(store, zone, fingerprint)
     kept = await kept_events(store)
     if (outcome := kept.outcome_of(message_id)) is not None:
         found |= outcome._asdict()
     return {"message_id": message_id, **found}
 
 
+async def _of_contact(store: Store, zone: Zone, fingerprint: Fingerprint) -> dict[str, Any]:
+    """The event of a contact that has a fingerprint."""
+    outcome = await event_of_contact(store, zone, fingerprint)
+    if outcome is None:
+        return {"status": "not found", "reason": NOT_REMEMBERED}
+    return outcome._asdict()
+
+
 async def _key(store: Store, fingerprint: Fingerprint) -> dict[str, Any]:
-    """The place of an event's key among those seen."""
+    """The place of an event's key among those seen; empty where it isn't."""
     key = heads([fingerprint])
     for state in await store.lists.all():
         for message in await store.messages.all_of(state.list_id):
@@ -116,7 +129,7 @@ async def _key(store: Store, fingerprint: Fingerprint) -> dict[str, Any]:
                 runs = await store.seen_events.runs(message.id, withheld=withheld)
                 if not len(SeenKeys.unmerged(runs).unseen(key)):
                     return {**outcome._asdict(), "message": message.path}
-    return {"status": "not found", "reason": NOT_REMEMBERED}
+    return {}
 
 
 def show_emails(emails: list[dict[str, Any]], console: Console) -> None:

@@ -1,6 +1,7 @@
 """The lists that can be read now: what commands ask before they begin, and say of the others."""
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -10,6 +11,16 @@ from bridge.flow.source import ResolvedLists, resolve
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.settings import Settings
+
+
+class Readable(NamedTuple):
+    """The configured lists as they are now.
+
+    ahead: seconds by which Listrak's clock is ahead of this machine's, as far as that is known.
+    """
+
+    lists: ResolvedLists
+    ahead: float = 0.0
 
 
 async def resolve_now(
@@ -22,14 +33,15 @@ async def resolve_now(
 
 async def resolve_if_possible(
     settings: Settings, wanted: Collection[int], console: Console
-) -> ResolvedLists:
+) -> Readable:
     """The configured lists of these ids; without any problem where Listrak can't be asked now."""
     try:
         async with listrak_client(settings, Metrics()) as listrak:
-            return await resolve_now(listrak, settings, wanted)
+            lists = await resolve_now(listrak, settings, wanted)
+            return Readable(lists, listrak.clock.offset or 0.0)
     except (TemporaryError, RefusedError) as error:
         console.print(f"Whether all lists can be read could not be asked now: {error}")
-        return ResolvedLists([], {})
+        return Readable(ResolvedLists([], {}))
 
 
 def tell_problems(lists: ResolvedLists, console: Console, consequence: str) -> None:

@@ -71,7 +71,8 @@ def changes(
     if present.write_key != before.write_key:
         text = (
             "another SEGMENT_WRITE_KEY: events go to that source from now on. Contacts are not "
-            "identified there: `listrak-bridge identify --all` does that"
+            "identified there: `listrak-bridge identify --all` does that. Ids go on as those of "
+            "the first key: a second environment needs a state file of its own, not a copy of one"
         )
         found.append(Change("write_key", None, text))
     if present.since != before.since:
@@ -93,7 +94,11 @@ def _list_changes(
             text = "added: what happens from its start horizon on is sent, its subscribed contacts "
             yield Change("list_added", list_id, f"{text}are identified")
             continue
-        if list_id not in before.lists:
+        if list_id not in fields:
+            # It began while it could not be read: nothing of it is lost.
+            text = f"is read for the first time, from its start horizon {known[list_id]} on: its "
+            yield Change("list_begun", list_id, f"{text}subscribed contacts are identified")
+        elif list_id not in before.lists:
             text = f"is back: it goes on where it was (start horizon {known[list_id]})"
             yield Change("list_back", list_id, text)
         if (old := fields.get(list_id, field)) != field:

@@ -87,7 +87,9 @@ class Introductions:
         if field_id is None or field_id == NOWHERE:
             return None
         value = state.values.get(int(field_id)) or ""
-        return None if value.strip().casefold() in self.history.nobody else value
+        text = value.strip().casefold()
+        # Segment advises to block what is made of zeros and dashes alone.
+        return None if text in self.history.nobody or not text.strip("0-") else value
 
     def _left(self, person: Person, look: Look, looks: ListHistory) -> frozenset[datetime]:
         """The instants that the date of a contact's unsubscribe may stand for."""

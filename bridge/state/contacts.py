@@ -50,6 +50,16 @@ class Contacts:
         )
         return [KnownAddress(key, spelling, bool(known)) for key, spelling, known in rows]
 
+    async def following(self, list_id: int, email: str, limit: int) -> dict[str, Contact]:
+        """The next contacts, deleted ones included, by address in lower case, after `email`."""
+        rows = await self._db.all(
+            "SELECT email FROM contacts WHERE list_id = ? AND email > ? ORDER BY email LIMIT ?",
+            list_id,
+            email,
+            limit,
+        )
+        return await self.known(list_id, [key for (key,) in rows])
+
     async def forget_deleted(self, list_id: int, before: float) -> None:
         """Forgets contacts that were deleted before then (seconds since 1970), with all of them.
 

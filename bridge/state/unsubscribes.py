@@ -66,10 +66,8 @@ class Unsubscribes:
         )
         return [PendingUnsubscribe(*row) for row in rows]
 
-    async def of(
-        self, list_id: int, address: str
-    ) -> tuple[list[PendingUnsubscribe], list[PendingUnsubscribe]]:
-        """The pending and the withheld unsubscribes of an address (in lower case) of a list."""
+    async def kept(self, list_id: int) -> tuple[list[PendingUnsubscribe], list[PendingUnsubscribe]]:
+        """The pending and the withheld unsubscribes of a list."""
         pending, withheld = [
             await self._db.all(
                 f"SELECT email, date, instant, method FROM {table} WHERE list_id = ?", list_id
@@ -77,8 +75,18 @@ class Unsubscribes:
             for table in ("unsubscribes", "withheld_unsubscribes")
         ]
         return (
-            [PendingUnsubscribe(*row) for row in pending if row[0].lower() == address],
-            [PendingUnsubscribe(*row) for row in withheld if row[0].lower() == address],
+            [PendingUnsubscribe(*row) for row in pending],
+            [PendingUnsubscribe(*row) for row in withheld],
+        )
+
+    async def of(
+        self, list_id: int, address: str
+    ) -> tuple[list[PendingUnsubscribe], list[PendingUnsubscribe]]:
+        """The pending and the withheld unsubscribes of an address (in lower case) of a list."""
+        pending, withheld = await self.kept(list_id)
+        return (
+            [row for row in pending if row.email.lower() == address],
+            [row for row in withheld if row.email.lower() == address],
         )
 
     async def remove_withheld(

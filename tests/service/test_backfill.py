@@ -42,6 +42,16 @@ def assert_exact(rig: Rig, since: datetime) -> None:
     assert not rig.complaints()
 
 
+async def test_a_span_counts_by_listraks_clock(rig_of: Any) -> None:
+    """As the spans of BRIDGE_SINCE do: of an emulated account, or where this clock is wrong."""
+    async with rig_of(world=lived()) as rig:
+        await started(rig)
+        done = await rig.run("backfill", "--since", "3d")
+        assert done.code == 0, done.err
+        assert "nothing to do" not in done.err
+        assert_exact(rig, rig.world.now - timedelta(days=3))
+
+
 async def test_history_is_brought_once(rig_of: Any) -> None:
     """What was withheld at the first start arrives; again nothing does, earlier only what is."""
     world = lived()

@@ -219,6 +219,26 @@ async def test_a_list_that_is_back_with_another_field(rig_of: Any) -> None:
         assert sorted(told) == [f"C-{number}" for number in range(len(PEOPLE))]
 
 
+async def test_a_list_that_began_unread(rig_of: Any) -> None:
+    """Added while its fields weren't told, it is not called back; how many are told is said."""
+    both = f"{LIST},{OTHER}=Customer ID"
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        await rig.caught_up()
+        rig.listrak.faults.add(f"status:code=503,path=/List/{OTHER}/SegmentationFieldGroup")
+        assert (await rig.run("run", "--once", LISTRAK_LISTS=both)).code == 75
+        rig.later(hours=1)
+        rig.world.send_broadcast(OTHER, PEOPLE)
+        rig.listrak.faults.clear()
+        rig.later(hours=1)
+        shown = await rig.run("check", COLUMNS="400", LISTRAK_LISTS=both)
+        assert f"list {OTHER} is read for the first time" in shown.out
+        assert "contacts are identified, 5 by now" in shown.out
+        log = await rig.caught_up(LISTRAK_LISTS=both)
+        assert "list_begun" in log
+        assert "list_back" not in log
+        assert sent(rig) == {"identify": 2 * len(PEOPLE), "Email Sent": len(PEOPLE)}
+
+
 async def test_other_ignored_user_ids_are_told_at_once(rig_of: Any) -> None:
     """Told before, without the values; who had one of them has no userId any more, and back."""
     world = account()
@@ -326,6 +346,8 @@ async def test_withheld_events_are_brought_by_a_backfill(rig_of: Any) -> None:
         withheld = sent(rig) - wide
         assert set(withheld) <= {"identify"}
         rig.later(hours=1)
+        shown = await rig.run("check", COLUMNS="500")
+        assert "Withheld by now, of whatever kind: events of 3 emails and 1 unsub" in shown.out
         log = await rig.caught_up()
         assert "events_widened" in log
         assert sent(rig) - wide == withheld

@@ -312,11 +312,43 @@ async def test_the_id_of_an_event(rig_of: Any) -> None:
             if name in ("Email Sent", "Email Opened"):
                 assert found["status"] == "sent"
                 assert f"List/{LIST}/" in found["message"]
-            if name in ("identify", "Email Converted"):
+            if name == "identify":
+                assert (found["status"], ADDRESS in found["reason"]) == ("sent", True)
+            if name == "Email Converted":
                 assert found["status"] == "not found"
                 assert "no key is kept" in found["reason"]
         shown = await rig.run("explain", "listrak-" + "0" * 32)
         assert (shown.code, shown.out.startswith("not found")) == (0, True), shown.err
+
+
+async def test_the_id_of_a_contacts_event(rig_of: Any) -> None:
+    """It is made anew of what is known of the contacts, as it may have been told before as well."""
+    async with rig_of(world=account(), lists=f"{LIST}=Customer ID") as rig:
+        await rig.caught_up()
+        rig.later(hours=1).unsubscribe(LIST, ADDRESS)
+        rig.later(hours=2)
+        await rig.caught_up(BRIDGE_EVENTS="Email Sent")
+        state = rig.state.read_bytes()
+        rig.later(days=2)
+        await rig.caught_up()
+        done = await rig.run("backfill", "--events")
+        assert done.code == 0, done.err
+        rig.later(days=2).delete_contact(LIST, PEOPLE[0])
+        await rig.caught_up()
+        told = {event["messageId"]: event for event in rig.segment.received()}
+        assert len(told) == len(PEOPLE) + 4
+        for message_id, event in told.items():
+            found = await explained(rig, message_id, LISTRAK_TIMEZONE="UTC")
+            if event["anonymousId"] == PEOPLE[0] and "userId" in event:
+                # Nobody keeps the userId that a deleted contact had.
+                assert found["status"] == "not found"
+                continue
+            assert found["status"] == "sent"
+            assert event["anonymousId"] in found["reason"]
+            assert event.get("event", "identify") in found["reason"]
+        rig.state.write_bytes(state)
+        (left,) = [one for one, event in told.items() if event.get("event") == "Unsubscribed"]
+        assert (await explained(rig, left))["status"] == "withheld"
 
 
 @pytest.mark.parametrize(

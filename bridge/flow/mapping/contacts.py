@@ -60,8 +60,7 @@ class ContactRules:
         """Maps unsubscribes, with the message behind each where an activity row told it."""
         mapped, list_id = MappedPage(), page.source.list_id
         for row in page.rows:
-            what = events.identity(self.namespace + UNSUBSCRIBED, list_id, row.date, row.email)
-            fingerprint = events.digest(what.encode())
+            fingerprint = self.unsubscribe_fingerprint(list_id, row.date, row.email)
             properties = events.merged(
                 row.properties or "{}",
                 {**page.source.properties, "unsubscribe_type": row.method},
@@ -74,6 +73,19 @@ class ContactRules:
             else:
                 _put(mapped, UNSUBSCRIBED, fingerprint, row.email, track.encode())
         return mapped
+
+    def unsubscribe_fingerprint(self, list_id: int, date: str, email: str) -> Fingerprint:
+        """The fingerprint of an unsubscribe; date: Listrak's text, or the change that it was."""
+        what = events.identity(self.namespace + UNSUBSCRIBED, list_id, date, email)
+        return events.digest(what.encode())
+
+    def identify_fingerprint(self, list_id: int, contact: Contact) -> Fingerprint:
+        """The fingerprint of the identify that tells a contact as it is."""
+        state = "subscribed" if contact.subscribed else "not subscribed"
+        user = events.literal(contact.user_id)
+        kind = self.namespace + IDENTIFY
+        what = events.identity(kind, list_id, contact.revision, state, user, contact.email)
+        return events.digest(what.encode())
 
     def _of_row(
         self, page: ContactPage, row: wire.Contact, before: Contact | None, mapped: MappedPage
@@ -182,11 +194,7 @@ class ContactRules:
 
     def _identify_event(self, page: ContactPage, contact: Contact) -> tuple[Fingerprint, bytes]:
         list_id = page.poll.source.list_id
-        state = "subscribed" if contact.subscribed else "not subscribed"
-        user = events.literal(contact.user_id)
-        kind = self.namespace + IDENTIFY
-        what = events.identity(kind, list_id, contact.revision, state, user, contact.email)
-        fingerprint = events.digest(what.encode())
+        fingerprint = self.identify_fingerprint(list_id, contact)
         event = events.Identify(
             fingerprint,
             events.literal(contact.email),

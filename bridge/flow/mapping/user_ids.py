@@ -27,6 +27,9 @@ NOBODY: Final = frozenset(
 )
 """Values that are nobody's id, in lower case: what forms, exports and programs write for none."""
 
+PLACEHOLDER: Final = "zeros and dashes"
+"""Kind of the values that are made of zeros and dashes alone, such as `000` or a UUID of zeros."""
+
 CONFIGURED: Final = "BRIDGE_IGNORED_USER_IDS"
 """Kind of the values that a setting names: they may be personal, so logs don't repeat them."""
 
@@ -49,7 +52,8 @@ class UserIds:
 
     def kind_of_nobody(self, value: str) -> str | None:
         """The kind of a value that stands for nobody, as it may be logged; None for a userId."""
-        return self._kinds.get(value.strip().lower())
+        text = value.strip().lower()
+        return self._kinds.get(text) or (None if text.strip("0-") else PLACEHOLDER)
 
 
 class SharedUserIds:

@@ -468,8 +468,12 @@ def test_case_makes_no_other_contact() -> None:
     assert set(book.known) == {"bob@x.com"}
 
 
+ZEROS = ["000", "--", "00000000-0000-0000-0000-000000000000"]
+
+
 @pytest.mark.parametrize(
-    "value", ["0", "-1", "null", "NULL", " n/a ", "N/A", "Anonymous", "undefined", "None", "guest"]
+    "value",
+    ["0", "-1", "null", "NULL", " n/a ", "N/A", "Anonymous", "undefined", "None", "guest", *ZEROS],
 )
 def test_values_of_nobody_are_no_user_id(value: str) -> None:
     """They are withheld, as Segment would make one person of all who have them."""
@@ -668,7 +672,7 @@ def test_the_kind_of_a_withheld_value(value: object) -> None:
     assert traits(mapped) == [(ZOE, True, None), ("b@x.y", True, None)]
 
 
-@pytest.mark.parametrize("value", ["00", "N0", "nobody@x.y", "tester", "10", "none-1", "0x"])
+@pytest.mark.parametrize("value", ["01", "N0", "nobody@x.y", "tester", "10", "none-1", "0x"])
 def test_values_like_those_are_user_ids(value: str) -> None:
     """Only the whole value counts."""
     assert traits(Book().read(here(user=value))) == [(ZOE, True, value)]
