@@ -28,6 +28,9 @@ LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
 
+_CLAIMS, _CLAIM_INTERVAL = 25, 0.02
+"""Attempts to lock the file, and seconds between two of them."""
+
 
 class Database:
     """An open state file. Use `open_database`."""
@@ -130,7 +133,7 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     real = _real(path)
     if read_only and not real.exists():
         raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
-    lock = None if read_only else _claim(real)
+    lock = None if read_only else await _claim(real)
     try:
         if lock is not None:
             # What was seen without the lock may have changed since.
@@ -199,8 +202,11 @@ def _make_or_inspect(path: Path) -> bool:
     return copied
 
 
-def _claim(path: Path) -> int:
-    """The lock that keeps a second process away; a file beside, as SQLite locks the file itself."""
+async def _claim(path: Path) -> int:
+    """The lock that keeps a second process away; a file beside, as SQLite locks the file itself.
+
+    Whoever only asks whether it is locked has it for an instant as well, which is waited for.
+    """
     try:
         lock = os.open(lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -208,15 +214,28 @@ def _claim(path: Path) -> int:
             f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
             "and let this user write there, or name another file"
         ) from None
+    claimed = False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
+        claimed = await _locks(lock)
+    finally:
+        if not claimed:
+            os.close(lock)
+    if not claimed:
         raise StateError(
             f"BRIDGE_STATE: {str(path)!r} is in use by another listrak-bridge; "
             "stop that one first, or name another file"
-        ) from None
+        )
     return lock
+
+
+async def _locks(lock: int) -> bool:
+    """Locks a file for this process alone; False where another one keeps it."""
+    for _attempt in range(_CLAIMS):
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        await anyio.sleep(_CLAIM_INTERVAL)
+    return False
 
 
 def is_locked(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """The state file: who may open it, and what is said where it can't be used."""
 
+import fcntl
 import os
 import sqlite3
 import sys
@@ -13,7 +14,7 @@ import pytest
 from bridge.errors import StateDamagedError, StateError, TemporaryError
 from bridge.state.database import Database, open_database
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
-from bridge.state.inspection import translated
+from bridge.state.inspection import lock_of, translated
 
 pytestmark = pytest.mark.anyio
 
@@ -460,3 +461,21 @@ async def test_a_rewriting_that_is_stopped(path: Path) -> None:
         lengths = await database.all("SELECT name, length(value) FROM meta ORDER BY name")
         assert [tuple(row) for row in lengths] == [("large", 50_000_000), ("small", 1)]
         assert (await database.one("PRAGMA quick_check"))[0] == "ok"
+
+
+async def test_who_only_asks_keeps_nobody_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`explain` and others lock the file for an instant to learn whether a service has it."""
+    async with open_database(path):
+        pass
+    with lock_of(path).open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        waits = []
+
+        async def answered(seconds: float) -> None:
+            waits.append(seconds)
+            fcntl.flock(asking, fcntl.LOCK_UN)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(anyio, "sleep", answered)
+            async with open_database(path):
+                assert len(waits) == 1
