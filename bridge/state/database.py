@@ -24,11 +24,12 @@ from bridge.state.inspection import inspect, lock_of, require_no_trace, translat
 LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
 """The content of the lock file once there is a state file."""
 
-_CLAIMS, _CLAIM_INTERVAL = 15, 0.02
-"""Attempts to get the lock, and seconds between two of them."""
 
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
+
+_CLAIMS, _CLAIM_INTERVAL = 25, 0.02
+"""Attempts to lock the file, and seconds between two of them."""
 
 
 class Database:
@@ -202,7 +203,10 @@ def _make_or_inspect(path: Path) -> bool:
 
 
 async def _claim(path: Path) -> int:
-    """The lock that keeps a second process away; a file beside, as SQLite locks the file itself."""
+    """The lock that keeps a second process away; a file beside, as SQLite locks the file itself.
+
+    Whoever only asks whether it is locked has it for an instant as well, which is waited for.
+    """
     try:
         lock = os.open(lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -210,20 +214,28 @@ async def _claim(path: Path) -> int:
             f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
             "and let this user write there, or name another file"
         ) from None
-    for attempt in range(_CLAIMS):
-        try:
+    claimed = False
+    try:
+        claimed = await _locks(lock)
+    finally:
+        if not claimed:
+            os.close(lock)
+    if not claimed:
+        raise StateError(
+            f"BRIDGE_STATE: {str(path)!r} is in use by another listrak-bridge; "
+            "stop that one first, or name another file"
+        )
+    return lock
+
+
+async def _locks(lock: int) -> bool:
+    """Locks a file for this process alone; False where another one keeps it."""
+    for _attempt in range(_CLAIMS):
+        with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            # Whoever asks only whether it is locked has it for an instant.
-            if attempt < _CLAIMS - 1:
-                await anyio.sleep(_CLAIM_INTERVAL)
-        else:
-            return lock
-    os.close(lock)
-    raise StateError(
-        f"BRIDGE_STATE: {str(path)!r} is in use by another listrak-bridge; "
-        "stop that one first, or name another file"
-    )
+            return True
+        await anyio.sleep(_CLAIM_INTERVAL)
+    return False
 
 
 def is_locked(path: Path) -> bool:

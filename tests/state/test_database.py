@@ -12,9 +12,9 @@ import anyio
 import pytest
 
 from bridge.errors import StateDamagedError, StateError, TemporaryError
-from bridge.state.database import Database, is_locked, open_database
+from bridge.state.database import Database, open_database
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
-from bridge.state.inspection import translated
+from bridge.state.inspection import lock_of, translated
 
 pytestmark = pytest.mark.anyio
 
@@ -463,18 +463,19 @@ async def test_a_rewriting_that_is_stopped(path: Path) -> None:
         assert (await database.one("PRAGMA quick_check"))[0] == "ok"
 
 
-async def test_whoever_asks_is_in_nobodys_way(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether a service has the file is asked by a lock that is held for an instant."""
-    asking = path.with_name("bridge.db.lock").open("w")
-    fcntl.flock(asking, fcntl.LOCK_SH)
-    waited: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
-        if len(waited) == 3:
-            asking.close()
-
-    monkeypatch.setattr(anyio, "sleep", sleep)
+async def test_who_only_asks_keeps_nobody_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`explain` and others lock the file for an instant to learn whether a service has it."""
     async with open_database(path):
-        assert is_locked(path)
-    assert len(waited) == 3
+        pass
+    with lock_of(path).open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        waits = []
+
+        async def answered(seconds: float) -> None:
+            waits.append(seconds)
+            fcntl.flock(asking, fcntl.LOCK_UN)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(anyio, "sleep", answered)
+            async with open_database(path):
+                assert len(waits) == 1
