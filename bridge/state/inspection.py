@@ -22,7 +22,8 @@ COPIED: Final = (
     "it was in use when it was copied, another program has opened it since, or what stood in the "
     "-wal beside it can't be read: what was saved after that is not in it. Events since then are "
     "sent again under the same ids, which Segment drops within a day; what order totals rose by "
-    "may come in other steps"
+    "may come in other steps. Contacts that have changed again since are told for certain by "
+    "`listrak-bridge identify --all` alone"
 )
 """The meaning of a state file that looks like a copy of one in use."""
 
