@@ -87,6 +87,7 @@ class Http:
         self._open = 0
         self._retired: list[aiohttp.ClientSession] = []
         self._on_date = on_date
+        self._proxies: dict[str, str | None] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,7 +131,7 @@ class Http:
                     headers=headers,
                     data=body,
                     allow_redirects=False,
-                    proxy=_proxy(target),
+                    proxy=self._proxy(target),
                 ) as response:
                     self._on_date(response.headers.get("Date", ""))
                     return Answer(response.status, response.headers, await _read(response, most))
@@ -139,6 +140,13 @@ class Http:
             raise TemporaryError(f"{_host(url)}: {self._reason(error)}") from None
         finally:
             self._open -= 1
+
+    def _proxy(self, url: URL) -> str | None:
+        """The proxy for an address, looked for once: that takes a while, and it stays the same."""
+        origin = f"{url.scheme}://{url.raw_authority}"
+        if origin not in self._proxies:
+            self._proxies[origin] = _proxy(url)
+        return self._proxies[origin]
 
     def _reason(self, error: Exception) -> str:
         """The reason in words of our own: errors of aiohttp quote addresses and answers."""
