@@ -24,6 +24,7 @@ from bridge.flow.readers import ErrandKind
 from bridge.flow.reconfiguration import take_over
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.source import ResolvedLists, SourceList
+from bridge.health import Health
 from bridge.list_watch import ListWatch, must_wait
 from bridge.listrak import times
 from bridge.listrak.times import Zone
@@ -33,7 +34,6 @@ from bridge.present import configuration_of, horizon_from, namespace_of
 from bridge.settings import Settings
 from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
-from bridge.status import Health
 from bridge.status_port import StatusPort
 from bridge.stopping import unless_stopped
 from bridge.supervisor import cause, supervise

@@ -8,9 +8,9 @@ import anyio.abc
 
 from bridge.errors import ConfigurationError
 from bridge.flow.scheduling import schedule
+from bridge.health import Health
 from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.status import Health
 from bridge.values import Bind
 
 _OFF: Final = "the service goes on without health and metrics; this is tried again every minute"

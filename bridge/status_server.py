@@ -14,9 +14,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.errors import ConfigurationError
+from bridge.health import Health
 from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.status import Health
 from bridge.values import Bind, is_loopback
 
 MOST_CONNECTIONS: Final = 16
@@ -149,6 +149,6 @@ class _Closed(asyncio.Protocol):
 
 def _silent() -> logging.Logger:
     """A logger that says nothing."""
-    logger = logging.Logger("bridge.status")
+    logger = logging.Logger("bridge.health")
     logger.addHandler(logging.NullHandler())
     return logger

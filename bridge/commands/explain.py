@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 
 from bridge.clients import listrak_client
-from bridge.commands.message_ids import explain_email, explain_event, show_emails
-from bridge.commands.person import Person, PersonExplainer, show
+from bridge.commands.explanation.message_ids import explain_email, explain_event, show_emails
+from bridge.commands.explanation.person import Person, PersonExplainer, show
 from bridge.commands.readable import resolve_now
 from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import print_json, terminal
-from bridge.flow.finding import fingerprint_of
+from bridge.flow.findings.finding import fingerprint_of
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
 from bridge.metrics import Metrics

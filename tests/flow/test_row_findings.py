@@ -8,8 +8,8 @@ import pytest
 from planner_parts import message_of
 
 from bridge.event_types import TRACKS
-from bridge.flow.finding import Finding, Kept, fingerprint_of
-from bridge.flow.row_findings import RowFindings, SeenMessage
+from bridge.flow.findings.finding import Finding, Kept, fingerprint_of
+from bridge.flow.findings.row_findings import RowFindings, SeenMessage
 from bridge.listrak import wire
 from bridge.listrak.times import Zone
 from bridge.segment import events

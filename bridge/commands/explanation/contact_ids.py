@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
-from bridge.flow.finding import Outcome
+from bridge.flow.findings.finding import Outcome
 from bridge.flow.mapping.contacts import ContactRules
 from bridge.listrak.times import Zone
 from bridge.segment.events import Fingerprint

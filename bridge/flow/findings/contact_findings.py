@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
-from bridge.flow.finding import Finding, Outcome, made
+from bridge.flow.findings.finding import Finding, Outcome, made
 from bridge.flow.in_flight import InFlight
 from bridge.flow.mapping.contacts import ContactRules, is_subscribed
 from bridge.flow.mapping.mapped_page import EventSet, MappedPage

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from bridge.event_types import CLICKED, CONVERTED, TRACKS, DateRule, event_type
-from bridge.flow.finding import Finding, Made, Outcome, fingerprint_of, made
+from bridge.flow.findings.finding import Finding, Made, Outcome, fingerprint_of, made
 from bridge.flow.mapping.activity import ActivityRules
 from bridge.flow.mapping.mapped_page import MappedPage
 from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow

@@ -7,10 +7,10 @@ from rich.table import Table
 
 from bridge.clock import DAY
 from bridge.commands.comparison import lines_of
-from bridge.commands.contact_ids import event_of_contact
-from bridge.commands.person import kept_events
+from bridge.commands.explanation.contact_ids import event_of_contact
+from bridge.commands.explanation.person import kept_events
 from bridge.event_types import CONVERTED, IDENTIFY, UNSUBSCRIBED
-from bridge.flow.finding import Outcome
+from bridge.flow.findings.finding import Outcome
 from bridge.flow.planner.watermarks import read_watermarks
 from bridge.flow.scheduling import schedule
 from bridge.listrak import times

@@ -12,13 +12,13 @@ from bridge.commands.progress import side_by_side
 from bridge.errors import MissingError
 from bridge.event_types import TRACKS
 from bridge.flow.acks.journal import journaled_events
-from bridge.flow.contact_findings import ContactFindings, KnownContact
-from bridge.flow.finding import Finding, Kept, made
+from bridge.flow.findings.contact_findings import ContactFindings, KnownContact
+from bridge.flow.findings.finding import Finding, Kept, made
+from bridge.flow.findings.row_findings import RowFindings, SeenMessage
 from bridge.flow.mapping.contacts import ContactRules, profile_value
 from bridge.flow.mapping.user_ids import UserIds
 from bridge.flow.page import ContactPoll
 from bridge.flow.readers.person import PersonReader
-from bridge.flow.row_findings import RowFindings, SeenMessage
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak

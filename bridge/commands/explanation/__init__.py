@@ -1,0 +1,1 @@
+"""The parts of the command `explain`: persons, emails, and events by their messageId."""
