@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Final
 
 import anyio
 
@@ -38,6 +39,9 @@ from bridge.status_port import StatusPort
 from bridge.stopping import unless_stopped
 from bridge.supervisor import cause, supervise
 from bridge.systemd import Notifier
+
+STOPPED: Final = "stopped before the end; run it again, it goes on where it was"
+"""The meaning of a signal for what is to be done once."""
 
 
 class Service:
@@ -101,7 +105,7 @@ class Service:
                 self._notifier.tell("STOPPING=1")
         log.info("bridge.stopped")
         if self._once and not self._complete:
-            raise TemporaryError("stopped before the end; run it again, it goes on where it was")
+            raise TemporaryError(STOPPED)
 
     async def _work(self, ledger: Ledger, clients: Clients, *, worked_before: bool) -> None:
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))

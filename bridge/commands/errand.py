@@ -68,7 +68,7 @@ async def see_through(settings: Settings, errand: Errand, console: Console) -> N
             continue
         await _run_alone(settings, errand, console)
         if not await _is_done(settings, errand):
-            raise TemporaryError("stopped before the end; run it again, it goes on where it was")
+            raise TemporaryError(service.STOPPED)
 
 
 async def _is_done(settings: Settings, errand: Errand) -> bool:

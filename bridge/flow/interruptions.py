@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import anyio
+
+Result = TypeVar("Result")
 
 
 class Interruptions:
@@ -13,14 +16,13 @@ class Interruptions:
         self._turn = anyio.Lock()
         self._scope: anyio.CancelScope | None = None
 
-    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Does the work to its end, begun anew after each interruption."""
+    async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Does the work to its end, begun anew after each interruption; returns its result."""
         while True:
             # The scope is there before the turn is, so that no interruption waits for the end.
             with anyio.CancelScope() as self._scope:
                 async with self._turn:
-                    await work()
-                    return
+                    return await work()
 
     @asynccontextmanager
     async def interrupted(self) -> AsyncIterator[None]:

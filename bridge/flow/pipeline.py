@@ -87,14 +87,7 @@ class Pipeline:
 
     async def _run(self, read: Read, stop: anyio.Event) -> bool:
         """Runs the actors while `read` does, and to the end of what it read; False for a stop."""
-        complete = False
-
-        async def run() -> None:
-            nonlocal complete
-            complete = await self._run_actors(read, stop)
-
-        await self._ledger.interruptions.run(run)
-        return complete
+        return await self._ledger.interruptions.run(lambda: self._run_actors(read, stop))
 
     async def _run_actors(self, read: Read, stop: anyio.Event) -> bool:
         limits, scope = self._limits, self._scope

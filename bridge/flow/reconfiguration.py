@@ -1,6 +1,7 @@
 """Takes over another configuration: the one place that acts on what has changed since last time."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -46,27 +47,26 @@ async def take_over(
 
     Returns the configuration that holds from now on.
     """
-    before, present, found = await _compare(ledger.store, present, degraded)
+    compared = await _compare(ledger.store, present, degraded)
+    present = compared.present
 
     async def work(store: Store) -> None:
         for source in sources:
             await store.lists.begin(source.list_id, source.name, source.horizon, present.zone)
-        await _act(found, at, store)
-        if before is not None and before.zone != present.zone:
-            zone = Zone(ZoneInfo(present.zone))
-            await store.messages.move_dates(lambda date: zone.moved(date, before.zone))
+        await _act(compared, at, store)
         await store.meta.set(CONFIGURATION, msgspec.json.encode(present).decode())
 
     await ledger.commit(work)
-    for change in found:
+    for change in compared.found:
         log.warning(
             "configuration.changed", kind=change.kind, list=change.list_id, text=change.sentence
         )
     return present
 
 
-async def _act(found: Sequence[Change], at: Instant, store: Store) -> None:
+async def _act(compared: "_Comparison", at: Instant, store: Store) -> None:
     """Does what changes call for; all others only hold from now on."""
+    before, present, found = compared
     for change in found:
         if change.kind in SWEPT and change.list_id is not None:
             # A poll that is open has read a part of the contacts in the other way.
@@ -74,6 +74,10 @@ async def _act(found: Sequence[Change], at: Instant, store: Store) -> None:
         elif change.kind == "write_key":
             # Whom `identify --all` has told so far isn't known to the other source.
             await store.identify_runs.begin_anew(times.seconds(at))
+        elif change.kind == "zone" and before is not None:
+            # Dates that were read stand for Listrak's own texts.
+            zone, other = Zone(ZoneInfo(present.zone)), before.zone
+            await store.messages.move_dates(partial(zone.moved, other=other))
 
 
 class _Comparison(NamedTuple):

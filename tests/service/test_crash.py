@@ -1,10 +1,7 @@
 """Killed at any instant and started again, the bridge loses nothing and repeats only itself."""
 
-import os
-import shutil
 import signal
 import sys
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,22 +9,11 @@ from typing import Any
 import anyio
 import pytest
 from rig import quiet_world, retailer
+from tracer import traced
 
 from bridge.sandbox.switches import Switches
 
 pytestmark = pytest.mark.anyio
-
-
-def traced(command: Sequence[str], inject: str) -> list[str]:
-    """The command under a tracer that kills it at an exact system call."""
-    tracer = shutil.which("strace")
-    if tracer is None:
-        if os.environ.get("CI"):
-            pytest.fail("strace is missing")
-        pytest.skip("needs strace")
-    calls = inject.split(":")[0]
-    options = ["-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", "-e", f"inject={inject}"]
-    return [tracer, *options, *command]
 
 
 async def assert_recovers(rig: Any, since: datetime) -> None:

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from tracer import traced
 
 from bridge.errors import StateDamagedError, StateError
 from bridge.state import file_mark
@@ -223,16 +224,11 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
 
 def live_until(inject: str, path: Path, seed: int, already: int = 0) -> int:
     """Lives under a tracer that kills at a system call; returns how many changes were saved."""
-    tracer = shutil.which("strace")
-    if tracer is None:
-        if os.environ.get("CI"):
-            pytest.fail("strace is missing")
-        pytest.skip("needs strace")
-    calls = inject.split(":")[0]
-    options = ["-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", "-e", f"inject={inject}"]
+    command = [sys.executable, "-c", LIVE, str(path), str(seed), str(already)]
+    here = Path(__file__).parent
     done = subprocess.run(
-        [tracer, *options, sys.executable, "-c", LIVE, str(path), str(seed), str(already)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        traced(command, inject),
+        env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
         capture_output=True,
         text=True,
         timeout=60,
