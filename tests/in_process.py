@@ -1,10 +1,12 @@
 """The service in this process, between the servers of a rig: a tenth of a subprocess's time."""
 
 import gc
+import json
 import signal
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from io import StringIO
+from typing import Any
 
 import anyio
 import structlog
@@ -12,6 +14,7 @@ from rig import Rig
 
 from bridge import service, settings
 from bridge.commands.backfill import backfill, wish_of
+from bridge.commands.reconcile import reconcile
 from bridge.errors import ConfigurationError
 from bridge.logs import configure_logging
 from bridge.sandbox.history import Backfill
@@ -56,6 +59,24 @@ async def backfilled(rig: Rig, environment: dict[str, str | None], step: Backfil
         warehouse_only=step.warehouse_only,
     )
     return await _done(backfill(wanted, wish, only_list=step.list_id))
+
+
+async def reconciled(rig: Rig, environment: dict[str, str | None]) -> dict[str, Any]:
+    """What `reconcile` says, for programs."""
+    said = StringIO()
+    # Of lists that the account hasn't the others are compared.
+    with redirect_stdout(said), suppress(ConfigurationError):
+        await _done(
+            reconcile(
+                _settings(rig, environment),
+                only_list=None,
+                everything=True,
+                repair=False,
+                as_json=True,
+            )
+        )
+    told: dict[str, Any] = json.loads(said.getvalue())
+    return told
 
 
 def _settings(rig: Rig, environment: dict[str, str | None]) -> Settings:

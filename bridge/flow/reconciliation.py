@@ -15,7 +15,9 @@ READING = "being read now"
 REQUESTED = "a full poll was requested, and is due"
 LESS = "more was seen than Listrak counts: its counter lags behind, or counts otherwise"
 ORDERS = "several orders of a contact between two polls are one event: compare the revenue"
-NEVER_SHOWN = "Listrak counts it and never shows it: several full polls found no more"
+NEVER_SHOWN = (
+    "Listrak counts it, and several full polls found no more of it among the sends that are tracked"
+)
 UNTRACKED = "perhaps of sends that are not tracked: too old, or from before BRIDGE_SINCE"
 UNEXPLAINED = "unexplained: --repair has the message read again"
 

@@ -1,5 +1,6 @@
 """The story of a drawn history: deeds of the account, and steps of the bridge between them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -15,6 +16,9 @@ from bridge.sandbox.verdict import Verdict
 BACKFILL_DAYS = (3, 10, 25, 40, 60, 90)
 """How far back a backfill goes."""
 
+ONE_EACH = {"Email Sent", "Email Opened", "Email Link Clicked", "Email Bounced"}
+"""Events of which Listrak counts as many as are sent."""
+
 PAUSE = 20
 """Seconds between a step and whatever happens, as instants of a step are not exact."""
 
@@ -23,10 +27,12 @@ class Story:
     """A history as it goes on.
 
     steps: those of the bridge so far.
+    untrue: what the bridge said at the end and wasn't so.
     """
 
     def __init__(self, rig: Rig) -> None:
         self.steps: list[Step] = []
+        self.untrue: list[str] = []
         self._rig = rig
         self._account = DrawnAccount(rig.world)
         self._settings = DrawnSettings()
@@ -49,7 +55,27 @@ class Story:
                 self._rig.later(seconds=hundredths / 100)
                 self._account.do(deed.what, deed.luck)
                 self._rig.later(seconds=PAUSE - hundredths / 100)
+        self.untrue = await self._untrue_sentences() if self.steps else []
         return self._rig.verdict_on(History(self.steps))
+
+    async def _untrue_sentences(self) -> list[str]:
+        """What `reconcile` says at the end and isn't so: how many events of an email were sent."""
+        told = await in_process.reconciled(self._rig, self._settings.environment())
+        arrived = Counter(
+            (event["event"], event["properties"].get("email_id"), event["properties"]["list_id"])
+            for event in {e["messageId"]: e for e in self._rig.segment.received()}.values()
+            if event["type"] == "track"
+        )
+        found = []
+        for line in told["lines"]:
+            if line["event"] not in ONE_EACH or line["sent"] is None:
+                continue
+            number = arrived[line["event"], str(line["message"]), str(line["list"])]
+            # Backfills send old sends as well of what goes on sending, of which it speaks apart.
+            more = number if line["kind"] == "conversation" else line["sent"]
+            if not line["sent"] <= number <= more:
+                found.append(f"reconcile says {line['sent']} sent, {number} arrived: {line}")
+        return found
 
     async def _step(self, deed: Deed) -> None:
         environment = self._settings.environment()

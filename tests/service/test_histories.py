@@ -42,7 +42,7 @@ class Outcome:
     text: for people.
     """
 
-    def __init__(self, verdict: Verdict, complaints: object, story: str) -> None:
+    def __init__(self, verdict: Verdict, complaints: object, story: Story) -> None:
         self.faults = {
             f"{title} {re.split(' of ', sentence)[0]}"
             for title in ("missing", "extra", "wrong", "late_repeats")
@@ -50,7 +50,9 @@ class Outcome:
         }
         if complaints:
             self.faults.add("complaints")
-        self.text = f"{story}\n{verdict}\n{complaints or ''}"
+        if story.untrue:
+            self.faults.add("untrue sentences")
+        self.text = f"{story}\n{verdict}\n{complaints or ''}\n{chr(10).join(story.untrue)}"
 
 
 async def outcome(deeds: Sequence[Deed], folder: Path) -> Outcome:
@@ -59,7 +61,7 @@ async def outcome(deeds: Sequence[Deed], folder: Path) -> Outcome:
         async with make_rig(Path(place), world=drawn_account()) as rig:
             story = Story(rig)
             verdict = await story.go_through(deeds)
-            return Outcome(verdict, rig.complaints(), str(story))
+            return Outcome(verdict, rig.complaints(), story)
 
 
 def without(deeds: Sequence[Deed], first: int, number: int) -> list[Deed]:
