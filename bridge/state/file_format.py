@@ -11,7 +11,7 @@ from bridge.errors import StateError, TemporaryError
 from bridge.state import file_mark
 
 APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """The file's format. Each is made of the one before, the first of an empty file: schema/."""
 
 _PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO}

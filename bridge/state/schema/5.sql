@@ -1,0 +1,1 @@
+-- Format 5: nothing damaged is read unnoticed, and what fails is set aside by itself.
