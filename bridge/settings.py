@@ -26,6 +26,7 @@ from bridge.values import (
     secret_text,
     segment_address,
     since,
+    state_path,
     texts,
     timezone,
 )
@@ -110,7 +111,7 @@ class Settings:
         "BRIDGE_STATE",
         "",
         "the state file; `$STATE_DIRECTORY/bridge.db` under systemd, else `./bridge.db`",
-        Path,
+        state_path,
     )
     since: Since = setting(
         "BRIDGE_SINCE",

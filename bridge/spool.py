@@ -4,13 +4,18 @@ Only the service writes the state file; another process that wants something don
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from bridge import clock
 from bridge.errors import StateError
+
+MOST_BYTES: Final = 1 << 24
+"""Bytes of the largest request; of a repair it is a number a message."""
 
 
 class Repair(msgspec.Struct, tag="repair", frozen=True):
@@ -59,6 +64,8 @@ class Invalid(msgspec.Struct, frozen=True):
 
 def leave(state: Path, request: Request) -> Path:
     """Leaves a request beside a state file; returns its path. Raises StateError if it can't."""
+    # The service looks beside the file itself, by whatever link it is named.
+    state = state.resolve()
     place = state.with_name(f"{state.name}.request-{clock.wall_time_ns()}")
     draft = place.with_name(f"{place.name}.new")
     try:
@@ -83,20 +90,50 @@ def leave(state: Path, request: Request) -> Path:
 
 
 def waiting(state: Path) -> Iterator[tuple[Path, Request | Invalid]]:
-    """The files of requests, oldest first, and what each holds."""
-    places = state.parent.glob(f"{state.name}.request-*")
+    """The files of requests, oldest first, and what each holds. Raises StateError."""
+    state = state.resolve()
+    beginning = f"{state.name}.request-"
+    try:
+        places = [one for one in state.parent.iterdir() if one.name.startswith(beginning)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StateError(
+            f"BRIDGE_STATE: can't look beside {str(state)!r}: {error.strerror}"
+        ) from None
     for place in sorted(one for one in places if one.suffix not in (".new", ".refused")):
         try:
-            yield place, msgspec.json.decode(place.read_bytes(), type=Request)
+            yield place, msgspec.json.decode(_read(place), type=Request)
+        except FileNotFoundError:
+            # Taken up meanwhile.
+            continue
         except (OSError, msgspec.DecodeError) as error:
             yield place, Invalid(str(error))
 
 
 def done(place: Path) -> None:
-    """Removes a request that was taken up."""
-    place.unlink(missing_ok=True)
+    """Removes a request that was taken up. Raises StateError: left there it would come again."""
+    try:
+        place.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateError(f"BRIDGE_STATE: can't remove {str(place)!r}: {error.strerror}") from None
 
 
 def refuse(place: Path) -> Path:
-    """Puts aside a file that holds no request; returns where it is now."""
-    return place.rename(place.with_name(f"{place.name}.refused"))
+    """Puts aside a file that holds no request; returns where it is now. Raises StateError."""
+    try:
+        return place.rename(place.with_name(f"{place.name}.refused"))
+    except OSError as error:
+        raise StateError(f"BRIDGE_STATE: can't rename {str(place)!r}: {error.strerror}") from None
+
+
+def _read(place: Path) -> bytes:
+    """The content of a request. Raises OSError, also for what is no file: opened, it may hang."""
+    file = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
+            raise OSError("it is no file, or a huge one")
+        return os.read(file, MOST_BYTES)
+    finally:
+        os.close(file)

@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from bridge.clock import DAY, HOUR, MINUTE
+from bridge.errors import StateError
 from bridge.event_types import EXTRA_PROPERTIES, TRACKS
 
 
@@ -216,3 +218,10 @@ def segment_address(text: str) -> str:
             "and this is a Segment EU endpoint"
         )
     return address("/v1")(text).removesuffix("/batch")
+
+
+def state_path(text: str) -> Path:
+    """A path of a file. Raises StateError for one that names a folder by its end."""
+    if text.endswith(("/", "/.")):
+        raise StateError(f"BRIDGE_STATE: {text!r} names a folder. Name a file in it")
+    return Path(text)

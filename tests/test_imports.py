@@ -28,8 +28,8 @@ LAYERS = [
     ["bridge.http", "bridge.settings", "bridge.rate"],
     # The state file knows neither server.
     ["bridge.state"],
-    ["bridge.state.file_mark"],
-    ["bridge.state.file_format"],
+    ["bridge.state.file_mark", "bridge.state.place", "bridge.state.trace"],
+    ["bridge.state.file_format", "bridge.state.lock"],
     ["bridge.state.inspection"],
     ["bridge.state.keys", "bridge.state.cursors", "bridge.state.database"],
     ["bridge.state.records"],

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, StateError
 from bridge.event_types import EXTRA_PROPERTIES, TRACKS
 from bridge.listrak import times
 from bridge.settings import DECLARATIONS, Settings, load, unknown
@@ -461,3 +461,11 @@ def test_unknown() -> None:
         "STATE_DIRECTORY": "/x",
     }
     assert unknown(environment) == ["BRIDGE_POLL_INTERVALL", "BRIDGE_STATE_FILE", "LISTRAK_LIST"]
+
+
+@pytest.mark.parametrize("text", ["state/", "/var/lib/bridge.db/", "/tmp/.", "/"])
+def test_a_folder_is_no_state_file(text: str) -> None:
+    """By its end it names a folder, whether there is one or not: 73, as for one that is there."""
+    with pytest.raises(StateError, match="BRIDGE_STATE") as caught:
+        load({"BRIDGE_STATE": text}, only=frozenset({"state"}))
+    assert caught.value.exit_code == 73

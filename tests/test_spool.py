@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,44 @@ def test_left_by_root_it_is_the_services_own(state: Path) -> None:
     os.chown(state, 4321, 4322)
     found = spool.leave(state, Repair([1])).stat()
     assert (found.st_uid, found.st_gid) == (4321, 4322)
+
+
+@pytest.mark.parametrize("name", ["bridge[1].db", "*.db", "a?b.db", "a\nb.db"])
+def test_a_name_is_no_pattern(tmp_path: Path, name: str) -> None:
+    """Whatever is in a state file's name, its requests are found, and no other's."""
+    state, other = tmp_path / name, tmp_path / "b.db"
+    for one in (state, other):
+        one.touch()
+    places = [spool.leave(one, Repair([1])) for one in (state, other)]
+    assert list(spool.waiting(state)) == [(places[0], Repair([1]))]
+
+
+def test_a_link_leads_to_the_same_requests(state: Path, tmp_path: Path) -> None:
+    """What is left by one name of a file is taken up by whoever knows it by another."""
+    link = tmp_path / "links"
+    link.mkdir()
+    (link / "a.db").symlink_to(state)
+    place = spool.leave(link / "a.db", Repair([1]))
+    assert list(spool.waiting(state)) == [(place, Repair([1]))]
+    assert list(spool.waiting(link / "a.db")) == [(place, Repair([1]))]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda place: place.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_put_aside(state: Path, make: Callable[[Path], None]) -> None:
+    """It isn't waited for, and not read without end."""
+    place = state.with_name("bridge.db.request-1")
+    make(place)
+    ((_, request),) = spool.waiting(state)
+    assert isinstance(request, Invalid)
+    spool.refuse(place)
+    assert list(spool.waiting(state)) == []
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    """Nothing waits; what can't be put aside is told by its name, 73."""
+    assert list(spool.waiting(tmp_path / "gone" / "bridge.db")) == []
+    with pytest.raises(StateError, match="request-1"):
+        spool.refuse(tmp_path / "gone" / "bridge.db.request-1")
+    (tmp_path / "bridge.db.request-1").mkdir()
+    with pytest.raises(StateError, match="request-1"):
+        spool.done(tmp_path / "bridge.db.request-1")

@@ -20,6 +20,7 @@ from bridge.metrics import Metrics
 from bridge.settings import Settings
 from bridge.state.database import look
 from bridge.state.inspection import COPIED
+from bridge.state.place import require
 from bridge.state.store import open_store
 
 MOST_CLOCK_OFFSET = 60.0
@@ -89,14 +90,13 @@ async def _state(settings: Settings, report: _Report) -> None:
     """A row about the state file."""
     what, path = "state file", settings.state
     try:
+        look(path, thorough=True)
         if not path.exists():
-            look(path)
             folder = path.absolute().parent
             if not folder.is_dir():
                 raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
             report.add(what, "ok", f"{path} will be made at the first start")
             return
-        look(path, thorough=True)
         async with open_store(path, read_only=True) as store:
             counters = await store.counters.all()
             if store.copied:
@@ -112,9 +112,9 @@ async def _changes(
     listrak: Listrak, settings: Settings, found: list[SourceList], report: _Report
 ) -> None:
     """A row for each consequence that a start with these settings has."""
-    if not settings.state.exists():
-        return
     try:
+        if not require(settings.state).exists():
+            return
         async with open_store(settings.state, read_only=True) as store:
             for sentence in await consequences(store, settings, found, listrak):
                 report.add("changed setting", "notice", sentence)

@@ -17,8 +17,8 @@ from bridge.errors import StateError
 from bridge.flow.eraser import Eraser
 from bridge.flow.ledger import Ledger
 from bridge.metrics import Metrics
-from bridge.state.database import is_locked
 from bridge.state.erasures import Erasure, Removed
+from bridge.state.lock import is_locked
 from bridge.state.store import open_store
 
 ASK_INTERVAL: Final = 0.2

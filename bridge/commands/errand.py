@@ -13,7 +13,7 @@ from bridge import clock, service, spool
 from bridge.errors import StateError, TemporaryError
 from bridge.flow.readers import ErrandKind
 from bridge.settings import Settings
-from bridge.state.database import is_locked
+from bridge.state.lock import is_locked
 from bridge.state.store import Store, open_store
 
 REFRESH_INTERVAL = 0.3

@@ -6,7 +6,7 @@ import msgspec
 from bridge.errors import ConfigurationError, TemporaryError
 from bridge.http import Http
 from bridge.settings import Settings
-from bridge.state.database import is_locked
+from bridge.state.lock import is_locked
 from bridge.values import Bind
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (where to ask, not to listen)

@@ -4,32 +4,25 @@ sqlite3's exceptions end here: StateError for what a person must mend (locked, n
 StateDamagedError for a file that isn't ours or can't be trusted, TemporaryError for a full disk.
 """
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import aiosqlite
 import anyio
 import anyio.to_thread
 
 from bridge.errors import BridgeError, StateDamagedError, StateError
-from bridge.state import file_mark
+from bridge.state import file_mark, place
 from bridge.state.file_format import SCHEMA_VERSION, create, steps_from, use_wal
-from bridge.state.inspection import inspect, lock_of, require_no_trace, translated
-
-LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
-"""The content of the lock file once there is a state file."""
-
+from bridge.state.inspection import inspect, require_no_trace, translated
+from bridge.state.lock import StateLock, claim, is_locked
+from bridge.state.trace import note
 
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
-
-_CLAIMS, _CLAIM_INTERVAL = 25, 0.02
-"""Attempts to lock the file, and seconds between two of them."""
 
 
 class Database:
@@ -130,14 +123,14 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     anything is changed. Raises StateError and StateDamagedError.
     """
     copied = await anyio.to_thread.run_sync(look, path)
-    real = _real(path)
+    real = place.require(path, to_write=not read_only)
     if read_only and not real.exists():
         raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
-    lock = None if read_only else await _claim(real)
+    lock = None if read_only else await claim(real)
     try:
         if lock is not None:
             # What was seen without the lock may have changed since.
-            copied = await anyio.to_thread.run_sync(_make_or_inspect, real)
+            copied = await anyio.to_thread.run_sync(_make_or_inspect, real, lock)
         address = f"{real.as_uri()}?mode={'ro' if read_only else 'rw'}"
         try:
             connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
@@ -150,7 +143,7 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
                 yield database
                 return
             await _prepare(connection, path)
-            _note(lock)
+            note(lock.beside)
             async with _in_use(database):
                 yield database
         finally:
@@ -159,27 +152,22 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
                 await connection.close()
     finally:
         if lock is not None:
-            os.close(lock)
-
-
-def _real(path: Path) -> Path:
-    """The file behind a link: what is beside the link isn't what is beside it."""
-    return path.resolve()
+            lock.release()
 
 
 def look(path: Path, *, thorough: bool = False) -> bool:
     """Inspects a file that no service has open; tells whether it looks like a copy.
 
-    thorough: see `inspect`. Raises StateDamagedError where a file, or what is left of one, isn't
-    what it seems.
+    thorough: see `inspect`. Raises StateError for what is no regular file of ours, and
+    StateDamagedError where a file, or what is left of one, isn't what it seems.
     """
-    real = _real(path)
+    real = place.require(path)
     if is_locked(real):
         # What is beside it is written just now.
         return False
     try:
         if real.exists():
-            return real.is_file() and inspect(real, thorough=thorough)
+            return inspect(real, thorough=thorough)
         require_no_trace(real)
     except StateDamagedError:
         if not is_locked(real):
@@ -187,78 +175,19 @@ def look(path: Path, *, thorough: bool = False) -> bool:
     return False
 
 
-def _make_or_inspect(path: Path) -> bool:
+def _make_or_inspect(path: Path, lock: StateLock) -> bool:
     """Makes the file where it is missing, or inspects it; tells whether it looks like a copy."""
     if not path.exists():
         require_no_trace(path)
         create(path)
+        lock.hold_file()
         return False
-    if not path.is_file() or not os.access(path, os.W_OK):
-        kind = "not allowed" if path.is_file() else "it is no file"
-        raise StateError(f"BRIDGE_STATE: can't write {str(path)!r}: {kind}")
+    place.require(path, to_write=True)
+    lock.hold_file()
     copied = inspect(path, thorough=True)
     path.chmod(0o600)
     use_wal(path)
     return copied
-
-
-async def _claim(path: Path) -> int:
-    """The lock that keeps a second process away; a file beside, as SQLite locks the file itself.
-
-    Whoever only asks whether it is locked has it for an instant as well, which is waited for.
-    """
-    try:
-        lock = os.open(lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StateError(
-            f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
-            "and let this user write there, or name another file"
-        ) from None
-    claimed = False
-    try:
-        claimed = await _locks(lock)
-    finally:
-        if not claimed:
-            os.close(lock)
-    if not claimed:
-        raise StateError(
-            f"BRIDGE_STATE: {str(path)!r} is in use by another listrak-bridge; "
-            "stop that one first, or name another file"
-        )
-    return lock
-
-
-async def _locks(lock: int) -> bool:
-    """Locks a file for this process alone; False where another one keeps it."""
-    for _attempt in range(_CLAIMS):
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        await anyio.sleep(_CLAIM_INTERVAL)
-    return False
-
-
-def is_locked(path: Path) -> bool:
-    """Tells whether another process has a state file open to write it."""
-    try:
-        lock = os.open(lock_of(_real(path)), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
-    return False
-
-
-def _note(lock: int) -> None:
-    """Writes into the lock file that a state file is there: should it be lost, that is noticed."""
-    if not os.fstat(lock).st_size:
-        with suppress(OSError):
-            # On a full disk there is a trace less; the next start writes it.
-            os.write(lock, LOCK_NOTE)
 
 
 async def _prepare(db: aiosqlite.Connection, path: Path) -> None:

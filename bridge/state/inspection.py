@@ -13,6 +13,7 @@ from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryE
 from bridge.state import file_mark
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
 from bridge.state.file_mark import Beside, Mark
+from bridge.state.lock import lock_of
 
 QUICK_CHECK_UP_TO: Final = 4 * 2**20
 """Bytes of the largest file that is checked at the start, so that it isn't delayed. Damage found
@@ -190,11 +191,6 @@ def _facts(address: str, *, has_commits: bool) -> _Facts:
 def _first(address: str, query: str) -> object:
     with closing(sqlite3.connect(address, uri=True)) as db:
         return db.execute(query).fetchone()[0]
-
-
-def lock_of(path: Path) -> Path:
-    """The lock file beside a state file; SQLite locks the file itself."""
-    return path.with_name(f"{path.name}.lock")
 
 
 def _beside(path: Path) -> list[Path]:

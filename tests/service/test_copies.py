@@ -11,7 +11,7 @@ from rig import Rig
 from test_change import LIST, PEOPLE, account, sent
 
 from bridge.state.file_mark import wal_of
-from bridge.state.inspection import lock_of
+from bridge.state.lock import lock_of
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,8 @@ import pytest
 from bridge.errors import StateDamagedError, StateError, TemporaryError
 from bridge.state.database import Database, open_database
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
-from bridge.state.inspection import lock_of, translated
+from bridge.state.inspection import translated
+from bridge.state.lock import lock_of
 
 pytestmark = pytest.mark.anyio
 
@@ -165,7 +166,7 @@ async def test_no_folder(tmp_path: Path) -> None:
 async def test_a_folder(tmp_path: Path) -> None:
     """A folder in place of the file is named."""
     (tmp_path / "bridge.db").mkdir()
-    with pytest.raises(StateError, match="can't write"):
+    with pytest.raises(StateError, match="is a folder"):
         await made(tmp_path / "bridge.db")
 
 

@@ -20,7 +20,7 @@ from bridge.errors import StateDamagedError, StateError
 from bridge.state import file_mark
 from bridge.state.database import Database, open_database
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
-from bridge.state.inspection import lock_of
+from bridge.state.lock import lock_of
 
 pytestmark = pytest.mark.anyio
 
@@ -378,6 +378,7 @@ async def test_a_link(tmp_path: Path) -> None:
     """What is beside the file counts, not what is beside a link to it."""
     real, link = tmp_path / "disk" / "real.db", tmp_path / "bridge.db"
     real.parent.mkdir()
+    await made(real)
     link.symlink_to(real)
     async with open_database(link) as database:
         await change(database, {"a": "x"})
