@@ -94,6 +94,7 @@ class Service:
             ledger = Ledger(store, self._metrics)
             await self._load_counters(store)
             tasks.start_soon(ledger.run)
+            tasks.start_soon(store.watch)
             tasks.start_soon(Eraser(ledger, self._metrics).run)
             tasks.start_soon(self._report)
             tasks.start_soon(self._drain_deadline, tasks)

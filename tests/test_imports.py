@@ -30,7 +30,7 @@ LAYERS = [
     ["bridge.state"],
     ["bridge.state.file_mark", "bridge.state.place", "bridge.state.trace"],
     ["bridge.state.file_format", "bridge.state.lock"],
-    ["bridge.state.inspection"],
+    ["bridge.state.inspection", "bridge.state.presence"],
     ["bridge.state.keys", "bridge.state.cursors", "bridge.state.database"],
     ["bridge.state.records"],
     [

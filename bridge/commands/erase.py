@@ -77,6 +77,7 @@ async def _erase_alone(state: Path) -> None:
         metrics = Metrics()
         ledger = Ledger(store, metrics)
         tasks.start_soon(ledger.run)
+        tasks.start_soon(store.watch)
         await Eraser(ledger, metrics).take()
         tasks.cancel_scope.cancel()
 

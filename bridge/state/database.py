@@ -7,47 +7,74 @@ StateDamagedError for a file that isn't ours or can't be trusted, TemporaryError
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import aiosqlite
 import anyio
 import anyio.to_thread
 
+from bridge import clock
 from bridge.errors import BridgeError, StateDamagedError, StateError
 from bridge.state import file_mark, place
 from bridge.state.file_format import SCHEMA_VERSION, create, steps_from, use_wal
 from bridge.state.inspection import inspect, require_no_trace, translated
-from bridge.state.lock import StateLock, claim, is_locked
-from bridge.state.trace import note
+from bridge.state.lock import StateLock, claim, is_locked, lock_of
+from bridge.state.presence import INTERVAL, Presence
+from bridge.state.trace import JUMP, Trace, number_of
 
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
 
 
+class Hold(NamedTuple):
+    """The hold that a process has on a state file which it writes."""
+
+    presence: Presence
+    trace: Trace
+
+
 class Database:
     """An open state file. Use `open_database`."""
 
-    def __init__(self, connection: aiosqlite.Connection, path: Path, *, copied: bool) -> None:
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        path: Path,
+        hold: Hold | None,
+        *,
+        copied: bool,
+    ) -> None:
         self._db = connection
+        self._hold = hold
         self.path = path
         self.copied = copied
         """Tells whether it looks like a copy of a file that was in use, without its -wal."""
+        self.behind: int | None = None
+        """Transactions that were on disk and aren't in it; None where no trace tells."""
+
+    @property
+    def went_back(self) -> bool:
+        """Tells whether what was saved last isn't in it: for certain, or where it looks so."""
+        return self.copied if self.behind is None else self.behind > 0
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """Runs a transaction, all or nothing, on disk when it is left. It isn't cancelled half-way.
 
-        Raises TemporaryError when the disk is full or the file can't be written for now.
+        Raises TemporaryError when the disk is full or the file can't be written for now, StateError
+        where it isn't the file of its name any more.
         """
         with anyio.CancelScope(shield=True):
+            await self.require_present(content=True)
             try:
                 await self._db.execute("BEGIN IMMEDIATE")
-                before = self._db.total_changes
+                before, number = self._db.total_changes, 0
                 try:
                     yield
                     if self._db.total_changes != before:
-                        await self._turn_mark()
+                        number = await self._turn_mark()
                     await self._db.execute("COMMIT")
                 except BaseException:
                     # SQLite has rolled back by itself when the disk is full.
@@ -56,11 +83,37 @@ class Database:
                     raise
             except sqlite3.Error as error:
                 raise translated(error, self.path) from error
+            if self._hold is not None:
+                self._hold.trace.note(number)
 
-    async def _turn_mark(self) -> None:
+    async def _turn_mark(self) -> int:
+        """Makes the mark of a transaction; returns its number."""
         await self._db.execute(file_mark.TURN)
         # It writes the first page as well, so that no older -wal is without it.
         await self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        rows = await self._db.execute_fetchall(_COUNT)
+        ((number, own),) = rows
+        if self._hold is not None:
+            self._hold.presence.add_mark(own)
+        return int(number)
+
+    async def require_present(self, *, content: bool = False) -> None:
+        """Raises StateError once it isn't the file of its name any more; see Presence."""
+        if self._hold is not None:
+            look_at = partial(self._hold.presence.require, content=content)
+            await anyio.to_thread.run_sync(look_at)
+
+    async def watch(self) -> None:
+        """Looks again and again whether it still is the file of its name. Raises StateError."""
+        while True:
+            await anyio.sleep(INTERVAL)
+            await self.require_present()
+
+    async def note_content(self) -> None:
+        """Notes where its mark is, once all is in the file itself; see Presence."""
+        if self._hold is not None:
+            page, size, own = await self.one(_CONTENT)
+            self._hold.presence.note_content(page, size, own)
 
     async def all(self, query: str, *values: object) -> list[Any]:
         """All rows of a query."""
@@ -87,6 +140,8 @@ class Database:
 
         Raises TemporaryError where there is no room for it. A cancellation ends it soon.
         """
+        if self._hold is not None:
+            self._hold.presence.forget_content()
         try:
             await self.all("VACUUM")
         except anyio.get_cancelled_exc_class():
@@ -99,11 +154,25 @@ class Database:
         await self.all(f"PRAGMA busy_timeout = {_SHORT_WAIT}")
         busy, *_ = await self.one("PRAGMA wal_checkpoint(TRUNCATE)")
         await self.all(f"PRAGMA busy_timeout = {_WAIT}")
+        if not busy:
+            await self.note_content()
         return not busy
 
     async def version(self) -> int:
         """The format that the file has."""
         return int((await self.one("PRAGMA user_version"))[0])
+
+    async def transactions(self) -> int:
+        """The number of transactions that the file has seen; 0 for one of an older format."""
+        if await self.version() < _COUNTED_SINCE:
+            return 0
+        return int((await self.one("SELECT number FROM transactions"))[0])
+
+    async def settle(self) -> None:
+        """Brings all that was saved into the file that is open, wherever that stands by now."""
+        with suppress(sqlite3.Error):
+            await self._db.execute("UPDATE file_mark SET in_use = 0")
+            await self._db.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def run(self, statement: str, *values: object) -> int:
         """Runs a statement of a transaction; returns the id of the row it inserted, if it did."""
@@ -115,6 +184,16 @@ class Database:
         await self._db.executemany(statement, rows)
 
 
+_COUNTED_SINCE: Final = 5
+_COUNT: Final = (
+    "UPDATE transactions SET number = number + 1 RETURNING number, (SELECT own FROM file_mark)"
+)
+_CONTENT: Final = (
+    "SELECT (SELECT rootpage FROM sqlite_schema WHERE name = 'file_mark'),"
+    " (SELECT page_size FROM pragma_page_size), own FROM file_mark"
+)
+
+
 @asynccontextmanager
 async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator[Database]:
     """Opens the state file, made where it is missing, and locks it for this process alone.
@@ -124,35 +203,56 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     """
     copied = await anyio.to_thread.run_sync(look, path)
     real = place.require(path, to_write=not read_only)
-    if read_only and not real.exists():
-        raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
-    lock = None if read_only else await claim(real)
+    if read_only:
+        if not real.exists():
+            raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
+        # Read first, as a service may be saving just now.
+        trace = 0 if is_locked(real) else number_of(lock_of(real))
+        async with _connected(real, path, None) as connection:
+            database = Database(connection, path, None, copied=copied)
+            yield await _compared(database, trace)
+        return
+    lock = await claim(real)
     try:
-        if lock is not None:
-            # What was seen without the lock may have changed since.
-            copied = await anyio.to_thread.run_sync(_make_or_inspect, real, lock)
-        address = f"{real.as_uri()}?mode={'ro' if read_only else 'rw'}"
-        try:
-            connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
-        except sqlite3.Error as error:
-            raise translated(error, path) from error
-        database = Database(connection, path, copied=copied)
-        try:
-            await connection.execute(f"PRAGMA busy_timeout = {_WAIT}")
-            if lock is None:
-                yield database
-                return
+        # What was seen without the lock may have changed since.
+        copied = await anyio.to_thread.run_sync(_make_or_inspect, real, lock)
+        hold = Hold(Presence(path, real, lock), Trace(lock.beside))
+        async with _connected(real, path, hold) as connection:
             await _prepare(connection, path)
-            note(lock.beside)
-            async with _in_use(database):
+            database = Database(connection, path, hold, copied=copied)
+            await _compared(database, hold.trace.number)
+            async with _in_use(database, hold):
                 yield database
-        finally:
-            # Its thread isn't a daemon: left open, it would hang the exit.
-            with anyio.CancelScope(shield=True):
-                await connection.close()
     finally:
-        if lock is not None:
-            lock.release()
+        lock.release()
+
+
+@asynccontextmanager
+async def _connected(
+    real: Path, path: Path, hold: Hold | None
+) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection, to read where there is no hold."""
+    address = f"{real.as_uri()}?mode={'ro' if hold is None else 'rw'}"
+    try:
+        connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    try:
+        await connection.execute(f"PRAGMA busy_timeout = {_WAIT}")
+        yield connection
+    finally:
+        # Its thread isn't a daemon: left open, it would hang the exit.
+        with anyio.CancelScope(shield=True):
+            if hold is not None:
+                hold.presence.before_closing()
+            await connection.close()
+
+
+async def _compared(database: Database, trace: int) -> Database:
+    """The database, once it is known how far it is behind its trace, if it has one."""
+    if trace:
+        database.behind = max(0, trace - await database.transactions())
+    return database
 
 
 def look(path: Path, *, thorough: bool = False) -> bool:
@@ -205,11 +305,18 @@ async def _prepare(db: aiosqlite.Connection, path: Path) -> None:
 
 
 @asynccontextmanager
-async def _in_use(database: Database) -> AsyncIterator[None]:
-    """Marks the file itself as being in use, until it is left."""
+async def _in_use(database: Database, hold: Hold) -> AsyncIterator[None]:
+    """Marks the file itself as being in use, until it is left; notes that it has gone back."""
     async with database.transaction():
         await database.run("UPDATE file_mark SET in_use = 1")
+        if database.went_back:
+            ahead = hold.trace.number + JUMP
+            await database.run("UPDATE transactions SET number = number + ?", ahead)
+            statement = "INSERT INTO reversals (found_at, behind) VALUES (?, ?)"
+            await database.run(statement, clock.wall_time(), database.behind)
     await database.checkpoint()
+    hold.presence.begin()
+    await database.note_content()
     try:
         yield
     finally:
@@ -217,3 +324,5 @@ async def _in_use(database: Database) -> AsyncIterator[None]:
             # On a full disk the mark stays, and so does the -wal.
             async with database.transaction():
                 await database.run("UPDATE file_mark SET in_use = 0")
+        if hold.presence.displaced and not hold.presence.is_overwritten:
+            await database.settle()

@@ -100,6 +100,11 @@ def has_commits(path: Path) -> bool:
         return False
 
 
+def mark_at(file: int, page: int, size: int) -> Mark | None:
+    """The mark in a page of an open main file, by the page's number and size; None for none."""
+    return _mark_of(os.pread(file, size, (page - 1) * size))
+
+
 def _compare(mark: Mark, commits: Iterable[Mark | None]) -> Beside:
     """Compares a file's mark with those of a -wal; other programs' transactions have none."""
     found, first = Beside.NOTHING, True

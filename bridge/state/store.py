@@ -29,6 +29,8 @@ class Store:
         self._db = database
         self.path = database.path
         self.copied = database.copied
+        self.behind = database.behind
+        self.went_back = database.went_back
         self.meta = Meta(database)
         self.counters = Counters(database)
         self.lists = Lists(database)
@@ -60,6 +62,10 @@ class Store:
     async def empty_wal(self) -> bool:
         """Empties the -wal, into the file; see Database."""
         return await self._db.empty_wal()
+
+    async def watch(self) -> None:
+        """Looks again and again whether it still is the file of its name; see Database."""
+        await self._db.watch()
 
     async def version(self) -> int:
         """The format of the file; a file that was opened to be written has the newest."""

@@ -1,16 +1,83 @@
-"""The trace of a state file, in the lock file beside it: that there was one, and how far it was."""
+"""The trace of a state file, in the lock file beside it: that there was one, and how far it was.
+
+It holds the number of a transaction, written once that is on disk. So whatever survives of both,
+the file is as far as its trace, or further; if it isn't, an older copy of it was put in its place,
+or a part of it was taken away.
+"""
 
 import os
+import re
+import zlib
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
-"""The content of the lock file once there is a state file."""
+"""The beginning of the lock file once there is a state file."""
+
+JUMP: Final = 1_000_000
+"""Transactions by which a file that went back is ahead of its trace from then on: more than can
+have been on disk when a trace of them was lost, so that no two files are ever equally far."""
+
+_LINE: Final = re.compile(rb"Transactions on disk: (\d{20}) \(([0-9a-f]{8})\)\n")
+_MOST_BYTES: Final = 4096
 
 
-def note(lock: int) -> None:
-    """Writes into the lock file that a state file is there: should it be lost, that is noticed."""
-    if not os.fstat(lock).st_size:
-        with suppress(OSError):
-            # On a full disk there is a trace less; the next start writes it.
-            os.write(lock, LOCK_NOTE)
+class Trace:
+    """The trace in a lock file that this process holds.
+
+    number: that of the latest transaction that it holds, 0 for none.
+    """
+
+    def __init__(self, lock: int) -> None:
+        self._lock = lock
+        self.number = _number_in(os.pread(lock, _MOST_BYTES, 0))
+
+    def note(self, number: int) -> None:
+        """Writes that a transaction is on disk; one that is behind changes nothing.
+
+        It isn't synced: what of it is lost with the power makes it older, which is no harm. Nor is
+        it one that it can't be written, on a full disk perhaps.
+        """
+        if number > self.number:
+            with suppress(OSError):
+                os.pwrite(self._lock, LOCK_NOTE + _line(number), 0)
+                self.number = number
+
+
+def number_of(lock: Path) -> int:
+    """The number of the latest transaction that a lock file holds; 0 for none, or no such file."""
+    try:
+        file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        return _number_in(os.pread(file, _MOST_BYTES, 0))
+    except OSError:
+        return 0
+    finally:
+        os.close(file)
+
+
+def leave_note(lock: Path) -> None:
+    """Makes a lock file that tells that there was a state file; one that is there stays."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with suppress(OSError):
+        file = os.open(lock, flags, 0o600)
+        try:
+            os.write(file, LOCK_NOTE)
+        finally:
+            os.close(file)
+
+
+def _line(number: int) -> bytes:
+    digits = b"%020d" % number
+    return b"Transactions on disk: %b (%08x)\n" % (digits, zlib.crc32(digits))
+
+
+def _number_in(content: bytes) -> int:
+    """The number in a lock file's content; 0 for none, or one that is damaged."""
+    found = _LINE.search(content)
+    if found is None or int(found[2], 16) != zlib.crc32(found[1]):
+        return 0
+    return int(found[1])

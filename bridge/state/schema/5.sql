@@ -1,1 +1,15 @@
 -- Format 5: nothing damaged is read unnoticed, and what fails is set aside by itself.
+
+-- How many transactions the file has seen; the trace beside it tells how many were on disk.
+CREATE TABLE transactions (id INTEGER PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+INSERT INTO transactions VALUES (1, 0);
+-- Starts at which the file was found to have gone back to an older state.
+CREATE TABLE reversals (
+    id       INTEGER PRIMARY KEY,
+    found_at REAL NOT NULL,          -- by this machine's clock
+    behind   INTEGER,                -- transactions that are missing, NULL where that isn't known
+    told     INTEGER NOT NULL DEFAULT 0  -- 1 once all contacts are being told again
+) STRICT;
+-- Changes of contacts get revisions above this: ids of a time that the file doesn't know have those
+-- below.
+ALTER TABLE lists ADD COLUMN revision_floor INTEGER NOT NULL DEFAULT 0;
