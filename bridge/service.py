@@ -23,6 +23,7 @@ from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
 from bridge.flow.readers import ErrandKind
 from bridge.flow.reconfiguration import take_over
+from bridge.flow.reversal import take_up
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.source import ResolvedLists, SourceList
 from bridge.health import Health
@@ -241,6 +242,7 @@ class Service:
             times.from_seconds(at),
             lists.problems,
         )
+        await take_up(ledger, at)
         sources = await self._with_horizons(ledger, lists.found)
         log.info("bridge.ready", lists={source.list_id: source.horizon for source in sources})
         return Scope(

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.consequences import consequences
+from bridge.commands.state_finding import state_finding
 from bridge.commands.status_port import check_status_port
 from bridge.commands.terminal import terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
@@ -19,7 +20,6 @@ from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
 from bridge.settings import Settings
 from bridge.state.database import look
-from bridge.state.inspection import COPIED
 from bridge.state.place import require
 from bridge.state.store import open_store
 
@@ -98,12 +98,7 @@ async def _state(settings: Settings, report: _Report) -> None:
             report.add(what, "ok", f"{path} will be made at the first start")
             return
         async with open_store(path, read_only=True) as store:
-            counters = await store.counters.all()
-            if store.copied:
-                report.add(what, "warning", f"{path}: {COPIED}")
-            else:
-                delivered = counters.get("delivered", 0)
-                report.add(what, "ok", f"{path}: {delivered} events delivered so far")
+            report.add(what, *await state_finding(path, store))
     except BridgeError as error:
         report.failed(what, error)
 

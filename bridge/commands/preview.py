@@ -1,9 +1,11 @@
 """The command `preview`: prints what would be sent, on a temporary copy of the state file."""
 
+import shutil
 import sqlite3
 import sys
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from bridge.settings import Settings
 from bridge.state.database import look
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.inspection import translated
+from bridge.state.lock import lock_of
 
 
 async def show_preview(settings: Settings, limit: int | None) -> None:
@@ -66,17 +69,21 @@ def _copy(original: Path, copy: Path) -> None:
 
     Raises StateDamagedError where the original isn't what it seems.
     """
-    look(original)
+    copied = look(original)
     if not original.exists():
         return
+    with suppress(OSError):
+        # Whether it has gone back is told by what is beside it.
+        shutil.copy(lock_of(original.resolve()), lock_of(copy))
     try:
         source = sqlite3.connect(f"{original.absolute().as_uri()}?mode=ro", uri=True)
         try:
             target = sqlite3.connect(copy)
             try:
                 source.backup(target)
-                # It is a copy on purpose.
-                if target.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+                # It is a copy on purpose, unless the original is one by mistake.
+                version = target.execute("PRAGMA user_version").fetchone()[0]
+                if version == SCHEMA_VERSION and not copied:
                     target.execute("UPDATE file_mark SET in_use = 0")
                     target.commit()
             finally:

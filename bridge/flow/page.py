@@ -83,6 +83,7 @@ class ContactPoll:
     zone: the zone, by name, in which older versions read the unsubscribe dates that they kept.
     in_flight: pages of the list's contacts that are not acknowledged.
     user_ids: what is found of its contacts' userIds.
+    revision_floor: changes get revisions above this.
     """
 
     source: SourceList
@@ -92,6 +93,11 @@ class ContactPoll:
     zone: str = ""
     in_flight: InFlight = field(default_factory=InFlight)
     user_ids: UserIdFindings = field(default_factory=UserIdFindings)
+    revision_floor: int = 0
+
+    def revision_after(self, revision: int) -> int:
+        """The revision of a contact's next change."""
+        return max(revision, self.revision_floor) + 1
 
 
 def address_keys(addresses: Iterable[str]) -> Keys:

@@ -22,7 +22,7 @@ from bridge.state.file_format import SCHEMA_VERSION, create, steps_from, use_wal
 from bridge.state.inspection import inspect, require_no_trace, translated
 from bridge.state.lock import StateLock, claim, is_locked, lock_of
 from bridge.state.presence import INTERVAL, Presence
-from bridge.state.trace import JUMP, Trace, number_of
+from bridge.state.trace import JUMP, Trace, held_trace, trace_of
 
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
@@ -51,6 +51,8 @@ class Database:
         self.path = path
         self.copied = copied
         """Tells whether it looks like a copy of a file that was in use, without its -wal."""
+        self.is_untraced = False
+        """Tells whether nothing beside it tells that it was ever in use here."""
         self.behind: int | None = None
         """Transactions that were on disk and aren't in it; None where no trace tells."""
 
@@ -207,7 +209,7 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
         if not real.exists():
             raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
         # Read first, as a service may be saving just now.
-        trace = 0 if is_locked(real) else number_of(lock_of(real))
+        trace = trace_of(lock_of(real))
         async with _connected(real, path, None) as connection:
             database = Database(connection, path, None, copied=copied)
             yield await _compared(database, trace)
@@ -216,11 +218,11 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     try:
         # What was seen without the lock may have changed since.
         copied = await anyio.to_thread.run_sync(_make_or_inspect, real, lock)
-        hold = Hold(Presence(path, real, lock), Trace(lock.beside))
+        hold = Hold(Presence(path, real, lock), held_trace(lock.beside))
         async with _connected(real, path, hold) as connection:
             await _prepare(connection, path)
             database = Database(connection, path, hold, copied=copied)
-            await _compared(database, hold.trace.number)
+            await _compared(database, hold.trace)
             async with _in_use(database, hold):
                 yield database
     finally:
@@ -248,10 +250,13 @@ async def _connected(
             await connection.close()
 
 
-async def _compared(database: Database, trace: int) -> Database:
+async def _compared(database: Database, trace: Trace) -> Database:
     """The database, once it is known how far it is behind its trace, if it has one."""
-    if trace:
-        database.behind = max(0, trace - await database.transactions())
+    if trace.number:
+        database.behind = max(0, trace.number - await database.transactions())
+        # Where nothing is missing, another program has opened it after a crash.
+        database.copied = database.copied and database.behind > 0
+    database.is_untraced = not trace.is_there
     return database
 
 

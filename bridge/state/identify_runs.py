@@ -38,12 +38,18 @@ class IdentifyRuns:
 
         at: seconds since 1970; a later run always has a later start.
         """
-        before = await self.of(list_id)
-        if before is not None and not before.finished:
+        if await self.open_one(list_id) is not None:
             return False
-        started_at = max(at, before.started_at + _CLOCK_STEP) if before else at
-        await self._start(list_id, started_at)
+        await self.restart(list_id, at)
         return True
+
+    async def restart(self, list_id: int, at: float) -> None:
+        """Begins a run, from the start where one is under way.
+
+        at: seconds since 1970; a later run always has a later start.
+        """
+        before = await self.of(list_id)
+        await self._start(list_id, max(at, before.started_at + _CLOCK_STEP) if before else at)
 
     async def begin_anew(self, at: float) -> None:
         """Begins the runs under way from the start: whom they have told isn't where it is wanted.
@@ -61,6 +67,13 @@ class IdentifyRuns:
             list_id,
             at,
             cursors.BEGUN,
+        )
+        # Each contact gets an id of its own, also where the file doesn't know all that were used:
+        # they count changes, of which there are fewer than milliseconds.
+        await self._db.run(
+            "UPDATE lists SET revision_floor = max(revision_floor, ?) WHERE list_id = ?",
+            round(at * 1000),
+            list_id,
         )
 
     async def advance(self, list_id: int, cursor: ContactCursor, told: Keys, number: int) -> None:

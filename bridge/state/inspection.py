@@ -23,8 +23,7 @@ COPIED: Final = (
     "it was in use when it was copied, another program has opened it since, or what stood in the "
     "-wal beside it can't be read: what was saved after that is not in it. Events since then are "
     "sent again under the same ids, which Segment drops within a day; what order totals rose by "
-    "may come in other steps. Contacts that have changed again since are told for certain by "
-    "`listrak-bridge identify --all` alone"
+    "may come in other steps. All contacts are told again as they are now"
 )
 """The meaning of a state file that looks like a copy of one in use."""
 

@@ -6,7 +6,7 @@ from bridge.state.records import ListState
 # In the order of ListState's fields.
 _COLUMNS = (
     "list_id, list_name, horizon, discovered_at, contacts_at, swept_at, zone, identified_at,"
-    " forgotten_revision, unsubscribes_forgotten"
+    " forgotten_revision, unsubscribes_forgotten, revision_floor"
 )
 
 

@@ -203,6 +203,7 @@ class ListState:
     forgotten_revision: no contact that was forgotten had a later one.
     unsubscribes_forgotten: the latest instant of an unsubscribe that was withheld and is forgotten;
         "" for none.
+    revision_floor: changes of its contacts get revisions above this.
     """
 
     list_id: int
@@ -215,6 +216,12 @@ class ListState:
     identified_at: float = 0.0
     forgotten_revision: int = 0
     unsubscribes_forgotten: str = ""
+    revision_floor: int = 0
+
+    @property
+    def last_read(self) -> float:
+        """The latest time at which anything of it was read to its end; 0 for never."""
+        return max(self.discovered_at or 0.0, self.contacts_at or 0.0, self.identified_at)
 
 
 @dataclass(frozen=True, slots=True)

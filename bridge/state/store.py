@@ -18,6 +18,7 @@ from bridge.state.messages import Messages
 from bridge.state.meta import Meta
 from bridge.state.outbox import Outbox
 from bridge.state.polls import Polls
+from bridge.state.reversals import Reversals
 from bridge.state.seen_events import SeenEvents
 from bridge.state.unsubscribes import Unsubscribes
 
@@ -29,8 +30,8 @@ class Store:
         self._db = database
         self.path = database.path
         self.copied = database.copied
-        self.behind = database.behind
         self.went_back = database.went_back
+        self.is_untraced = database.is_untraced
         self.meta = Meta(database)
         self.counters = Counters(database)
         self.lists = Lists(database)
@@ -46,6 +47,7 @@ class Store:
         self.dead_letters = DeadLetters(database)
         self.backfills = Backfills(database)
         self.erasures = Erasures(database)
+        self.reversals = Reversals(database)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """A transaction, on disk when it is left; see Database."""

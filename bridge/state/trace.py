@@ -9,6 +9,7 @@ import os
 import re
 import zlib
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +24,18 @@ _LINE: Final = re.compile(rb"Transactions on disk: (\d{20}) \(([0-9a-f]{8})\)\n"
 _MOST_BYTES: Final = 4096
 
 
+@dataclass
 class Trace:
-    """The trace in a lock file that this process holds.
+    """The trace in a lock file.
 
-    number: that of the latest transaction that it holds, 0 for none.
+    lock: descriptor of the lock file where this process holds it, else None.
+    is_there: tells whether the lock file says that there was a state file.
+    number: that of the latest transaction that it holds, 0 for none, as of older versions.
     """
 
-    def __init__(self, lock: int) -> None:
-        self._lock = lock
-        self.number = _number_in(os.pread(lock, _MOST_BYTES, 0))
+    lock: int | None = None
+    is_there: bool = False
+    number: int = 0
 
     def note(self, number: int) -> None:
         """Writes that a transaction is on disk; one that is behind changes nothing.
@@ -39,22 +43,29 @@ class Trace:
         It isn't synced: what of it is lost with the power makes it older, which is no harm. Nor is
         it one that it can't be written, on a full disk perhaps.
         """
-        if number > self.number:
+        if number > self.number and self.lock is not None:
             with suppress(OSError):
-                os.pwrite(self._lock, LOCK_NOTE + _line(number), 0)
+                os.pwrite(self.lock, LOCK_NOTE + _line(number), 0)
                 self.number = number
 
 
-def number_of(lock: Path) -> int:
-    """The number of the latest transaction that a lock file holds; 0 for none, or no such file."""
+def held_trace(lock: int) -> Trace:
+    """The trace in a lock file that this process holds, by its descriptor."""
+    content = os.pread(lock, _MOST_BYTES, 0)
+    return Trace(lock, bool(content), _number_in(content))
+
+
+def trace_of(lock: Path) -> Trace:
+    """The trace in a lock file, only to be read."""
     try:
         file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return 0
+        return Trace()
     try:
-        return _number_in(os.pread(file, _MOST_BYTES, 0))
+        found = held_trace(file)
+        return Trace(None, found.is_there, found.number)
     except OSError:
-        return 0
+        return Trace()
     finally:
         os.close(file)
 

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ async def running(rig: Rig) -> Any:
 
 
 async def test_a_copy_of_a_running_service_is_noticed(rig_of: Any, tmp_path: Path) -> None:
-    """It goes on from what was in the file, under the same ids, and says what is missing."""
+    """It goes on from what was in the file, and says what is missing; contacts are told again."""
     async with rig_of(world=account(), lists=str(LIST), BRIDGE_POLL_INTERVAL="0.1") as rig:
         await running(rig)
         copy = tmp_path / "copy.db"
@@ -34,8 +35,14 @@ async def test_a_copy_of_a_running_service_is_noticed(rig_of: Any, tmp_path: Pat
         assert "copied" in told.out
         log = await rig.caught_up(BRIDGE_STATE=str(copy))
         assert "state.copied" in log
-        assert set(sent_ids(rig).values()) == {2}, "the same ids as before"
-        assert "state.copied" not in await rig.caught_up(BRIDGE_STATE=str(copy))
+        assert "state.went_back" in log
+        told_again = Counter(event["anonymousId"] for event in rig.segment.received())
+        assert told_again == Counter(dict.fromkeys(PEOPLE, 2)), "once more, each"
+        assert set(sent_ids(rig).values()) == {1}, "under ids of their own"
+        log = await rig.caught_up(BRIDGE_STATE=str(copy))
+        assert "state.copied" not in log
+        assert "state.went_back" not in log
+        assert sum(sent_ids(rig).values()) == 2 * len(PEOPLE)
 
 
 def row(table: str, what: str) -> str:

@@ -97,6 +97,7 @@ class PersonExplainer:
             previous=times.from_seconds(state.contacts_at) if state.contacts_at else "",
             first_revision=state.forgotten_revision,
             zone=state.zone,
+            revision_floor=state.revision_floor,
         )
         if row is not None and contact is not None:
             # Another spelling alone is no change: the bridge goes on with the one it told.

@@ -1,5 +1,6 @@
 """Findings of a contact of a list: identifies and unsubscribes, and what became of each."""
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -73,7 +74,8 @@ class ContactFindings:
         if known is None or not known.revision:
             return []
         before = replace(known, revision=known.revision - 1)
-        page = ContactPage(poll, _NOWHERE, [], now, as_known=[known.email], told_before=frozenset())
+        then = dataclasses.replace(poll, revision_floor=0)
+        page = ContactPage(then, _NOWHERE, [], now, as_known=[known.email], told_before=frozenset())
         mapped = self.rules.map_contacts(page, {known.email.lower(): before})
         state = "subscribed" if known.subscribed else "not subscribed"
         if known.deleted_at is not None:

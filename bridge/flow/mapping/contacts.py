@@ -127,7 +127,8 @@ class ContactRules:
         revision = before.revision if before else page.poll.first_revision
         if not instant and before is not None and before.subscribed:
             # Undated: it happened since the contacts were last polled, so after the horizon.
-            instant, date = max(page.poll.previous, horizon), f"change {revision + 1}"
+            date = f"change {page.poll.revision_after(revision)}"
+            instant = max(page.poll.previous, horizon)
             kept = self.zone.naive(instant)
         if instant > taken_at and kept != taken:
             taken = kept
@@ -185,7 +186,7 @@ class ContactRules:
         if after.user_id is not None and not is_same_id:
             changes.user_ids.append(after.user_id)
         # The revision gives a contact that changes back an id of its own.
-        after = replace(after, revision=after.revision + 1)
+        after = replace(after, revision=page.poll.revision_after(after.revision))
         changes.contacts[key] = after
         changes.told.add(key)
         fingerprint, event = self._identify_event(page, after)

@@ -99,6 +99,7 @@ class ContactReadings:
             state.forgotten_revision,
             state.zone,
             (await self.of(list_id)).in_flight,
+            revision_floor=state.revision_floor,
         )
 
 
