@@ -287,12 +287,7 @@ def _address(text: str) -> str:
 def _settings(only: frozenset[str] | None = None) -> Any:
     """Loads the settings (those named by `only`, None for all) and sets up logging by them."""
     loaded: Settings = load(only=only)
-    secrets = [
-        getattr(loaded, name)
-        for name, declared in DECLARATIONS.items()
-        if declared.secret and hasattr(loaded, name)
-    ]
-    configure_logging(level=loaded.log_level, style=loaded.log_format, secrets=secrets)
+    configure_logging(level=loaded.log_level, style=loaded.log_format)
     for variable in unknown():
         log.warning("setting.unknown", variable=variable)
     return loaded

@@ -10,6 +10,8 @@ import pytest
 from rig import MakeRig, make_rig
 from xdist.scheduler import LoadScopeScheduling
 
+from bridge.redaction import SECRETS
+
 # The same examples at every run; no example is too slow for a busy machine.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("steady")
@@ -52,6 +54,13 @@ def signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def secrets() -> Iterator[None]:
+    """Forgets the secrets that a test has loaded: they would be hidden in what others say."""
+    yield
+    SECRETS.clear()
 
 
 @pytest.fixture
