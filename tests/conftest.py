@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import printed
 import pytest
 from rig import MakeRig, make_rig
 from xdist.scheduler import LoadScopeScheduling
@@ -54,6 +55,13 @@ def signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def all_that_was_printed() -> Iterator[None]:
+    """Fails a test in which the bridge printed a secret, or an address that nobody asked for."""
+    yield
+    printed.look_through()
 
 
 @pytest.fixture(autouse=True)

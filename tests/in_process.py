@@ -9,8 +9,9 @@ from io import StringIO
 from typing import Any
 
 import anyio
+import printed
 import structlog
-from rig import Rig
+from rig import CLIENT, KEY, SECRET, Rig
 
 from bridge import service, settings
 from bridge.commands.backfill import backfill, wish_of
@@ -19,6 +20,12 @@ from bridge.errors import ConfigurationError
 from bridge.logs import configure_logging
 from bridge.sandbox.history import Backfill
 from bridge.settings import Settings
+
+SETTINGS = {
+    "LISTRAK_CLIENT_ID": CLIENT,
+    "LISTRAK_CLIENT_SECRET": SECRET,
+    "SEGMENT_WRITE_KEY": KEY,
+}
 
 
 async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:
@@ -99,6 +106,7 @@ def _undisturbed_process() -> Iterator[StringIO]:
     try:
         yield log
     finally:
+        printed.keep(["run"], SETTINGS, out="", err=log.getvalue())
         for number, handler in handlers.items():
             signal.signal(number, handler)
         gc.unfreeze()

@@ -155,6 +155,7 @@ LAYERS = [
         "bridge.commands.progress",
         "bridge.commands.readable",
         "bridge.commands.status_port",
+        "bridge.commands.surroundings",
         "bridge.commands.errand",
         "bridge.commands.consequences",
         "bridge.commands.limits",
