@@ -1,7 +1,7 @@
 import asyncio
 import selectors
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,16 @@ def all_that_was_printed() -> Iterator[None]:
     """Fails a test in which the bridge printed a secret, or an address that nobody asked for."""
     yield
     printed.look_through()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """Fails a test that has printed such a thing in its own process, as by a log."""
+    report = (yield).get_result()
+    ours = (f"Captured stdout {report.when}", f"Captured stderr {report.when}")
+    said = "\n".join(text for name, text in report.sections if name in ours)
+    if report.passed and (leaks := printed.leaks_of_a_test(said)):
+        report.outcome, report.longrepr = "failed", "\n".join(leaks)
 
 
 @pytest.fixture(autouse=True)

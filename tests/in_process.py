@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import printed
 import structlog
-from rig import CLIENT, KEY, SECRET, Rig
+from rig import Rig
 
 from bridge import service, settings
 from bridge.commands.backfill import backfill, wish_of
@@ -20,12 +20,6 @@ from bridge.errors import ConfigurationError
 from bridge.logs import configure_logging
 from bridge.sandbox.history import Backfill
 from bridge.settings import Settings
-
-SETTINGS = {
-    "LISTRAK_CLIENT_ID": CLIENT,
-    "LISTRAK_CLIENT_SECRET": SECRET,
-    "SEGMENT_WRITE_KEY": KEY,
-}
 
 
 async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:
@@ -106,7 +100,7 @@ def _undisturbed_process() -> Iterator[StringIO]:
     try:
         yield log
     finally:
-        printed.keep(["run"], SETTINGS, out="", err=log.getvalue())
+        printed.keep(["run"], printed.IN_PROCESS, out="", err=log.getvalue())
         for number, handler in handlers.items():
             signal.signal(number, handler)
         gc.unfreeze()

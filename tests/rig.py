@@ -36,7 +36,7 @@ LISTS: dict[int, int | None] = {12345: 777, 13456: 779}
 """The lists of a world with people, each with the profile field that holds the userId."""
 
 SETTING = "12345=777,13456=Customer ID"
-CLIENT, SECRET, KEY = "the-client-id", "the-client-secret", "the-write-key"
+CLIENT, SECRET, KEY = printed.IN_PROCESS.values()
 
 
 def retailer(*, contacts: int = 25, days: int = 2, seed: int = 3) -> World:

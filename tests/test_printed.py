@@ -1,5 +1,8 @@
 """The check of all that is printed: it finds what must not be there, and only that."""
 
+import os
+import subprocess
+import sys
 from base64 import b64encode
 from pathlib import Path
 
@@ -70,6 +73,37 @@ def test_commands_that_show_addresses() -> None:
         look_through()
 
 
-def test_every_test_is_looked_through(request: pytest.FixtureRequest) -> None:
-    """None has to ask for it."""
-    assert "all_that_was_printed" in request.fixturenames
+LEAKING = """
+import printed, structlog
+
+def test_a_command():
+    printed.keep(["run"], {}, out="", err="user1@example.net")
+
+def test_a_log():
+    structlog.get_logger("bridge").warning("listrak.waiting", reason="no user1@example.net")
+
+def test_a_secret():
+    print("the-write-key")
+
+def test_nothing():
+    structlog.get_logger("bridge").debug("contact.gone", email="user1@example.net")
+    printed.keep(["run"], {}, out="", err="[email]")
+"""
+
+
+def test_what_leaks_fails_its_test(tmp_path: Path) -> None:
+    """No test has to ask for it."""
+    file = tmp_path / "test_leaking.py"
+    file.write_text(LEAKING, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", file],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for name in ("FAILED test_leaking.py::test_a_log", "FAILED test_leaking.py::test_a_secret"):
+        assert name in done.stdout
+    assert "ERROR test_leaking.py::test_a_command" in done.stdout
+    assert "2 failed, 2 passed, 1 error" in done.stdout

@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 def surroundings(settings: Settings) -> list[Finding]:
-    """All that is found around the service."""
+    """The findings about all that is around the service."""
     return [
         _writing(settings.state),
         _disk(settings.state),
