@@ -15,8 +15,23 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+def open_standard_streams() -> None:
+    """Makes sure that the descriptors 0 to 2 are open; writing to what was closed fails.
+
+    Else the next file or connection would become one of them.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+
+
 def main() -> None:
     """The command `listrak-bridge`."""
+    open_standard_streams()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     # numpy would start a thread for each core; its linear algebra isn't used here.

@@ -57,15 +57,16 @@ def run(once: bool) -> None:
 
 
 @cli.command()
-def check() -> None:
-    """Check credentials, scopes, lists, profile fields, state file and clock.
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check(as_json: bool) -> None:
+    """Check credentials, scopes, lists, profile fields, state file, machine and clock.
 
     Says as well what can't be checked: Segment answers a wrong write key like a right one.
     """
     settings = _settings()
     from bridge.commands.check import check_all
 
-    sys.exit(complete(lambda: check_all(settings)))
+    sys.exit(complete(lambda: check_all(settings, as_json=as_json)))
 
 
 @cli.command()
@@ -287,12 +288,7 @@ def _address(text: str) -> str:
 def _settings(only: frozenset[str] | None = None) -> Any:
     """Loads the settings (those named by `only`, None for all) and sets up logging by them."""
     loaded: Settings = load(only=only)
-    secrets = [
-        getattr(loaded, name)
-        for name, declared in DECLARATIONS.items()
-        if declared.secret and hasattr(loaded, name)
-    ]
-    configure_logging(level=loaded.log_level, style=loaded.log_format, secrets=secrets)
+    configure_logging(level=loaded.log_level, style=loaded.log_format)
     for variable in unknown():
         log.warning("setting.unknown", variable=variable)
     return loaded

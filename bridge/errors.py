@@ -1,13 +1,21 @@
 """Errors, named for the caller's next move; the message is for the person who runs the bridge."""
 
+from bridge import texts
+
 
 class BridgeError(Exception):
     """Base of the errors that the bridge raises on purpose.
+
+    The message is made harmless here, as it may quote others, and goes to logs, to terminals and
+    into the state file.
 
     exit_code: exit code of the command line.
     """
 
     exit_code = 75
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(texts.harmless(message))
 
 
 class UsageError(BridgeError):

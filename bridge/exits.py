@@ -1,5 +1,6 @@
 """The ends of commands: how errors become messages and exit codes."""
 
+import atexit
 import errno
 import gc
 import os
@@ -11,8 +12,10 @@ import anyio
 import click
 
 from bridge.errors import BridgeError
-from bridge.logs import last_line, log
+from bridge.logs import log, tell_the_rest
+from bridge.standard_error import take_over
 from bridge.supervisor import cause
+from bridge.texts import harmless
 
 USAGE, FAULT = 64, 75
 INTERRUPTED: Final = 130
@@ -59,6 +62,8 @@ def complete(work: Callable[[], Awaitable[Any]]) -> Any:
 
 def run_to_the_end(commands: click.Group) -> None:
     """Runs the command line and ends the process with the exit code of the contract."""
+    take_over()
+    atexit.register(tell_the_rest)
     try:
         code = commands.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -69,10 +74,13 @@ def run_to_the_end(commands: click.Group) -> None:
         error.show()
         code = USAGE
     except BridgeError as error:
-        click.echo(f"listrak-bridge: {last_line(str(error))}", err=True)
+        click.echo(f"listrak-bridge: {harmless(str(error))}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except Exception:  # noqa: BLE001  (the last place to say what happened)
+        log.exception("bridge.fault")
+        code = FAULT
     sys.exit(_written(code if isinstance(code, int) else 0))
 
 

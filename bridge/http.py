@@ -215,6 +215,15 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     return body
 
 
+def proxy_of(url: str) -> str | None:
+    """The proxy by which an address is reached, without its credentials; None for none.
+
+    Raises ConfigurationError for a proxy that is none.
+    """
+    found = _proxy(URL(url, encoded=True))
+    return None if found is None else str(URL(found).with_user(None))
+
+
 def _proxy(url: URL) -> str | None:
     """The proxy of the environment for an address, None for none.
 

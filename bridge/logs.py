@@ -1,60 +1,97 @@
 """Structured logs: the rendering of lines, without secrets and email addresses."""
 
-import json
 import logging
+import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from io import TextIOBase
-from typing import TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from bridge import texts
+from bridge import clock, texts
+from bridge.log_bound import LogBound
+from bridge.standard_error import STANDARD_ERROR
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("bridge")
+
+_SUPPRESSED: Final = "log.suppressed"
 
 
 class Redactor:
     """The last processor of log lines: hides all secrets, and email addresses above level debug."""
 
-    def __init__(self, secrets: Iterable[str], render: Processor, *, emails: bool) -> None:
-        # Longest first, so that a secret that holds another is hidden whole.
-        forms = {form for text in secrets if text for form in _forms(text)}
-        self._secrets = sorted(forms, key=len, reverse=True)
+    def __init__(self, render: Processor, *, emails: bool) -> None:
         self._render = render
         self._emails = emails
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
         """Renders the line and hides what must not be seen in it."""
+        # In the values, before quoting changes them; and in the line, since they may be anything.
         shown = {
-            name: texts.escaped(value) if isinstance(value, str) and name != "exception" else value
+            name: texts.escaped(_without_secrets(value))
+            if isinstance(value, str) and name != "exception"
+            else _without_secrets(value)
             for name, value in event.items()
         }
-        line = self.without_secrets(str(self._render(logger, method, shown)))
+        line = texts.without_secrets(str(self._render(logger, method, shown)))
         return line if self._emails and method == "debug" else texts.without_addresses(line)
 
-    def without_secrets(self, text: str) -> str:
-        """The text with `[secret]` for each of them."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[secret]")
-        return text
+
+def _without_secrets(value: Any) -> Any:
+    """A value without secrets in its texts, however deep in lists and objects they stand."""
+    if isinstance(value, str):
+        return texts.without_secrets(value)
+    if isinstance(value, Mapping):
+        return {_without_secrets(name): _without_secrets(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_secrets(one) for one in value]
+    return value
 
 
-def last_line(text: str) -> str:
-    """The last line of a command, without secrets, addresses and control characters."""
-    return texts.escaped(texts.without_addresses(_redactor.without_secrets(text)))
+class Bounded:
+    """The first processor: leaves out lines of what comes too often, and tells how many."""
+
+    def __init__(self) -> None:
+        self._bound = LogBound()
+
+    def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """The line as it is, if it is to be written."""
+        name, now = str(event["event"]), clock.monotonic()
+        if name == _SUPPRESSED:
+            return event
+        admitted = self._bound.admits(name, method, now)
+        self._tell(now)
+        if not admitted:
+            raise structlog.DropEvent
+        return event
+
+    def tell_all(self) -> None:
+        """Tells of all that was left out and not told of yet."""
+        self._tell(math.inf)
+
+    @property
+    def left_out(self) -> int:
+        """Lines left out so far."""
+        return self._bound.left_out
+
+    def _tell(self, now: float) -> None:
+        for event, lines in list(self._bound.sums(now)):
+            log.warning(_SUPPRESSED, event_name=event, lines=lines)
 
 
-def _forms(secret: str) -> set[str]:
-    """A secret in the forms that a line may show: plain, as JSON, as Python's repr, or both."""
-    quoted = repr(secret)[1:-1]
-    return {secret, quoted, json.dumps(secret)[1:-1], json.dumps(quoted)[1:-1]} | {
-        repr(f"'{secret}")[2:-1]
-    }
+_bounded = Bounded()
 
 
-_redactor = Redactor((), structlog.processors.JSONRenderer(), emails=False)
+def tell_the_rest() -> None:
+    """Tells which lines were left out since it was told last; for the end of the process."""
+    _bounded.tell_all()
+
+
+def left_out() -> int:
+    """Lines left out so far, as too many of their event came."""
+    return _bounded.left_out
 
 
 class _Stderr(TextIOBase):
@@ -70,14 +107,11 @@ class _Stderr(TextIOBase):
         return sys.stderr.isatty()
 
 
-def configure_logging(
-    *, level: str, style: str, secrets: Iterable[str] = (), stream: TextIO | None = None
-) -> None:
+def configure_logging(*, level: str, style: str, stream: TextIO | None = None) -> None:
     """Sets up structured logs.
 
-    level: debug, info, warning or error.
+    level: debug, info, warning or error; at debug there is no bound.
     style: console, json, or auto (console on a terminal, else JSON).
-    secrets: texts to be hidden.
     stream: standard error if None.
     """
     stream = stream or cast(TextIO, _Stderr())
@@ -89,18 +123,28 @@ def configure_logging(
         if console
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
-    processors: list[Processor] = [
+    made: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if not console:
-        processors.append(structlog.processors.format_exc_info)
-    global _redactor  # noqa: PLW0603  (as structlog's configuration is the process's)
-    _redactor = Redactor(secrets, render, emails=level == "debug")
+        made.append(structlog.processors.format_exc_info)
+    made.append(Redactor(render, emails=level == "debug"))
+    global _bounded  # noqa: PLW0603  (as structlog's configuration is the process's)
+    _bounded = Bounded()
     structlog.configure(
-        processors=[*processors, _redactor],
+        processors=made if level == "debug" else [_bounded, *made],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+
+    def notice(lines: int) -> str:
+        """The line about lines that were dropped; made in the thread that writes."""
+        line: Any = {"event": "log.dropped", "lines": lines}
+        for processor in made:
+            line = processor(None, "error", line)
+        return f"{line}\n"
+
+    STANDARD_ERROR.notice = notice

@@ -1,6 +1,28 @@
 """The catalogue of metrics: every name once, with what it means."""
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from bridge import logs
+from bridge.standard_error import STANDARD_ERROR
+
+
+class _LogLines(Collector):
+    """The lines of the log that are missing in it; they are the process's."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Their numbers at present."""
+        lost = CounterMetricFamily(
+            "bridge_log_lines_left_out",
+            "Lines missing in the log: not written in time, or too many of their event",
+            labels=["why"],
+        )
+        lost.add_metric(["dropped"], STANDARD_ERROR.dropped)
+        lost.add_metric(["suppressed"], logs.left_out())
+        yield lost
 
 
 class Metrics:
@@ -40,6 +62,7 @@ class Metrics:
 
         self._of_contacts()
         self._of_pipeline()
+        self.registry.register(_LogLines())
 
     def _of_contacts(self) -> None:
         self.user_ids_withheld = self._gauge(

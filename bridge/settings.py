@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from bridge import clock
 from bridge.clock import DAY, HOUR
 from bridge.errors import ConfigurationError
+from bridge.redaction import SECRETS
+from bridge.secret_files import read_secret
 from bridge.values import (
     Bind,
     ListSetting,
@@ -29,6 +31,7 @@ from bridge.values import (
     state_path,
     texts,
     timezone,
+    without_credentials,
 )
 
 
@@ -250,9 +253,11 @@ class _Partial:
 
 
 def _read(declared: Declaration, environment: Mapping[str, str]) -> Any:
-    text = environment.get(declared.variable, "").strip()
+    source, text = declared.variable, environment.get(declared.variable, "")
+    # Copied from a file, it may begin with a byte order mark.
+    text = text.strip().removeprefix("\ufeff").strip()
     if not text and declared.secret:
-        text = _secret_from_file(declared, environment)
+        source, text = _secret_from_file(declared, environment)
     if not text:
         if declared.default is None:
             raise ConfigurationError(
@@ -262,33 +267,36 @@ def _read(declared: Declaration, environment: Mapping[str, str]) -> Any:
         explicit = declared.variable == "BRIDGE_STATUS_BIND" and declared.variable in environment
         text = "" if explicit else declared.default
     try:
-        return declared.parse(text)
+        value = declared.parse(text)
     except ValueError as error:
-        shown = "its value" if declared.secret else repr(text)
-        raise ConfigurationError(
-            declared.variable, f"{shown} is not allowed; it takes {error}"
-        ) from None
+        shown = "its value" if declared.secret else repr(without_credentials(text))
+        raise ConfigurationError(source, f"{shown} is not allowed; it takes {error}") from None
+    if declared.secret:
+        if value.startswith(f"{declared.variable}="):
+            problem = f"takes the secret alone, without {declared.variable}= before it"
+            raise ConfigurationError(source, problem)
+        SECRETS.add(value)
+    return value
 
 
-def _secret_from_file(declared: Declaration, environment: Mapping[str, str]) -> str:
-    """The secret from NAME_FILE, or from the systemd credential of the lower-case name, or ""."""
+def _secret_from_file(declared: Declaration, environment: Mapping[str, str]) -> tuple[str, str]:
+    """The secret from NAME_FILE, or from the systemd credential of the lower-case name, or "";
+    before it the variable to look at."""
     named = environment.get(f"{declared.variable}_FILE", "").strip()
     if named:
         source, path = f"{declared.variable}_FILE", Path(named)
     elif folder := environment.get("CREDENTIALS_DIRECTORY"):
         source, path = declared.variable, Path(folder) / declared.variable.lower()
         if not path.exists():
-            return ""
+            return source, ""
     else:
-        return ""
+        return declared.variable, ""
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigurationError(source, f"can't read {str(path)!r}: {reason}") from None
-    if not text:
-        raise ConfigurationError(source, f"{str(path)!r} is empty")
-    return text
+        return source, read_secret(path)
+    except ValueError as error:
+        # Without a folder, it may be the secret itself that was set there.
+        shown = repr(str(path)) if "/" in str(path) or path.exists() else "the file it names"
+        raise ConfigurationError(source, f"can't read {shown}: {error}") from None
 
 
 _LONG_AGO = timedelta(days=20 * 365)

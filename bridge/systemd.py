@@ -4,6 +4,8 @@ import os
 import socket
 from contextlib import suppress
 
+from bridge import texts
+
 
 class Notifier:
     """Tells systemd how the service is, over the datagram socket named in NOTIFY_SOCKET."""
@@ -19,7 +21,9 @@ class Notifier:
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
         with socket.socket(socket.AF_UNIX, kind) as channel, suppress(OSError):
-            channel.sendto("\n".join(assignments).encode(), address)
+            # A line break would begin another assignment.
+            said = "\n".join(texts.escaped(one) for one in assignments)
+            channel.sendto(said.encode(), address)
 
     @property
     def watchdog_interval(self) -> float | None:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from bridge.clock import DAY, HOUR, MINUTE
 from bridge.errors import StateError
 from bridge.event_types import EXTRA_PROPERTIES, TRACKS
+from bridge.redaction import LEAST
 
 
 class ListSetting(NamedTuple):
@@ -93,9 +94,15 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def secret_text(text: str) -> str:
-    """A secret: anything that fits into an HTTP header."""
+    """A secret: anything that fits into an HTTP header, and is long enough to be hidden."""
+    if any(line_end in text for line_end in "\r\n"):
+        raise ValueError("one line only, and this has a line break inside")
     if not text.isascii() or not text.isprintable():
         raise ValueError("printable ASCII characters only")
+    if len(text) < LEAST:
+        raise ValueError(
+            f"{LEAST} characters or more, as all that Listrak and Segment give out have"
+        )
     return text
 
 
@@ -178,6 +185,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def without_credentials(text: str) -> str:
+    """An address as it may be shown: without the user name and password before its host."""
+    return re.sub(r"(://).*@", r"\1[credentials]", text, flags=re.DOTALL)
 
 
 def _address(text: str) -> SplitResult:

@@ -1,14 +1,17 @@
 import asyncio
 import selectors
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
+import printed
 import pytest
 from rig import MakeRig, make_rig
 from xdist.scheduler import LoadScopeScheduling
+
+from bridge.redaction import SECRETS
 
 # The same examples at every run; no example is too slow for a busy machine.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
@@ -52,6 +55,30 @@ def signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def all_that_was_printed() -> Iterator[None]:
+    """Fails a test in which the bridge printed a secret, or an address that nobody asked for."""
+    yield
+    printed.look_through()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """Fails a test that has printed such a thing in its own process, as by a log."""
+    report = (yield).get_result()
+    ours = (f"Captured stdout {report.when}", f"Captured stderr {report.when}")
+    said = "\n".join(text for name, text in report.sections if name in ours)
+    if report.passed and (leaks := printed.leaks_of_a_test(said)):
+        report.outcome, report.longrepr = "failed", "\n".join(leaks)
+
+
+@pytest.fixture(autouse=True)
+def secrets() -> Iterator[None]:
+    """Forgets the secrets that a test has loaded: they would be hidden in what others say."""
+    yield
+    SECRETS.clear()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 import anyio
+import printed
 import structlog
 from rig import Rig
 
@@ -99,6 +100,7 @@ def _undisturbed_process() -> Iterator[StringIO]:
     try:
         yield log
     finally:
+        printed.keep(["run"], printed.IN_PROCESS, out="", err=log.getvalue())
         for number, handler in handlers.items():
             signal.signal(number, handler)
         gc.unfreeze()

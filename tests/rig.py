@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 import fork_server
+import printed
 
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
@@ -35,7 +36,7 @@ LISTS: dict[int, int | None] = {12345: 777, 13456: 779}
 """The lists of a world with people, each with the profile field that holds the userId."""
 
 SETTING = "12345=777,13456=Customer ID"
-CLIENT, SECRET, KEY = "the-client-id", "the-client-secret", "the-write-key"
+CLIENT, SECRET, KEY = printed.IN_PROCESS.values()
 
 
 def retailer(*, contacts: int = 25, days: int = 2, seed: int = 3) -> World:
@@ -100,7 +101,9 @@ class Rig:
                 done = await anyio.run_process(command, env=environment, check=False)
             else:
                 done = await fork_server.run("bridge", *arguments, environment=environment)
-        return Run(done.returncode, done.stdout.decode(), done.stderr.decode())
+        run = Run(done.returncode, done.stdout.decode(), done.stderr.decode())
+        printed.keep(arguments, environment, out=run.out, err=run.err)
+        return run
 
     def with_settings(self, more: Mapping[str, str | None]) -> dict[str, str]:
         """The environment, with some variables changed or (None) left out."""
@@ -119,6 +122,8 @@ class Rig:
                 stderr=stream,
             )
         self.processes.append(process)
+        # Where both go, what is said is no output.
+        printed.keep(arguments, self.with_settings(more), out="", err=path)
         return process
 
     async def caught_up(self, **settings: Any) -> str:

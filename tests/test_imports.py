@@ -15,16 +15,20 @@ ROOT = Path(bridge.__file__).parent
 # import each other). A name stands for itself or, with a dot and a star, for all below it.
 LAYERS = [
     ["bridge"],
+    ["bridge.redaction"],
+    ["bridge.texts"],
     [
         "bridge.errors",
         "bridge.event_types",
         "bridge.clock",
         "bridge.systemd",
         "bridge.compression",
-        "bridge.texts",
+        "bridge.log_bound",
     ],
-    ["bridge.stopping", "bridge.priority", "bridge.logs", "bridge.metrics"],
-    ["bridge.values", "bridge.retry", "bridge.spool"],
+    ["bridge.stopping", "bridge.priority", "bridge.standard_error"],
+    ["bridge.logs"],
+    ["bridge.metrics"],
+    ["bridge.values", "bridge.secret_files", "bridge.retry", "bridge.spool"],
     ["bridge.http", "bridge.settings", "bridge.rate"],
     # The state file knows neither server.
     ["bridge.state"],
@@ -152,6 +156,7 @@ LAYERS = [
         "bridge.commands.progress",
         "bridge.commands.readable",
         "bridge.commands.status_port",
+        "bridge.commands.surroundings",
         "bridge.commands.errand",
         "bridge.commands.consequences",
         "bridge.commands.limits",

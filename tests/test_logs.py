@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr
 from typing import Any
@@ -12,7 +13,8 @@ import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.logs import configure_logging, log
+from bridge.logs import configure_logging, left_out, log, tell_the_rest
+from bridge.redaction import SECRETS
 
 SECRET = "hush-hush"
 STYLES = ["json", "console"]
@@ -20,6 +22,7 @@ STYLES = ["json", "console"]
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
+    SECRETS.add(SECRET)
     yield
     structlog.reset_defaults()
 
@@ -34,7 +37,7 @@ class Terminal(io.StringIO):
 def logged(style: str, level: str = "info", method: str = "info", **values: Any) -> str:
     """What is written for one line."""
     stream = io.StringIO()
-    configure_logging(level=level, style=style, secrets=[SECRET, ""], stream=stream)
+    configure_logging(level=level, style=style, stream=stream)
     getattr(log, method)("something.happened", **values)
     return stream.getvalue()
 
@@ -42,7 +45,7 @@ def logged(style: str, level: str = "info", method: str = "info", **values: Any)
 def failed(style: str, error: BaseException, level: str = "info") -> str:
     """What is written for an exception with its traceback."""
     stream = io.StringIO()
-    configure_logging(level=level, style=style, secrets=[SECRET], stream=stream)
+    configure_logging(level=level, style=style, stream=stream)
     try:
         raise error  # noqa: TRY301 - for its traceback
     except BaseException as caught:  # noqa: BLE001 - whatever it is
@@ -130,30 +133,66 @@ def test_no_secret_in_a_traceback(style: str) -> None:
     assert SECRET not in line
 
 
-PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=4, max_size=40)
+PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=8, max_size=40)
 
 
 @pytest.mark.parametrize("style", STYLES)
 @given(PRINTABLE.filter(lambda text: text.strip() == text and not text.isalnum()))
-@example('pass"word')
+@example('pass"word"')
 @example("back\\slash")
 @example("it's mine")
+@example("timestamp")
 def test_no_secret_of_any_characters(style: str, secret: str) -> None:
     """Whatever printable characters a secret has: as the line writes them, it isn't shown."""
     stream = io.StringIO()
-    configure_logging(level="debug", style=style, secrets=[secret], stream=stream)
+    SECRETS.clear()
+    SECRETS.add(secret)
+    configure_logging(level="debug", style=style, stream=stream)
     log.info("x", value=f"<<{secret}>>", nested={"value": secret})
     line = stream.getvalue()
+    assert style == "console" or json.loads(line)
     for shown in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
         assert f"<<{shown}>>" not in line
 
 
-def test_overlapping_secrets() -> None:
-    """A secret that begins with another one is hidden whole."""
+def test_what_is_logged_is_a_line_for_programs_still() -> None:
+    """Nothing of the line itself is taken for a secret: they are hidden in the values."""
+    for name in ("level", "event", "hush-hush", "info"):
+        SECRETS.add(name)
+    said = json.loads(logged("json", reason="it was hush-hush", nested=[{"hush-hush": "info"}]))
+    assert said["event"] == "something.happened"
+    assert said["reason"] == "it was [secret]"
+    assert said["nested"] == [{"[secret]": "info"}]
+
+
+# Floods
+
+
+def test_a_flood_is_bounded() -> None:
+    """Of an event that comes too often the first lines are written, and the number of others."""
     stream = io.StringIO()
-    configure_logging(level="info", style="json", secrets=["abc", "abc-def"], stream=stream)
-    log.info("x", value="abc-def")
-    assert json.loads(stream.getvalue())["value"] == "[secret]"
+    configure_logging(level="info", style="json", stream=stream)
+    for _ in range(1000):
+        log.info("something.happened")
+    log.info("something.else")
+    tell_the_rest()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    events = Counter(line["event"] for line in lines)
+    assert 40 <= events["something.happened"] < 1000
+    assert events["something.else"] == 1
+    told = [line for line in lines if line["event"] == "log.suppressed"]
+    assert {line["event_name"] for line in told} == {"something.happened"}
+    assert events["something.happened"] + sum(line["lines"] for line in told) == 1000
+    assert left_out() == sum(line["lines"] for line in told)
+
+
+def test_no_bound_at_debug() -> None:
+    """Who asks for everything gets everything."""
+    stream = io.StringIO()
+    configure_logging(level="debug", style="json", stream=stream)
+    for _ in range(1000):
+        log.info("something.happened")
+    assert len(stream.getvalue().splitlines()) == 1000
 
 
 # Email addresses

@@ -1,11 +1,15 @@
 """The shape of the code: short signatures, short files, and who knows nothing of whom."""
 
 import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from test_imports import MODULES, imported
+
+from bridge import errors
+from bridge.redaction import SECRETS
 
 MOST_LINES = 350
 MOST_FUNCTION_LINES = 49
@@ -87,3 +91,63 @@ def test_acknowledgement_in_order_stands_alone(module: str) -> None:
     """The order of acknowledgement depends on nothing else here, and can be read at once."""
     assert not {name for name in imported(module) if name in MODULES}
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) < 100
+
+
+# The words of others
+
+PRINTERS = {
+    "bridge.commands.terminal": "tables and JSON",
+    "bridge.commands.preview": "events, as they would be sent",
+    "bridge.commands.sandbox": "the emulators' own",
+    "bridge.exits": "the last line",
+    "bridge.logs": "log lines",
+    "bridge.standard_error": "all of standard error",
+    "bridge.__main__": "opens what is closed",
+}
+"""Who writes to a terminal by itself, and what; all others print by these."""
+
+
+def calls_of(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    """All calls in a module, by the last name of what is called."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func
+            yield getattr(called, "attr", getattr(called, "id", "")), node
+
+
+def writes_by_itself(tree: ast.AST) -> bool:
+    """Whether a module makes a console, or writes to a stream without one."""
+    names = {"sys.stdout", "sys.stderr", "click.echo", "click.secho"}
+    whole = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    functions = {name for name, call in calls_of(tree) if isinstance(call.func, ast.Name)}
+    return bool(names & whole or {"print", "Console"} & functions)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_who_prints(module: str) -> None:
+    """Whatever is printed goes where control characters and secrets are taken out of it."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    if not module.startswith("bridge.sandbox."):
+        assert writes_by_itself(tree) is (module in PRINTERS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_who_makes_text_of_what_may_be_anything(module: str) -> None:
+    """Bytes of others become text in one place, which makes them harmless."""
+    if module in ("bridge.texts", "bridge.standard_error") or module.startswith("bridge.sandbox."):
+        return
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    for name, call in calls_of(tree):
+        if name == "decode":
+            assert "errors" not in {keyword.arg for keyword in call.keywords}
+
+
+@pytest.mark.parametrize("kind", [each for each in vars(errors).values() if isinstance(each, type)])
+def test_every_error_is_harmless(kind: type[errors.BridgeError]) -> None:
+    """Whatever it quotes: it goes to logs, to terminals and into the state file."""
+    SECRETS.add("the-write-key")
+    said = "no jane@example.com \x1b[31m, Basic dGhlLXdyaXRlLWtleTo=, the-write-key"
+    more = {"setting": ("SETTING", said), "status": (said, 404)}
+    names = list(inspect.signature(kind).parameters)
+    error = kind(*next((more[name] for name in names if name in more), (said,)))
+    assert str(error).removeprefix("SETTING: ") == "no [email] \\x1b[31m, Basic [secret], [secret]"

@@ -10,7 +10,8 @@ from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.consequences import consequences
 from bridge.commands.state_finding import state_finding
 from bridge.commands.status_port import check_status_port
-from bridge.commands.terminal import terminal
+from bridge.commands.surroundings import Finding, surroundings
+from bridge.commands.terminal import print_json, terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
 from bridge.flow.source import SourceList, resolve
 from bridge.http import Http
@@ -31,11 +32,13 @@ WAL_BUG_MENDED = {(3, 50, 7), (3, 44, 6)}
 """SQLite versions with a rare bug that needs two writing connections; the bridge has one."""
 
 
-async def check_all(settings: Settings) -> int:
+async def check_all(settings: Settings, *, as_json: bool = False) -> int:
     """Prints the results of all checks; returns the exit code, the gravest of all."""
     report = _Report()
     await _state(settings, report)
     report.add("SQLite", "ok", _sqlite())
+    for finding in surroundings(settings):
+        report.take(finding)
     await report.note("status port", lambda: check_status_port(settings))
     metrics = Metrics()
     async with listrak_client(settings, metrics) as patient:
@@ -53,18 +56,24 @@ async def check_all(settings: Settings) -> int:
         "can't be checked: Segment answers 200 to a wrong one as well. Look for the first events "
         "in the source's Debugger",
     )
-    report.show()
+    report.show(as_json=as_json)
     return report.exit_code
 
 
 class _Report:
     def __init__(self) -> None:
-        self._table = Table("what", "", "finding", show_lines=False)
+        self._findings: list[Finding] = []
         self.exit_code = 0
 
     def add(self, what: str, state: str, finding: str) -> None:
-        colour = {"ok": "green", "failed": "red"}.get(state, "yellow")
-        self._table.add_row(what, Text(state, style=colour), finding)
+        self.take(Finding(what, state, finding))
+
+    def take(self, finding: Finding) -> None:
+        """Adds a finding to the report."""
+        self._findings.append(finding)
+        # An error that a person must mend outranks one that may pass by itself.
+        if finding.exit_code and self.exit_code in (0, 75):
+            self.exit_code = finding.exit_code
 
     async def note(self, what: str, check: Callable[[], Awaitable[str]]) -> bool:
         """Runs a check and adds its finding to the report; tells whether it succeeded."""
@@ -77,13 +86,21 @@ class _Report:
         return True
 
     def failed(self, what: str, error: BridgeError) -> None:
-        self.add(what, "failed", str(error))
-        code = error.exit_code
-        # An error that a person must mend outranks one that may pass by itself.
-        self.exit_code = code if self.exit_code in (0, 75) else self.exit_code
+        self.take(Finding.of(what, error))
 
-    def show(self) -> None:
-        terminal().print(self._table)
+    def show(self, *, as_json: bool) -> None:
+        if as_json:
+            checks = [
+                {"what": one.what, "state": one.state, "finding": one.text}
+                for one in self._findings
+            ]
+            print_json({"checks": checks, "exit_code": self.exit_code})
+            return
+        table = Table("what", "", "finding", show_lines=False)
+        for one in self._findings:
+            colour = {"ok": "green", "failed": "red"}.get(one.state, "yellow")
+            table.add_row(one.what, Text(one.state, style=colour), one.text)
+        terminal().print(table)
 
 
 async def _state(settings: Settings, report: _Report) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from bridge import texts
 from bridge.commands.terminal import terminal
 from bridge.listrak import times
 from bridge.state.store import open_store
@@ -20,5 +21,5 @@ async def show_dead_letters(path: Path) -> None:
     table = Table("id", "noted", "event", "messageId", "reason")
     for number, at, event, message_id, reason in letters:
         noted = times.from_seconds(at)[:19] + "Z"
-        table.add_row(str(number), noted, event, message_id, reason)
+        table.add_row(str(number), noted, event, message_id, texts.harmless(reason))
     console.print(table)

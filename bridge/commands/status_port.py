@@ -7,6 +7,7 @@ from bridge.errors import ConfigurationError, TemporaryError
 from bridge.http import Http
 from bridge.settings import Settings
 from bridge.state.lock import is_locked
+from bridge.texts import line_of
 from bridge.values import Bind
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (where to ask, not to listen)
@@ -44,7 +45,7 @@ async def check_status_port(settings: Settings) -> str:
             "If the one that runs is meant to, it shows no health and no metrics; it tries again "
             "every minute",
         )
-    return f"{address} is served by a running service: {report.status}"
+    return f"{address} is served by a running service: {line_of(report.status)}"
 
 
 async def _problem(bind: Bind) -> str | None:

@@ -25,13 +25,13 @@ class _Terminal(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """The text as it is."""
         options |= {"markup": False, "emoji": False, "highlight": False, "highlighter": None}
-        shown = "\n".join(texts.escaped(line) for line in text.split("\n"))
+        shown = "\n".join(texts.escaped(texts.without_secrets(line)) for line in text.split("\n"))
         return super().render_str(shown, **options)
 
 
 def print_json(value: object) -> None:
     """Prints a value for programs; in ASCII, so that no text of others is more than text."""
-    click.echo(json.dumps(value))
+    click.echo(texts.without_secrets(json.dumps(value)))
 
 
 def terminal(*, stderr: bool = False) -> Console:

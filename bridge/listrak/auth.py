@@ -10,6 +10,7 @@ from bridge.errors import CredentialsError, TemporaryError
 from bridge.http import Answer, Http
 from bridge.listrak import requests, wire
 from bridge.listrak.refusals import explain
+from bridge.redaction import SECRETS
 from bridge.retry import backoff
 
 _MARGIN = 60.0
@@ -61,6 +62,7 @@ class Auth:
             raise error
         self._refusals, self._refusal = 0, None
         body = wire.decode(answer.body, wire.TokenBody)
+        SECRETS.add_passing(body.access_token)
         self._token = body.access_token
         # A lifetime shorter than the margin is used for its first half.
         self._renew_at = clock.monotonic() + max(body.expires_in - _MARGIN, body.expires_in / 2)

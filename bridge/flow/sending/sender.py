@@ -21,7 +21,7 @@ from bridge.retry import retry
 from bridge.segment import wire
 from bridge.segment.client import Segment
 from bridge.segment.wire import Verdict
-from bridge.texts import line_of
+from bridge.texts import line_of_answer
 
 MOST_BLIND_POSTS: Final = 255
 """Posts of parts of a refused batch, all refused, after which everything counts as refused."""
@@ -203,7 +203,7 @@ class Sender:
 
 
 def _reason(answer: Answer) -> str:
-    text = line_of(answer.body[:2000].decode(errors="replace"))
+    text = line_of_answer(answer.body)
     return f"Segment answered {answer.status}" + (f": {text}" if text else "")
 
 

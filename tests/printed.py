@@ -1,0 +1,106 @@
+"""All that the bridge has printed in a test, held to its word: no secret anywhere, and no address
+but where an operator asked for one, or in a log at level debug.
+
+`conftest.py` asks for it after each test.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SECRETS = ("LISTRAK_CLIENT_ID", "LISTRAK_CLIENT_SECRET", "SEGMENT_WRITE_KEY")
+
+SHOW_ADDRESSES = (("explain",), ("preview",), ("dead-letters", "show"), ("sandbox",))
+"""Commands whose output is meant to show addresses; what they log is not."""
+
+# On purpose not the bridge's own idea of an address.
+_ADDRESS = re.compile(r"""[^\s"'<>(),;:=/\\\[\]{}]+(?:@|%40)[\w-]+(?:\.[\w-]+)+""", re.IGNORECASE)
+_TOKEN = re.compile(r"\b[0-9a-f]{64}\b")
+"""The access tokens of the emulated Listrak."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a command wrote.
+
+    out, err: the text, or the file that it stands in.
+    """
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    out: str | Path
+    err: str | Path
+
+    def leaks(self) -> Iterator[str]:
+        """What of it nobody may see."""
+        shows = any(self.arguments[: len(name)] == name for name in SHOW_ADDRESSES)
+        for name, stream, addresses in (("out", self.out, not shows), ("err", self.err, True)):
+            for line in _lines(stream):
+                for leak in (*self._secrets(line), *(_addresses(line) if addresses else ())):
+                    command = " ".join(self.arguments)
+                    yield f"`{command}` shows {leak!r} on std{name}: {line[:1000]}"
+
+    def _secrets(self, line: str) -> Iterator[str]:
+        for name in SECRETS:
+            secret = self.environment.get(name, "")
+            for form in (secret, b64encode(f"{secret}:".encode()).decode()):
+                if len(secret) >= 8 and form in line:
+                    yield form
+        yield from _TOKEN.findall(line)
+
+
+_kept: list[Printed] = []
+
+IN_PROCESS = {
+    "LISTRAK_CLIENT_ID": "the-client-id",
+    "LISTRAK_CLIENT_SECRET": "the-client-secret",
+    "SEGMENT_WRITE_KEY": "the-write-key",
+}
+"""The secrets of what runs in the process of the tests themselves: those of their rigs."""
+
+
+def keep(
+    arguments: Sequence[str], environment: Mapping[str, str], *, out: str | Path, err: str | Path
+) -> None:
+    """Keeps what a command wrote until it is looked through."""
+    _kept.append(Printed(tuple(arguments), environment, out, err))
+
+
+def look_through() -> None:
+    """Looks through all that was kept; fails where something should not be there."""
+    kept = _kept.copy()
+    _kept.clear()
+    leaks = [leak for printed in kept for leak in printed.leaks()]
+    assert not leaks, "\n".join(leaks[:10])
+
+
+def leaks_of_a_test(said: str) -> list[str]:
+    """What nobody may see of that which a test has printed in its own process."""
+    return list(Printed(("the test",), IN_PROCESS, said, "").leaks())
+
+
+def _lines(stream: str | Path) -> Iterator[str]:
+    text = (
+        stream.read_text(encoding="utf-8", errors="replace") if isinstance(stream, Path) else stream
+    )
+    for line in text.splitlines():
+        yield line
+        if "\\u" in line:
+            # JSON for programs is ASCII.
+            try:
+                yield json.dumps(json.loads(line), ensure_ascii=False)
+            except ValueError:
+                continue
+
+
+def _addresses(line: str) -> list[str]:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        said = None
+    if (isinstance(said, dict) and said.get("level") == "debug") or "[debug " in line:
+        return []
+    return _ADDRESS.findall(line)

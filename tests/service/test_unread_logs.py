@@ -1,0 +1,105 @@
+"""The log never stops the data: nobody reads it, it can't be written, or it is closed."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from rig import Rig, retailer
+
+pytestmark = pytest.mark.anyio
+
+QUIET = subprocess.DEVNULL
+
+
+@contextmanager
+def full_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that nobody reads, and into which nothing fits any more."""
+    reading, writing = os.pipe()
+    other = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        while True:
+            os.write(other, b"-" * 4096)
+    except BlockingIOError:
+        pass
+    os.close(other)
+    try:
+        yield reading, writing
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+async def shell(rig: Rig, line: str, *, err: int = QUIET, out: int = QUIET) -> int:
+    """The exit code of a line of shell."""
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            ["bash", "-c", line], env=rig.environment, check=False, stdout=out, stderr=err
+        )
+    return done.returncode
+
+
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", "2> >(true)", ">&- 2>&- <&-"])
+async def test_a_log_that_cannot_be_written(rig_of: Any, where: str) -> None:
+    """Closed, full, or broken: everything is delivered, and the exit code is that of the data."""
+    world = retailer(contacts=10)
+    async with rig_of(world=world, BRIDGE_SINCE="30d", BRIDGE_LOG_LEVEL="debug") as rig:
+        command = " ".join(rig.command("run", "--once"))
+        assert await shell(rig, f"{command} {where}") == 0
+        assert rig.verdict(world.now.replace(year=2025)).ok
+        assert rig.adds_up()
+        # A failing command can say so nowhere, but by its exit code.
+        assert await shell(rig, f"LISTRAK_LISTS=x {command} {where}") == 78
+
+
+async def test_a_log_that_nobody_reads(rig_of: Any) -> None:
+    """A service delivers, and stops in time."""
+    world = retailer(contacts=10)
+    async with rig_of(world=world, BRIDGE_SINCE="30d", BRIDGE_POLL_INTERVAL="0.1") as rig:
+        with full_pipe() as (_, writing):
+            process = await anyio.open_process(
+                rig.command("run"), env=rig.environment, stdout=QUIET, stderr=writing
+            )
+            rig.processes.append(process)
+            await rig.until(lambda: rig.verdict(world.now.replace(year=2025)).ok)
+            process.send_signal(signal.SIGTERM)
+            with anyio.fail_after(20):
+                assert await process.wait() == 0
+        assert rig.adds_up()
+
+
+async def test_a_command_whose_words_nobody_reads(rig_of: Any) -> None:
+    """It ends as it would, with its last line unsaid."""
+    async with rig_of() as rig:
+        with full_pipe() as (_, writing):
+            command = " ".join(rig.command("check"))
+            assert await shell(rig, f"LISTRAK_LISTS=x {command}", err=writing) == 78
+            command = " ".join(rig.command("no-such-command"))
+            assert await shell(rig, command, err=writing) == 64
+
+
+async def test_a_journal_that_is_slow(rig_of: Any, tmp_path: Path) -> None:
+    """Every line is there in the end, in order, although they came faster than they were read."""
+    async with rig_of(BRIDGE_LOG_LEVEL="debug") as rig:
+        log = tmp_path / "journal"
+        slow = (
+            "python3 -c 'import sys, time\nfor line in sys.stdin: time.sleep(0.005); print(line)'"
+        )
+        command = " ".join(rig.command("run", "--once"))
+        assert await shell(rig, f"set -o pipefail; {command} 2>&1 >&- | {slow} > {log}") == 0
+        assert "bridge.stopped" in log.read_text(encoding="utf-8")
+
+
+async def test_standard_streams_that_are_closed(rig_of: Any) -> None:
+    """What is opened later never becomes one of them: nothing is printed into the state file."""
+    async with rig_of() as rig:
+        command = " ".join(rig.command("run", "--once"))
+        assert await shell(rig, f"{command} <&- >&- 2>&-") == 0
+        assert rig.state.read_bytes().startswith(b"SQLite format 3\0")
+        command = " ".join(rig.command("lists"))
+        assert await shell(rig, f"{command} >&-") == 75
