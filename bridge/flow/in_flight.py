@@ -2,8 +2,6 @@
 
 import anyio
 
-from bridge.errors import TemporaryError
-
 
 class InFlight:
     """The number of a poll's pages that are not acknowledged, in whatever order they are.
@@ -16,7 +14,7 @@ class InFlight:
     def __init__(self) -> None:
         self._count = 0
         self._drained = anyio.Event()
-        self._error: TemporaryError | None = None
+        self._error: Exception | None = None
 
     def add(self) -> None:
         """Counts one more page."""
@@ -30,7 +28,7 @@ class InFlight:
             self._drained.set()
             self._drained = anyio.Event()
 
-    def fail(self, error: TemporaryError) -> None:
+    def fail(self, error: Exception) -> None:
         """Notes why pages will not be acknowledged in this run."""
         self._error = error
         self._drained.set()

@@ -148,8 +148,10 @@ class Sender:
                 await self._attempt(unacked)
             except TemporaryError as error:
                 failures += 1
-                if failures % (1 if unacked.apart else BLAMED_AFTER) or not (
-                    self._can_isolate(unacked, error) and await self._takes_others(unacked, began)
+                if not unacked.apart and (
+                    failures % BLAMED_AFTER
+                    or not await self._takes_others(unacked, began)
+                    or not self._can_isolate(unacked, error)
                 ):
                     raise
                 blame = error
@@ -171,7 +173,7 @@ class Sender:
 
     def _can_isolate(self, unacked: Unacked, error: TemporaryError) -> bool:
         """Tells whether a batch that failed can be halved, or its one event set aside."""
-        if len(unacked.events) > 1 or unacked.apart:
+        if len(unacked.events) > 1:
             return True
         # Who is asked to come later comes later.
         return error.retry_after is None and self._set_aside < MOST_SET_ASIDE
@@ -201,11 +203,21 @@ class Sender:
         return bool(accepted)
 
     async def _isolate(self, unacked: Unacked, blame: TemporaryError) -> None:
-        """Sends a batch at fault in halves; sets an event at fault aside."""
-        if len(unacked.events) > 1:
+        """Sends a batch at fault in halves; sets an event at fault aside.
+
+        What was set aside before stays so where Segment takes nothing else either.
+        """
+        known = unacked.apart and not await self._takes_others(unacked, clock.monotonic())
+        if len(unacked.events) > 1 and not known:
             for half in unacked.halves():
                 await self._send(half)
-            return
+            return None
+        if not unacked.apart:
+            # It may have failed just before Segment worked again.
+            try:
+                return await self._attempt(unacked)
+            except TemporaryError as error:
+                blame = error
         told = envelope(unacked.events[0])
         log.warning(
             "event.set_aside", event_name=told.name, message_id=told.message_id, reason=str(blame)
