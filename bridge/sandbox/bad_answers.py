@@ -29,6 +29,7 @@ class Blank(Fault):
     code: int = 200
 
     async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        """Answers in place of the handler."""
         return web.Response(status=self.code)
 
 
@@ -44,6 +45,7 @@ class WrongType(Fault):
     bare: bool = False
 
     async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        """Answers in place of the handler."""
         value = WRONG.get(self.kind, self.kind)
         return web.json_response(value if self.bare else {"data": value, "nextPageCursor": None})
 
@@ -57,6 +59,7 @@ class Redirect(Fault):
     to: str = "http://127.0.0.1:9/login"
 
     async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        """Answers in place of the handler."""
         return web.Response(status=self.code, headers={hdrs.LOCATION: self.to})
 
 
@@ -71,6 +74,7 @@ class NotPacked(Fault):
     encoding: str = "gzip"
 
     async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        """Answers in place of the handler."""
         body = {"gzip": gzip.compress(b'{"data": []}')[:-6], "deflate": zlib.compress(b"{}")[:-2]}
         return web.Response(
             body=body.get(self.encoding, b"?"),
@@ -86,6 +90,7 @@ class CutShort(Fault):
     name = "cut_short"
 
     async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        """Answers with the help of the handler."""
         answer = await handler(request)
         body = answer.body if isinstance(answer, web.Response) else None
         half = body[: len(body) // 2] if isinstance(body, bytes) else b"{"
@@ -104,6 +109,7 @@ class Charset(Fault):
     content_type: str = "text/plain"
 
     async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        """Answers with the help of the handler."""
         answer = await handler(request)
         text = answer.text if isinstance(answer, web.Response) else ""
         body = (text or "").encode(self.encoding, errors="replace")
@@ -118,6 +124,7 @@ class NoHttp(Fault):
     size: int = 0
 
     async def serve(self, request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        """Answers in place of the handler."""
         if request.transport is not None:
             line = b"HTTP/1.1 200 OK\r\nX: " + b"x" * self.size if self.size else b"hello there"
             request.transport.write(line + b"\r\n\r\n")
@@ -133,6 +140,7 @@ class Slow(Fault):
     seconds: float = 0.1
 
     async def serve(self, request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        """Answers in place of the handler."""
         answer = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "application/json"})
         await answer.prepare(request)
         while request.transport is not None and not self.lifted.is_set():
@@ -153,6 +161,7 @@ class Echo(Fault):
     code: int = 400
 
     async def serve(self, request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        """Answers in place of the handler."""
         body = await request.read()
         if request.headers.get(hdrs.CONTENT_ENCODING) == "gzip":
             body = gzip.decompress(body)
@@ -173,6 +182,7 @@ class Throttle(Fault):
     code: int = 429
 
     async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
+        """Answers in place of the handler."""
         now = utc_now()
         forms = {
             "zero": "0",
@@ -195,6 +205,7 @@ class Poison(Fault):
     code: int = 500
 
     async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        """Answers with the help of the handler."""
         body = await request.read()
         if request.headers.get(hdrs.CONTENT_ENCODING) == "gzip":
             body = gzip.decompress(body)

@@ -211,13 +211,15 @@ class Sender:
         if len(unacked.events) > 1 and not known:
             for half in unacked.halves():
                 await self._send(half)
-            return None
+            return
         if not unacked.apart:
             # It may have failed just before Segment worked again.
             try:
-                return await self._attempt(unacked)
+                await self._attempt(unacked)
             except TemporaryError as error:
                 blame = error
+            else:
+                return
         told = envelope(unacked.events[0])
         log.warning(
             "event.set_aside", event_name=told.name, message_id=told.message_id, reason=str(blame)
