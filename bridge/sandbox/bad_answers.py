@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import anyio
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
@@ -143,13 +144,12 @@ class Slow(Fault):
         """Answers in place of the handler."""
         answer = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "application/json"})
         await answer.prepare(request)
-        while request.transport is not None and not self.lifted.is_set():
-            await answer.write(b" ")
-            try:
-                async with asyncio.timeout(self.seconds):
+        # Whoever has had enough of it closes the connection.
+        with suppress(ConnectionError):
+            while request.transport is not None and not self.lifted.is_set():
+                await answer.write(b" ")
+                with anyio.move_on_after(self.seconds):
                     await self.lifted.wait()
-            except TimeoutError:
-                continue
         return cut(request)
 
 
