@@ -261,14 +261,18 @@ def settings() -> None:
 @click.option(
     "--segment-fault", "segment_faults", multiple=True, help="Such as latency:2,probability=0.1."
 )
-def sandbox(**options: Any) -> None:
+@click.option("--faults", "show_faults", is_flag=True, help="List the faults by name, and end.")
+def sandbox(*, show_faults: bool, **options: Any) -> None:
     """Emulate Listrak and Segment on loopback, over a seeded retailer that goes on living.
 
     Prints the environment that leads a bridge to them; at the end, or at /_sandbox/verdict, it
     judges what Segment received against what happened. Its clock runs fast (--speed).
     """
-    from bridge.commands.sandbox import Plan, run_sandbox
+    from bridge.commands.sandbox import FAULTS, Plan, run_sandbox
 
+    if show_faults:
+        click.echo(FAULTS)
+        return
     plan = Plan(**options)
     complete(lambda: run_sandbox(plan))
 

@@ -250,7 +250,7 @@ def _moment(date: str) -> datetime | None:
     """The moment of an HTTP date, None for what is none."""
     try:
         moment = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -34,6 +34,9 @@ class Metrics:
         # At any time: fetched = delivered + known + filtered + dead_lettered + in flight.
         self.events = self._counter("events", "Events by what became of them", "outcome")
         self.in_flight = self._gauge("events_in_flight", "Events read and not yet acknowledged")
+        self.set_aside = self._gauge(
+            "events_set_aside", "Events in flight that Segment fails on by themselves"
+        )
         self.delivered = self._counter("events_delivered", "Events Segment accepted", "event")
 
         # Listrak

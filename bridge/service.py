@@ -305,6 +305,7 @@ class Service:
         for outcome, number in counters.items():
             self._metrics.events.labels(outcome).inc(number)
         self._metrics.dead_letters.set(await store.dead_letters.count())
+        self._metrics.set_aside.set(sum((await store.outbox.set_aside()).values()))
 
 
 async def run(

@@ -2,11 +2,13 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from planner_parts import snapshot_of
 
+from bridge.errors import TemporaryError
 from bridge.flow.delivery import Delivery, Refusal
 from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow
 from bridge.flow.planner.plan import PollPlan
@@ -82,11 +84,16 @@ class NotedAck:
     acknowledged: list[Delivery]
     delivery: Delivery | None = None
 
-    def done(self, refused: list[Refusal]) -> None:
+    def done(self, refused: list[Refusal], aside: Sequence[bytes] = ()) -> None:
         """Notes the delivery."""
         assert self.delivery is not None
         assert refused is self.delivery.refused
+        assert aside is self.delivery.aside
         self.acknowledged.append(self.delivery)
+
+    def failed(self, error: TemporaryError) -> None:
+        """Raises the error, as that of a poll's page does."""
+        raise error
 
 
 def event_of(number: int, **properties: Any) -> bytes:

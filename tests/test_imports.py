@@ -93,7 +93,12 @@ LAYERS = [
     ["bridge.flow.mapping"],
     ["bridge.flow.mapping.user_ids"],
     # What travels.
-    ["bridge.flow.ordered_acks", "bridge.flow.in_flight", "bridge.flow.delivery"],
+    [
+        "bridge.flow.ordered_acks",
+        "bridge.flow.in_flight",
+        "bridge.flow.delivery",
+        "bridge.flow.channel",
+    ],
     ["bridge.flow.message_poll"],
     ["bridge.flow.page"],
     # How a page becomes events.
@@ -108,13 +113,18 @@ LAYERS = [
     ["bridge.flow.findings.finding"],
     ["bridge.flow.findings.contact_findings", "bridge.flow.findings.row_findings"],
     ["bridge.flow.acks"],
-    ["bridge.flow.acks.outcomes", "bridge.flow.acks.key_runs", "bridge.flow.acks.poll_ends"],
+    [
+        "bridge.flow.acks.outcomes",
+        "bridge.flow.acks.outbox_pages",
+        "bridge.flow.acks.key_runs",
+        "bridge.flow.acks.poll_ends",
+    ],
     ["bridge.flow.acks.checkpoint", "bridge.flow.acks.journal"],
     ["bridge.flow.acks.page_acks"],
     # Who acts.
     ["bridge.flow.sending"],
     ["bridge.flow.sending.batch"],
-    ["bridge.flow.sending.unacked"],
+    ["bridge.flow.sending.unacked", "bridge.flow.sending.waits"],
     ["bridge.flow.sending.sender"],
     ["bridge.flow.user_id_alarm"],
     ["bridge.flow.mapper"],

@@ -74,6 +74,7 @@ def test_the_sender_knows_only_events() -> None:
         "bridge.flow.delivery",
         "bridge.flow.sending.batch",
         "bridge.flow.sending.unacked",
+        "bridge.flow.sending.waits",
     }
 
 

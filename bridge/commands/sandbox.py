@@ -26,6 +26,7 @@ from bridge.sandbox.verdict import Verdict
 from bridge.sandbox.world import World
 
 CLIENT_ID, CLIENT_SECRET, WRITE_KEY = "sandbox-client", "sandbox-secret", "sandbox-write-key"
+FAULTS = Faults.catalogue()
 USER_ID_FIELD = "Customer ID"
 
 

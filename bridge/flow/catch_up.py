@@ -7,6 +7,7 @@ import anyio
 
 from bridge import clock
 from bridge.errors import BridgeError, MissingError, RefusedError, TemporaryError
+from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
 from bridge.flow.readers import ErrandKind, Readers
 from bridge.flow.requests import Requests
@@ -39,25 +40,55 @@ class CatchUp:
         """Reads everything that exists at this moment. Raises TemporaryError if some is left."""
         began = self._clock.now()
         failed: list[_Failure] = []
+        unread: list[_Failure] = []
         await self._requests.take()
-        await self._readers.outbox.replay()
+        identifies = await self._replay_identifies(failed)
+        await self._readers.outbox.replay(Channel.TRACKS)
         # Contacts first: their unsubscribes wait for the messages that they are attributed to.
-        for step in (self._contacts, self._messages, self._identify_all):
-            async with anyio.create_task_group() as tasks:
-                for source in self._sources:
-                    tasks.start_soon(self._attempt, step, source, began, failed)
-        incomplete = {list_id for list_id, _ in failed}
+        if identifies:
+            await self._step(self._contacts, began, failed)
+        await self._step(self._messages, began, unread)
+        if identifies:
+            await self._step(self._identify_all, began, failed)
+        incomplete = {list_id for list_id, _ in unread}
         for source in self._sources:
             # Where a message couldn't be read it may be the one that they came through.
             waited = schedule.LONGEST_ATTRIBUTION_WAIT if source.list_id in incomplete else 0
             await self._readers.unsubscribes.release(source, clock.wall_time() - waited)
-        for _, error in failed:
-            raise TemporaryError(f"not everything could be read, nothing is lost: {error}")
+        for _, error in failed + unread:
+            raise TemporaryError(f"not everything could be read and sent, nothing is lost: {error}")
+        if aside := await self._readers.outbox.events_set_aside():
+            raise TemporaryError(
+                f"{aside} events wait, as Segment fails on them while it takes others; nothing is "
+                "lost, they are sent again by the next run"
+            )
+
+    async def _step(
+        self,
+        step: Callable[[SourceList, float, list[_Failure]], Awaitable[None]],
+        began: float,
+        failed: list[_Failure],
+    ) -> None:
+        """Takes a step for all lists at once."""
+        async with anyio.create_task_group() as tasks:
+            for source in self._sources:
+                tasks.start_soon(self._attempt, step, source, began, failed)
+
+    async def _replay_identifies(self, failed: list[_Failure]) -> bool:
+        """Sends the outbox's identifies; False if they must wait, and later ones behind them."""
+        try:
+            await self._readers.outbox.replay(Channel.IDENTIFIES)
+        except TemporaryError as error:
+            log.error("catch_up.failed", reason=str(error))
+            failed.append((0, error))
+            return False
+        return True
 
     async def errand(self, errand: ErrandKind) -> None:
         """Brings what was requested of an errand to its end."""
         await self._requests.take()
-        await self._readers.outbox.replay()
+        for channel in Channel:
+            await self._readers.outbox.replay(channel)
         async with anyio.create_task_group() as tasks:
             for source in self._sources:
                 tasks.start_soon(self._to_the_end, errand, source)

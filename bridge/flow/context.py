@@ -1,10 +1,11 @@
 """The surroundings of the readers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anyio.abc import ObjectSendStream
 
+from bridge.flow.channel import Channel
 from bridge.flow.ledger import Ledger
 from bridge.flow.page import Page
 from bridge.flow.source import SourceList
@@ -54,10 +55,10 @@ class ReaderContext:
 
     listrak: where they read.
     ledger: where they save.
-    pages: where they send the pages they read.
+    pages: where they send the pages they read, by channel.
     """
 
     listrak: Listrak
     ledger: Ledger
-    pages: ObjectSendStream[Page]
+    pages: Mapping[Channel, ObjectSendStream[Page]]
     scope: Scope

@@ -1,8 +1,11 @@
 """Deliveries: events that go from the mapper to the sender, with their acknowledgement."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from bridge.errors import TemporaryError
 
 
 class Refusal(NamedTuple):
@@ -15,12 +18,17 @@ class Refusal(NamedTuple):
 class Ack(Protocol):
     """The acknowledgement of a delivery.
 
-    `done` is called exactly once, when Segment has accepted or refused the last event of the
-    delivery: by the sender, or by the mapper where the delivery holds no events. It only notes
-    what is to be saved: it doesn't wait, and raises nothing.
+    `done` is called exactly once, when the last event of the delivery is accepted, refused or set
+    aside: by the sender, or by the mapper where the delivery holds no events. It only notes what is
+    to be saved: it doesn't wait, and raises nothing.
+
+    `failed` is called instead where some of it will not be sent in this run, once or more often. It
+    tells who waits for the delivery, or raises the error where nobody could go on without it.
     """
 
-    def done(self, refused: list[Refusal]) -> None: ...
+    def done(self, refused: list[Refusal], aside: Sequence[bytes] = ()) -> None: ...
+
+    def failed(self, error: TemporaryError) -> None: ...
 
 
 @dataclass(eq=False)
@@ -29,15 +37,19 @@ class Delivery:
 
     events: encoded; emptied as they go into batches.
     names: number of each name.
-    ack: told once all of them are accepted or refused; None for a flush.
+    ack: told once all of them are accepted, refused or set aside; None for a flush.
+    apart: they share no batch with others, as they were set aside before.
     refused: those refused so far.
-    unacked: number of those neither accepted nor refused.
+    aside: those set aside so far: saved, to be tried again by themselves.
+    unacked: number of those neither accepted nor refused nor set aside.
     """
 
     events: list[bytes]
     names: Counter[str]
     ack: Ack | None
+    apart: bool = False
     refused: list[Refusal] = field(default_factory=list)
+    aside: list[bytes] = field(default_factory=list)
     unacked: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,11 +64,21 @@ class Delivery:
         """Notes that so many of its events were accepted."""
         self.unacked -= count
         if self.unacked == 0 and self.ack is not None:
-            self.ack.done(self.refused)
+            self.ack.done(self.refused, self.aside)
+
+    def give_up(self, error: TemporaryError) -> None:
+        """Notes that some of its events will not be sent in this run; may raise the error."""
+        if self.ack is not None:
+            self.ack.failed(error)
 
     def refuse(self, event: bytes, reason: str) -> None:
         """Notes that one of its events was refused for good."""
         self.refused.append(Refusal(event, reason))
+        self.accept(1)
+
+    def set_aside(self, event: bytes) -> None:
+        """Notes that one of its events is to be saved, and tried again by itself."""
+        self.aside.append(event)
         self.accept(1)
 
 

@@ -13,7 +13,7 @@ from bridge.flow.acks.checkpoint import (
     WithheldUnsubscribeCheckpoint,
     checkpoint_of,
 )
-from bridge.flow.acks.journal import Journal, journaled_events
+from bridge.flow.acks.journal import Journal
 from bridge.flow.acks.key_runs import KeyRuns
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.acks.page_acks import OutboxAck, PollPageAck
@@ -82,10 +82,7 @@ class Mapper:
             case UnsubscribePage():
                 return await self._unsubscribe_page(page)
             case OutboxPage():
-                events, names = journaled_events(page.body)
-                return self._from_outbox(
-                    page.list_id, page.outbox_id, events, names, page.in_flight
-                )
+                return self._outbox_page(page)
             case Flush():
                 return delivery.flush()
 
@@ -156,6 +153,15 @@ class Mapper:
         return self._from_outbox(
             list_id, outbox_id, mapped.journaled.events, mapped.names, page.in_flight
         )
+
+    def _outbox_page(self, page: OutboxPage) -> Delivery:
+        """The delivery of a page of the outbox."""
+        numbers = {"delivered": len(page.events), "dead_lettered": 0}
+        outcomes = Outcomes(page.list_id, numbers, -len(page.events), page.names)
+        if page.set_aside:
+            outcomes.aside = -len(page.events)
+        ack = OutboxAck(page.outbox_id, outcomes, page.in_flight, self._ledger, self._metrics)
+        return Delivery(page.events, page.names, ack, apart=page.set_aside)
 
     def _from_outbox(
         self,

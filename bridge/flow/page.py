@@ -148,15 +148,19 @@ class UnsubscribePage:
 
 @dataclass(eq=False)
 class OutboxPage:
-    """Events that were journaled before a restart and not acknowledged.
+    """Events that were journaled before a restart and not acknowledged, or that are set aside.
 
     list_id: 0 where an older version journaled them.
+    names: number of events of each name.
+    set_aside: Segment failed on them by themselves: they go apart from all others.
     """
 
     outbox_id: int
     list_id: int
     in_flight: InFlight
-    body: bytes
+    events: list[bytes]
+    names: Counter[str]
+    set_aside: bool = False
 
 
 @dataclass(eq=False)

@@ -1,6 +1,7 @@
 """The actors and the bounded queues between them: poller, mapper, sender."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol
 
 import anyio
@@ -8,6 +9,7 @@ from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
 from bridge.flow.catch_up import CatchUp
+from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext, Scope
 from bridge.flow.delivery import Delivery
 from bridge.flow.ledger import Ledger
@@ -23,6 +25,12 @@ from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.stopping import unless_stopped
 
+CONTACT_PAGES_AHEAD: Final = 0
+"""Pages of contacts between readers and mapper, besides the one that each list's reader has."""
+
+DRAIN_WITHIN: Final = 30.0
+"""Seconds after a stop in which what was read is sent; what is left then is read again."""
+
 DELIVERIES_AHEAD: Final = 0
 """Deliveries between mapper and sender, besides the one that the mapper has while it waits.
 
@@ -33,7 +41,7 @@ Read = Callable[[Readers, ReaderContext], Awaitable[None]]
 
 
 class Sink(Protocol):
-    """The end of the data flow. `run` is called once a run; it accepts deliveries to their end."""
+    """The end of the data flow. `run` accepts the deliveries of one channel, to their end."""
 
     async def run(self, deliveries: ObjectReceiveStream[Delivery]) -> None: ...
 
@@ -91,14 +99,18 @@ class Pipeline:
 
     async def _run_actors(self, read: Read, stop: anyio.Event) -> bool:
         limits, scope = self._limits, self._scope
-        page_in, page_out = anyio.create_memory_object_stream[Page](
-            # Each reader has a page as well; mapper and sender have a delivery each, which is
-            # larger.
-            max(1, limits.queue_pages - slot_count(limits.concurrency, len(scope.sources)) - 3)
-        )
-        delivery_in, delivery_out = anyio.create_memory_object_stream[Delivery](DELIVERIES_AHEAD)
-        self._metrics.queue.labels("pages").set_function(lambda: _waiting(page_in))
-        self._metrics.queue.labels("parcels").set_function(lambda: _waiting(delivery_in))
+        # Each reader has a page as well; mapper and sender have a delivery each, which is larger.
+        ahead = limits.queue_pages - slot_count(limits.concurrency, len(scope.sources)) - 3
+        pages = {
+            Channel.TRACKS: anyio.create_memory_object_stream[Page](max(1, ahead)),
+            Channel.IDENTIFIES: anyio.create_memory_object_stream[Page](CONTACT_PAGES_AHEAD),
+        }
+        deliveries = {
+            channel: anyio.create_memory_object_stream[Delivery](DELIVERIES_AHEAD)
+            for channel in Channel
+        }
+        self._watch("pages", [into for into, _ in pages.values()])
+        self._watch("parcels", [into for into, _ in deliveries.values()])
         mapper = Mapper(
             self._ledger,
             ActivityRules(scope.zone, scope.events, scope.extra_properties),
@@ -107,19 +119,31 @@ class Pipeline:
             ),
             self._metrics,
         )
-        context = ReaderContext(self._listrak, self._ledger, page_in, scope)
+        into = {channel: stream for channel, (stream, _) in pages.items()}
+        context = ReaderContext(self._listrak, self._ledger, into, scope)
         readers = readers_of(context, self._metrics)
 
         async def read_all() -> bool:
             await read(readers, context)
             return True
 
-        async with anyio.create_task_group() as actors:
-            actors.start_soon(self._make_sink().run, delivery_out)
-            actors.start_soon(mapper.run, page_out, delivery_in)
-            async with page_in:
-                complete = await unless_stopped(stop, read_all)
+        sink = self._make_sink()
+        async with AsyncExitStack() as stack:
+            actors = await stack.enter_async_context(anyio.create_task_group())
+            for channel in Channel:
+                delivery_in, delivery_out = deliveries[channel]
+                actors.start_soon(sink.run, delivery_out)
+                actors.start_soon(mapper.run, pages[channel][1], delivery_in)
+                await stack.enter_async_context(into[channel])
+            complete = await unless_stopped(stop, read_all)
+            if not complete:
+                # What one channel waits for must not keep the other one from going on.
+                actors.cancel_scope.deadline = anyio.current_time() + DRAIN_WITHIN
         return bool(complete)
+
+    def _watch(self, queue: str, streams: Iterable[MemoryObjectSendStream[Any]]) -> None:
+        """Has the metric of a queue count what waits in all of its streams."""
+        self._metrics.queue.labels(queue).set_function(lambda: sum(map(_waiting, streams)))
 
 
 def _waiting(queue: MemoryObjectSendStream[Any]) -> int:

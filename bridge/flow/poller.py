@@ -6,6 +6,7 @@ import anyio
 
 from bridge import clock
 from bridge.errors import MissingError, RefusedError, TemporaryError
+from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
 from bridge.flow.readers import Readers
 from bridge.flow.requests import Requests
@@ -17,7 +18,12 @@ from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.retry import backoff
 
-LIST_TASKS: Final = ("discovery", "contacts", "unsubscribes", "backfill", "identify")
+LIST_TASKS: Final = {
+    Channel.TRACKS: ("discovery", "unsubscribes", "backfill"),
+    Channel.IDENTIFIES: ("contacts", "identify"),
+}
+"""The tasks that each list has, by the channel that their pages go through; "message" is one of
+TRACKS."""
 
 
 class Task(NamedTuple):
@@ -30,6 +36,12 @@ class Task(NamedTuple):
     name: str
     list_id: int
     subject: int
+
+    @property
+    def channel(self) -> Channel:
+        """The channel of its pages."""
+        is_contacts = self.name in LIST_TASKS[Channel.IDENTIFIES]
+        return Channel.IDENTIFIES if is_contacts else Channel.TRACKS
 
 
 class Poller:
@@ -46,8 +58,14 @@ class Poller:
         self._requests = Requests(context.ledger, readers, context.scope.sources)
         self._metrics = metrics
         self._poll_interval = limits.interval
-        self._slots = Slots(limits.concurrency, self._sources)
-        self._queues: dict[int, DueQueue[Task]] = {list_id: DueQueue() for list_id in self._sources}
+        # A list's contacts are read one page after the other, whatever the concurrency.
+        self._slots = {
+            Channel.TRACKS: Slots(limits.concurrency, self._sources),
+            Channel.IDENTIFIES: Slots(0, self._sources),
+        }
+        self._queues: dict[tuple[Channel, int], DueQueue[Task]] = {
+            (channel, list_id): DueQueue() for channel in Channel for list_id in self._sources
+        }
         self._changed = anyio.Event()
         self._failures: dict[Task, int] = {}
         self._discoveries: dict[int, int] = {}
@@ -56,21 +74,28 @@ class Poller:
 
     async def run(self) -> None:
         """Polls until cancelled."""
-        await self._readers.outbox.replay()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._take_requests)
-            for list_id in self._sources:
-                tasks.start_soon(self._run_list, list_id)
+            for channel in Channel:
+                tasks.start_soon(self._run_channel, channel)
 
-    async def _run_list(self, list_id: int) -> None:
+    async def _run_channel(self, channel: Channel) -> None:
+        """Does what is due for one channel; the other one doesn't wait for it."""
+        await self._readers.outbox.replay(channel)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._readers.outbox.retry, channel)
+            for list_id in self._sources:
+                tasks.start_soon(self._run_list, channel, list_id)
+
+    async def _run_list(self, channel: Channel, list_id: int) -> None:
         """Does what is due for one list; the others don't wait for it."""
-        queue = self._queues[list_id]
-        for name in LIST_TASKS:
+        queue, slots = self._queues[channel, list_id], self._slots[channel]
+        for name in LIST_TASKS[channel]:
             queue.put(Task(name, list_id, list_id), clock.monotonic())
         async with anyio.create_task_group() as tasks:
             while True:
                 await self._until_due(queue)
-                slot = await self._slots.take(list_id)
+                slot = await slots.take(list_id)
                 task = queue.take(clock.monotonic())
                 if task is None:
                     slot.leave()
@@ -91,11 +116,14 @@ class Poller:
             tasks += [Task("backfill", list_id, list_id) for list_id in requested.backfills]
             tasks += [Task("identify", list_id, list_id) for list_id in requested.identifies]
             for task in tasks:
-                if task.list_id in self._queues:
-                    self._queues[task.list_id].hasten(task, clock.monotonic())
+                if task.list_id in self._sources:
+                    self._queue_of(task).hasten(task, clock.monotonic())
             if tasks:
                 self._announce()
             await anyio.sleep(schedule.REQUEST_INTERVAL)
+
+    def _queue_of(self, task: Task) -> DueQueue[Task]:
+        return self._queues[task.channel, task.list_id]
 
     def _announce(self) -> None:
         """Wakes those who wait for something to do."""
@@ -123,7 +151,7 @@ class Poller:
             log.error("poll.refused", task=task.name, list=task.list_id, reason=str(error))
         finally:
             slot.leave()
-        queue = self._queues[task.list_id]
+        queue = self._queue_of(task)
         if delay is None:
             queue.drop(task)
             self._last_polled.pop(task, None)
@@ -159,7 +187,7 @@ class Poller:
         everything = done % schedule.FULL_DISCOVERY_EVERY == 0
         await self._readers.discovery.discover(source, everything=everything)
         self._discoveries[source.list_id] = done + 1
-        queue = self._queues[source.list_id]
+        queue = self._queues[Channel.TRACKS, source.list_id]
         messages = await self._ledger.store.messages.tracked(source.list_id)
         for message in messages:
             task = Task("message", source.list_id, message.id)

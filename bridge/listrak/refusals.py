@@ -35,7 +35,7 @@ DENIED = (
 def explain(
     status: int, body: bytes, path: str, *, setting: str = "LISTRAK_API_URL", paging: bool = False
 ) -> Exception:
-    """The error that a refusal means for the caller (FACTS.md: Access, Errors).
+    """The error that a refusal means for the caller (FACTS.md: Access, Errors; bridge/ANSWERS.md).
 
     path: the resource, for the error's message.
     setting: the name of the setting that the address comes from.
@@ -49,7 +49,7 @@ def explain(
     what = f"Listrak answered {status} to {path}: {reason}"
     if status in (401, 403):
         return CredentialsError("LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET", DENIED)
-    if status in (408, 429) or status >= 500:
+    if status in (408, 429) or status >= 500 or status < 300:
         return TemporaryError(what)
     if paging and status in (400, 404, 410, 422):
         return CursorError(what, status)

@@ -9,6 +9,7 @@ import json
 import random
 import socket
 import struct
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -208,8 +209,10 @@ class Huge(Fault):
             answer.headers["Content-Encoding"] = "gzip"
             answer.headers["Content-Length"] = str(len(part := _spaces(self.size)))
         await answer.prepare(request)
-        for _ in range(1 if self.packed else self.size // len(part)):
-            await answer.write(part)
+        # Whoever has had enough of it closes the connection.
+        with suppress(ConnectionError):
+            for _ in range(1 if self.packed else self.size // len(part)):
+                await answer.write(part)
         return answer
 
 

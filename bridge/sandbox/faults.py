@@ -11,6 +11,19 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as Handler
 from aiohttp.typedefs import Middleware
 
+from .bad_answers import (
+    Blank,
+    Charset,
+    CutShort,
+    Echo,
+    NoHttp,
+    NotPacked,
+    Poison,
+    Redirect,
+    Slow,
+    Throttle,
+    WrongType,
+)
 from .fault import (
     Circle,
     Deep,
@@ -33,6 +46,8 @@ KINDS: dict[str, type[Fault]] = {
     for kind in (
         *(Latency, Status, Reset, Lost, Torn, Silent, Garbage, Empty, ExpireToken),
         *(Huge, Deep, Circle, Denial),
+        *(Blank, WrongType, Redirect, NotPacked, CutShort, Charset, NoHttp, Slow),
+        *(Echo, Throttle, Poison),
     )
 }
 
@@ -67,6 +82,17 @@ class Faults:
     async def shutdown(self, _app: web.Application) -> None:
         """Lifts all faults, for `app.on_shutdown`."""
         self.clear()
+
+    @staticmethod
+    def catalogue() -> str:
+        """The faults by name, each with its options as they come, and what it is."""
+        lines = ["# path=TEXT, times=N and probability=0.1 go with each of them"]
+        for name, kind in sorted(KINDS.items()):
+            own = [f for f in dataclasses.fields(kind) if f.init and not f.kw_only]
+            options = ",".join(f"{f.name}={_told(f.default)}" for f in own)
+            about = (kind.__doc__ or "").split("\n\n", maxsplit=1)[0].replace("\n    ", " ")
+            lines += [f"{name}:{options}" if options else name, f"    {about}"]
+        return "\n".join(lines)
 
     @staticmethod
     def parse(text: str) -> Fault:
@@ -111,6 +137,11 @@ class Faults:
             return await follow(request)
 
         return strike
+
+
+def _told(value: object) -> object:
+    """An option's value as it is written."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
 
 
 def _read(kind: str, value: str) -> object:

@@ -33,12 +33,13 @@ class _Body(msgspec.Struct):
 def verdict(answer: Answer) -> Verdict:
     """The meaning of an answer. No answer makes the bridge drop anything.
 
-    Source: Segment's documentation, and what its SDKs send again (FACTS.md: Answers).
+    Source: Segment's documentation, and what its SDKs send again (FACTS.md: Answers). What follows
+    of each stands in bridge/ANSWERS.md.
     """
     status = answer.status
     if 200 <= status < 300:
         return Verdict.ACCEPTED if _says_accepted(answer.body) else Verdict.FOREIGN
-    if 300 <= status < 400:
+    if status < 400:
         return Verdict.FOREIGN
     if status in (400, 413, 422):
         return Verdict.SPLIT

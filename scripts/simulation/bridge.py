@@ -18,6 +18,7 @@ import msgspec
 from anyio.abc import ObjectReceiveStream
 
 from bridge.event_types import TRACKS
+from bridge.flow.channel import Channel
 from bridge.flow.context import ReaderContext, Scope
 from bridge.flow.delivery import Delivery
 from bridge.flow.ledger import Ledger, Work
@@ -200,7 +201,7 @@ async def live(
     zone, events = Zone(ZoneInfo("UTC")), frozenset(TRACKS)
     source = SourceList(LIST, "News", None, times.from_seconds(begin))
     scope = Scope([source], zone, TRACK, events)
-    context = ReaderContext(listrak, ledger, page_in, scope)
+    context = ReaderContext(listrak, ledger, dict.fromkeys(Channel, page_in), scope)
     rows = RowReader(context, PropertyReader(context, Names(context)))
     reader = MessageReader(context, rows, SummaryMetrics(Metrics()), page_rows=page)
     poller = VirtualPoller(reader, source, ledger, clock, result)

@@ -33,7 +33,7 @@ def test_verdict(status: int) -> None:
     expected = Verdict.DENIED
     if 200 <= status < 300:
         expected = Verdict.ACCEPTED
-    elif 300 <= status < 400:
+    elif status < 400:
         expected = Verdict.FOREIGN
     elif status in RETRIED:
         expected = Verdict.RETRY

@@ -9,6 +9,7 @@ import msgspec
 from bridge import clock
 from bridge.event_types import CONVERTED, IDENTIFY
 from bridge.flow.acks.key_runs import KeyRuns
+from bridge.flow.acks.outbox_pages import names_of, save_aside
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.mapping.mapped_page import Attributions, MappedPage
 from bridge.flow.message_poll import MessagePoll
@@ -23,7 +24,7 @@ from bridge.state.store import Store
 class PageCheckpoint:
     """The checkpoint of a page of a message's poll: saved once its events are acknowledged.
 
-    It holds no events, as many wait for their turn.
+    It holds no events but those that are set aside, as many wait for their turn.
 
     next_cursor: where the poll goes on.
     runs: keys of its reproducible events.
@@ -31,6 +32,7 @@ class PageCheckpoint:
     outcomes: what became of its events.
     outbox_id: its journaled events in the outbox, None for none.
     totals: of a backfill's page, what is sent of cumulative values, by key.
+    aside: events that are to be saved, and tried again by themselves.
     """
 
     poll: MessagePoll
@@ -41,6 +43,12 @@ class PageCheckpoint:
     outcomes: Outcomes
     outbox_id: int | None
     totals: Mapping[int, Total] = field(default_factory=dict)
+    aside: Sequence[bytes] = ()
+
+    def set_aside(self, aside: Sequence[bytes]) -> None:
+        """Notes that some of its events are saved for later."""
+        self.aside = aside
+        self.outcomes.set_aside(names_of(aside))
 
     def refuse(self, letters: Sequence[DeadLetter]) -> None:
         """Notes that some of its events can't be sent."""
@@ -55,6 +63,7 @@ class PageCheckpoint:
         if self.outcomes.dead:
             await store.dead_letters.add(self.outcomes.dead, clock.wall_time())
         await store.counters.add(self.outcomes.numbers)
+        await save_aside(self.outcomes.list_id, self.aside, store)
         if self.poll.backfill is not None:
             await self._save_backfill(store, self.poll.backfill)
             return

@@ -9,12 +9,12 @@ from collections import Counter
 import msgspec
 
 from bridge import clock
-from bridge.compression import compressed, decompressed
+from bridge.compression import decompressed
+from bridge.flow.acks.outbox_pages import names_of, packed
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.ledger import Ledger, Work
 from bridge.flow.mapping.mapped_page import EventSet
 from bridge.metrics import Metrics
-from bridge.segment import events
 from bridge.state.store import Store
 
 
@@ -50,7 +50,7 @@ class Journal:
         async def work(store: Store) -> None:
             nonlocal outbox_id
             if page.events:
-                body = compressed(b"[" + b",".join(page.events) + b"]")
+                body = packed(page.events)
                 outbox_id = await store.outbox.put(list_id, len(page.events), body)
             await store.dead_letters.add(page.dead, clock.wall_time())
             await store.counters.add(numbers)
@@ -70,6 +70,6 @@ class Journal:
 
 def journaled_events(body: bytes) -> tuple[list[bytes], Counter[str]]:
     """The events of a page of the outbox, and how many of each name."""
-    packed = msgspec.json.decode(decompressed(body), type=list[msgspec.Raw])
-    again = [bytes(event) for event in packed]
-    return again, Counter(events.envelope(event).name for event in again)
+    raw = msgspec.json.decode(decompressed(body), type=list[msgspec.Raw])
+    again = [bytes(event) for event in raw]
+    return again, Counter(names_of(again))

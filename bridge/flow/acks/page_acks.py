@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from bridge import clock
+from bridge.errors import TemporaryError
 from bridge.flow.acks.checkpoint import PageCheckpoint
+from bridge.flow.acks.outbox_pages import names_of, save_aside
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.delivery import Refusal
 from bridge.flow.in_flight import InFlight
@@ -32,16 +34,21 @@ class PollPageAck:
     ledger: Ledger
     metrics: Metrics
 
-    def done(self, refused: list[Refusal]) -> None:
+    def done(self, refused: list[Refusal], aside: Sequence[bytes] = ()) -> None:
         """Makes the ledger save what is now a contiguous prefix of the poll."""
         if self.checkpoint is not None:
             self.checkpoint.refuse(dead_letters_of(refused))
+            self.checkpoint.set_aside(aside)
         for due in self.poll.acks.ack(self.number, self.checkpoint):
             if due is None:
                 end = self.poll.end
                 self.ledger.enqueue(partial(end.save, self.poll), partial(end.committed, self.poll))
             else:
                 self.ledger.enqueue(due.save, partial(due.outcomes.publish, self.metrics))
+
+    def failed(self, error: TemporaryError) -> None:
+        """Raises the error: the polls end with the run, and go on from what is saved."""
+        raise error
 
 
 @dataclass(eq=False)
@@ -50,6 +57,7 @@ class OutboxAck:
 
     outbox_id: None where nothing was journaled.
     outcomes: provided that all its events are accepted.
+    aside: events of it that stay in the outbox by themselves.
     """
 
     outbox_id: int | None
@@ -57,15 +65,23 @@ class OutboxAck:
     in_flight: InFlight
     ledger: Ledger
     metrics: Metrics
+    aside: Sequence[bytes] = ()
 
-    def done(self, refused: list[Refusal]) -> None:
-        """Makes the ledger remove the page from the outbox."""
+    def done(self, refused: list[Refusal], aside: Sequence[bytes] = ()) -> None:
+        """Makes the ledger remove the page from the outbox, but for what is set aside."""
         self.outcomes.refuse(dead_letters_of(refused))
+        self.outcomes.set_aside(names_of(aside))
+        self.aside = aside
         self.ledger.enqueue(self._save, self._committed)
+
+    def failed(self, error: TemporaryError) -> None:
+        """Tells who waits for the page, which stays in the outbox."""
+        self.in_flight.fail(error)
 
     async def _save(self, store: Store) -> None:
         if self.outbox_id is not None:
             await store.outbox.remove(self.outbox_id)
+        await save_aside(self.outcomes.list_id, self.aside, store)
         await store.dead_letters.add(self.outcomes.dead, clock.wall_time())
         await store.counters.add(self.outcomes.numbers)
 

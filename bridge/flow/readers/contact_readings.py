@@ -7,6 +7,7 @@ import anyio
 from anyio.abc import ObjectSendStream
 
 from bridge.clock import SourceClock
+from bridge.flow.channel import Channel
 from bridge.flow.context import ReaderContext
 from bridge.flow.in_flight import InFlight
 from bridge.flow.page import ContactPage, ContactPoll, Flush, Page, address_keys
@@ -83,7 +84,8 @@ class ContactReadings:
         context = self._context
         if list_id not in self._lists:
             state = await context.ledger.store.lists.state(list_id)
-            readings = ListReadings(context.listrak.clock, context.pages, state.identified_at)
+            pages = context.pages[Channel.IDENTIFIES]
+            readings = ListReadings(context.listrak.clock, pages, state.identified_at)
             # Somebody else may have made them meanwhile.
             return self._lists.setdefault(list_id, readings)
         return self._lists[list_id]

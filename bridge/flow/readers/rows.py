@@ -4,6 +4,7 @@ import copy
 from typing import Final
 
 from bridge.errors import RefusedError
+from bridge.flow.channel import Channel
 from bridge.flow.context import ReaderContext
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.page import ActivityPage, ClickPage, Flush, LastPage
@@ -35,7 +36,7 @@ class RowReader:
     def __init__(self, context: ReaderContext, properties: PropertyReader) -> None:
         self._listrak = context.listrak
         self._unhurried = context.listrak.with_priority(Priority.FULL)
-        self._pages = context.pages
+        self._pages = context.pages[Channel.TRACKS]
         self._scope = context.scope
         self._properties = properties
 

@@ -6,6 +6,7 @@ One may arrive up to an hour late: until when they are sent is decided by
 
 from typing import Final
 
+from bridge.flow.channel import Channel
 from bridge.flow.context import ReaderContext
 from bridge.flow.in_flight import InFlight
 from bridge.flow.page import Flush, UnsubscribePage
@@ -23,7 +24,7 @@ class UnsubscribeReader:
     def __init__(self, context: ReaderContext, names: Names) -> None:
         self._names = names
         self._ledger = context.ledger
-        self._pages = context.pages
+        self._pages = context.pages[Channel.TRACKS]
 
     async def release(self, source: SourceList, noted_by: float) -> None:
         """Sends a list's pending unsubscribes; returns when they are acknowledged.

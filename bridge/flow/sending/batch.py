@@ -15,11 +15,13 @@ class Batch:
     events: encoded, in order.
     parts: each delivery with its number of these events, in order.
     event_bytes: bytes of all events together.
+    apart: they were set aside before.
     """
 
     events: list[bytes] = field(default_factory=list)
     parts: list[tuple[Delivery, int]] = field(default_factory=list)
     event_bytes: int = 0
+    apart: bool = False
 
 
 class Batcher:
@@ -59,6 +61,16 @@ class Batcher:
         if len(self._batch.events) == self._most_events:
             full.append(self.take())
         return full
+
+    def apart(self, delivery: Delivery) -> list[Batch]:
+        """Batches of a delivery that shares none with others; the batch begun stays as it is."""
+        own = Batcher(most_events=self._most_events, most_bytes=self._most_bytes)
+        batches = own.add(delivery)
+        if own:
+            batches.append(own.take())
+        for batch in batches:
+            batch.apart = True
+        return batches
 
     def take(self) -> Batch:
         """The batch as it is; a new one begins."""

@@ -1,6 +1,8 @@
 """Sends deliveries in batches; each is acknowledged when Segment has accepted its events."""
 
+import copy
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +15,7 @@ from bridge.errors import CredentialsError, TemporaryError
 from bridge.flow.delivery import Delivery
 from bridge.flow.sending.batch import Batch, Batcher
 from bridge.flow.sending.unacked import Unacked
+from bridge.flow.sending.waits import Waits
 from bridge.http import Answer
 from bridge.logs import log
 from bridge.metrics import Metrics
@@ -20,11 +23,18 @@ from bridge.rate import Rate
 from bridge.retry import retry
 from bridge.segment import wire
 from bridge.segment.client import Segment
+from bridge.segment.events import envelope
 from bridge.segment.wire import Verdict
 from bridge.texts import line_of_answer
 
 MOST_BLIND_POSTS: Final = 255
 """Posts of parts of a refused batch, all refused, after which everything counts as refused."""
+
+BLAMED_AFTER: Final = 3
+"""Failures of a batch after which, if Segment takes others meanwhile, the batch is at fault."""
+
+MOST_SET_ASIDE: Final = 1000
+"""Events of a channel that are set aside at most: where there are more it isn't single ones."""
 
 PROBE_FOR: Final = 12 * HOUR
 """Seconds that an accepted event may be sent again: well inside Segment's dedup of 24 hours
@@ -52,20 +62,38 @@ class SendLimits:
 
 
 class Sender:
-    """Knows neither pages nor the state file: an event is sent, refused, or waits."""
+    """Knows neither pages nor the state file: an event is sent, refused, set aside, or waits.
+
+    Each channel has batches of its own, as many as may be posted at once, and takes Segment for
+    healthy by what it accepts of that channel alone. They share the posts and the rate.
+    """
 
     def __init__(self, segment: Segment, metrics: Metrics, limits: SendLimits) -> None:
         self._segment = segment
         self._metrics = metrics
         self._limits = limits
+        self._posts = anyio.Semaphore(limits.concurrency)
+        self._rate = Rate(limits.events_per_second, burst=limits.batch_events)
+        # What waits to be tried again, of all channels.
+        self._waiting: set[Waits] = set()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begins a channel: no other one shares this."""
+        limits = self._limits
         self._batcher = Batcher(most_events=limits.batch_events, most_bytes=limits.batch_bytes)
         self._slots = anyio.Semaphore(limits.concurrency)
-        self._rate = Rate(limits.events_per_second, burst=limits.batch_events)
         self._accepted: tuple[float, bytes] | None = None
         self._accepting = anyio.Event()
+        self._set_aside = 0
 
     async def run(self, deliveries: ObjectReceiveStream[Delivery]) -> None:
-        """Sends until there are no more deliveries and all is answered."""
+        """Sends a channel until there are no more deliveries and all is answered."""
+        of_channel = copy.copy(self)
+        of_channel._begin()
+        await of_channel._run(deliveries)
+
+    async def _run(self, deliveries: ObjectReceiveStream[Delivery]) -> None:
         async with deliveries, anyio.create_task_group() as posts:
             flush_at = 0.0
             while True:
@@ -79,6 +107,10 @@ class Sender:
                 if delivery is None or delivery.is_flush:
                     if self._batcher:
                         await self._start(posts, self._batcher.take())
+                    continue
+                if delivery.apart:
+                    for batch in self._batcher.apart(delivery):
+                        await self._start(posts, batch)
                     continue
                 if not self._batcher:
                     flush_at = clock.monotonic() + self._limits.flush_interval
@@ -96,47 +128,113 @@ class Sender:
     async def _deliver(self, batch: Batch) -> None:
         try:
             await self._rate.take(len(batch.events))
-            unacked = Unacked(batch)
-            asked_to_wait = False
-
-            def on_wait(error: TemporaryError, seconds: float) -> None:
-                nonlocal asked_to_wait
-                asked_to_wait = error.retry_after is not None
-                self._metrics.retries.labels("segment").inc()
-                self._metrics.blocked.labels("segment").set(1)
-                log.warning(
-                    "segment.waiting",
-                    events=len(unacked.events),
-                    seconds=round(seconds, 1),
-                    reason=str(error),
-                )
-
-            async def sleep(seconds: float) -> None:
-                # Once another batch is accepted, Segment works again: the wait ends, after a second
-                # at least.
-                with anyio.move_on_after(seconds):
-                    await anyio.sleep(1)
-                    await (anyio.sleep_forever() if asked_to_wait else self._accepting.wait())
-
-            try:
-                await retry(
-                    lambda: self._attempt(unacked),
-                    deadline=self._limits.deadline,
-                    on_wait=on_wait,
-                    sleep=sleep,
-                )
-            except CredentialsError as error:
-                # The deadline has passed: what was not accepted waits as after any other failure.
-                raise TemporaryError(str(error)) from error
-            self._metrics.blocked.labels("segment").set(0)
+            await self._send(Unacked(batch))
         finally:
             self._slots.release()
+
+    async def _send(self, unacked: Unacked) -> None:
+        """Sends a batch, with retries until the deadline.
+
+        One that keeps failing while Segment takes others is sent in halves, and they in theirs:
+        what it is that fails, and no more, is set aside.
+        """
+        began, failures = clock.monotonic(), 0
+        blame: TemporaryError | None = None
+        waits = Waits(len(unacked.events), lambda: self._accepting, self._metrics)
+
+        async def attempt() -> None:
+            nonlocal failures, blame
+            try:
+                await self._attempt(unacked)
+            except TemporaryError as error:
+                failures += 1
+                if not unacked.apart and (
+                    failures % BLAMED_AFTER
+                    or not await self._takes_others(unacked, began)
+                    or not self._can_isolate(unacked, error)
+                ):
+                    raise
+                blame = error
+
+        try:
+            with waits.counted(self._waiting):
+                await retry(
+                    attempt,
+                    deadline=self._limits.deadline,
+                    on_wait=waits.report,
+                    sleep=waits.sleep,
+                )
+        except TemporaryError as error:
+            # The deadline has passed: what was not accepted waits, also after a refusal of who
+            # asks.
+            unacked.give_up(TemporaryError(str(error)))
+        if blame is not None:
+            await self._isolate(unacked, blame)
+
+    def _can_isolate(self, unacked: Unacked, error: TemporaryError) -> bool:
+        """Tells whether a batch that failed can be halved, or its one event set aside."""
+        if len(unacked.events) > 1:
+            return True
+        # Who is asked to come later comes later.
+        return error.retry_after is None and self._set_aside < MOST_SET_ASIDE
+
+    async def _takes_others(self, unacked: Unacked, since: float) -> bool:
+        """Tells whether Segment has accepted anything but this batch since it began to fail."""
+        events = len(unacked.events)
+        # Before one event is set aside, Segment is asked at this moment.
+        if events > 1 and self._accepted is not None and self._accepted[0] > since:
+            return True
+        with suppress(TemporaryError):
+            healthy = await self._probe()
+            return healthy or (healthy is None and await self._takes_half(unacked))
+        return False
+
+    async def _takes_half(self, unacked: Unacked) -> bool:
+        """Tells whether Segment accepts half of a batch, which is left out of it then."""
+        accepted: list[tuple[int, int]] = []
+        middle, end = len(unacked.events) // 2, len(unacked.events)
+        for part in ((0, middle), (middle, end)) if middle else ():
+            with suppress(TemporaryError):
+                verdict, _ = await self._post(unacked.events[slice(*part)])
+                if verdict is Verdict.ACCEPTED:
+                    unacked.accept(*part)
+                    accepted.append(part)
+        unacked.drop(accepted)
+        return bool(accepted)
+
+    async def _isolate(self, unacked: Unacked, blame: TemporaryError) -> None:
+        """Sends a batch at fault in halves; sets an event at fault aside.
+
+        What was set aside before stays so where Segment takes nothing else either.
+        """
+        known = unacked.apart and not await self._takes_others(unacked, clock.monotonic())
+        if len(unacked.events) > 1 and not known:
+            for half in unacked.halves():
+                await self._send(half)
+            return
+        if not unacked.apart:
+            # It may have failed just before Segment worked again.
+            try:
+                await self._attempt(unacked)
+            except TemporaryError as error:
+                blame = error
+            else:
+                return
+        told = envelope(unacked.events[0])
+        log.warning(
+            "event.set_aside", event_name=told.name, message_id=told.message_id, reason=str(blame)
+        )
+        if not unacked.apart:
+            self._set_aside += 1
+        unacked.set_aside()
 
     async def _attempt(self, unacked: Unacked) -> None:
         """Delivers what is left of a batch. Raises TemporaryError while some of it is left."""
         verdict, answer = await self._post(unacked.events)
         if verdict is Verdict.ACCEPTED:
             unacked.accept_all()
+            if unacked.apart:
+                self._set_aside = max(0, self._set_aside - len(unacked.events))
         else:
             await self._find_refused(unacked, answer)
 
@@ -168,7 +266,9 @@ class Sender:
         # Widest parts first, so that health shows early.
         todo = deque([(0, len(unacked.events), answer)])
         posts = 0
-        while todo and (healthy or accepted or posts <= MOST_BLIND_POSTS):
+        # Once is enough: later tries would find the same, at the same expense.
+        most_blind, unacked.is_searched = 2 if unacked.is_searched else MOST_BLIND_POSTS, True
+        while todo and (healthy or accepted or posts <= most_blind):
             start, stop, refusal = todo.popleft()
             if stop - start == 1:
                 refused.append((start, refusal))
@@ -185,7 +285,8 @@ class Sender:
         return refused
 
     async def _post(self, events: list[bytes]) -> tuple[Verdict, Answer]:
-        verdict, answer = await self._segment.post(wire.body(events))
+        async with self._posts:
+            verdict, answer = await self._segment.post(wire.body(events))
         if verdict is Verdict.ACCEPTED:
             self._accepted = (clock.monotonic(), events[-1])
             self._accepting.set()
@@ -198,7 +299,8 @@ class Sender:
         """Tells whether Segment accepts an event once more; None if it accepted none lately."""
         if self._accepted is None or clock.monotonic() - self._accepted[0] > PROBE_FOR:
             return None
-        verdict, _ = await self._segment.post(wire.body([self._accepted[1]]))
+        async with self._posts:
+            verdict, _ = await self._segment.post(wire.body([self._accepted[1]]))
         return verdict is Verdict.ACCEPTED
 
 

@@ -1,14 +1,23 @@
 """The events of a batch that Segment has neither accepted nor refused yet."""
 
+import copy
+
+from bridge.errors import TemporaryError
 from bridge.flow.delivery import Delivery
 from bridge.flow.sending.batch import Batch
 
 
 class Unacked:
-    """The rest of a batch, each event with its delivery."""
+    """The rest of a batch, each event with its delivery.
+
+    apart: they were set aside before.
+    is_searched: they were searched once for those that are refused.
+    """
 
     def __init__(self, batch: Batch) -> None:
         self.events = batch.events
+        self.apart = batch.apart
+        self.is_searched = False
         self._parts = batch.parts
 
     def accept_all(self) -> None:
@@ -24,6 +33,25 @@ class Unacked:
     def refuse(self, number: int, reason: str) -> None:
         """Notes that one was refused for good."""
         self._owners()[number].refuse(self.events[number], reason)
+
+    def set_aside(self) -> None:
+        """Notes that all are to be saved, and tried again by themselves."""
+        for event, owner in zip(self.events, self._owners(), strict=True):
+            owner.set_aside(event)
+
+    def give_up(self, error: TemporaryError) -> None:
+        """Tells all deliveries that they are not sent in this run; may raise the error."""
+        for owner, _ in self._parts:
+            owner.give_up(error)
+
+    def halves(self) -> "tuple[Unacked, Unacked]":
+        """The first half of them, and the others."""
+        middle, owners = len(self.events) // 2, self._owners()
+        first, second = copy.copy(self), copy.copy(self)
+        first.events, second.events = self.events[:middle], self.events[middle:]
+        first._parts = [(owner, 1) for owner in owners[:middle]]
+        second._parts = [(owner, 1) for owner in owners[middle:]]
+        return first, second
 
     def drop(self, ranges: list[tuple[int, int]]) -> None:
         """Leaves out those that were accepted or refused, as (start, stop)."""

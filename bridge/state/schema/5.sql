@@ -13,3 +13,6 @@ CREATE TABLE reversals (
 -- Changes of contacts get revisions above this: ids of a time that the file doesn't know have those
 -- below.
 ALTER TABLE lists ADD COLUMN revision_floor INTEGER NOT NULL DEFAULT 0;
+-- 1: Segment fails on each of these events by itself, while it takes others. They are tried again
+-- now and then, apart from all others.
+ALTER TABLE outbox ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0;
