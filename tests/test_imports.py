@@ -28,10 +28,13 @@ LAYERS = [
     ["bridge.http", "bridge.settings", "bridge.rate"],
     # The state file knows neither server.
     ["bridge.state"],
-    ["bridge.state.file_mark"],
+    ["bridge.state.file_mark", "bridge.state.checksums"],
     ["bridge.state.file_format"],
+    ["bridge.state.keys", "bridge.state.cursors"],
+    ["bridge.state.meanings"],
+    ["bridge.state.verification"],
     ["bridge.state.inspection"],
-    ["bridge.state.keys", "bridge.state.cursors", "bridge.state.database"],
+    ["bridge.state.database"],
     ["bridge.state.records"],
     [
         "bridge.state.meta",
@@ -273,7 +276,10 @@ def test_segment_and_listrak() -> None:
         (
             "sqlite3",
             {
+                "bridge.state.checksums",
                 "bridge.state.file_format",
+                "bridge.state.meanings",
+                "bridge.state.verification",
                 "bridge.state.inspection",
                 "bridge.state.database",
                 "bridge.commands.check",

@@ -8,7 +8,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,8 @@ import anyio.to_thread
 
 from bridge.errors import BridgeError, StateDamagedError, StateError
 from bridge.state import file_mark
-from bridge.state.file_format import SCHEMA_VERSION, create, steps_from, use_wal
+from bridge.state.checksums import Connection, Reading, Writing
+from bridge.state.file_format import SCHEMA_VERSION, bring_up_to_date, create, use_wal
 from bridge.state.inspection import inspect, lock_of, require_no_trace, translated
 
 LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
@@ -138,9 +139,13 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
         if lock is not None:
             # What was seen without the lock may have changed since.
             copied = await anyio.to_thread.run_sync(_make_or_inspect, real)
+            await anyio.to_thread.run_sync(_bring_up_to_date, real)
         address = f"{real.as_uri()}?mode={'ro' if read_only else 'rw'}"
+        kind = Reading if read_only else Writing
         try:
-            connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
+            connection = await aiosqlite.connect(
+                address, uri=True, isolation_level=None, factory=kind
+            )
         except sqlite3.Error as error:
             raise translated(error, path) from error
         database = Database(connection, path, copied=copied)
@@ -149,7 +154,8 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
             if lock is None:
                 yield database
                 return
-            await _prepare(connection, path)
+            # FULL: a commit survives power loss, not only a killed process.
+            await database.all("PRAGMA synchronous = FULL")
             _note(lock)
             async with _in_use(database):
                 yield database
@@ -261,16 +267,13 @@ def _note(lock: int) -> None:
             os.write(lock, LOCK_NOTE)
 
 
-async def _prepare(db: aiosqlite.Connection, path: Path) -> None:
-    """Sets up a connection that writes, and brings a file of an older format up to date."""
+def _bring_up_to_date(path: Path) -> None:
+    """Has SQLite use a -wal with a file, and brings one of an older format up to date."""
     try:
-        # FULL: a commit survives power loss, not only a killed process.
-        await db.execute("PRAGMA synchronous = FULL")
-        await db.execute("PRAGMA journal_mode = WAL")
-        await db.create_function("lower_case", 1, str.lower, deterministic=True)
-        rows = list(await db.execute_fetchall("PRAGMA user_version"))
-        for script in steps_from(rows[0][0]):
-            await db.executescript(script)
+        with closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA journal_mode = WAL")
+            bring_up_to_date(db, db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error as error:
         raise translated(error, path) from error
 

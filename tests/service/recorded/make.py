@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests/service .venv/bin/python tests/service/recorded/make.py world
     PYTHONPATH=tests/service .venv/bin/python tests/service/recorded/make.py states CHECKOUT ...
-    PYTHONPATH=tests/service .venv/bin/python tests/service/recorded/make.py expected CHECKOUT FORMAT
+    PYTHONPATH=tests/service .venv/bin/python tests/service/recorded/make.py expected CHECKOUT
 
 The states were written by 0c1e6b4 (the last commit of format 1), 6d2f3c5 (the last of format 2),
 fdb6655 (format 3) and f6c513c (the last of format 4); what has to follow is what fdb6655 sent, of
@@ -44,6 +44,7 @@ from test_recorded import (
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH, Integration, Listrak
 from bridge.sandbox.population import populated_world
+from bridge.state.checksums import Writing
 
 INSTANTS: Final = {
     # An hour of local time is repeated between the second and the third.
@@ -420,7 +421,7 @@ async def make_state(checkout: Path, kind: str, recording: Recording, folder: Pa
     state = Path(tempfile.mkdtemp(prefix="recorded-")) / "bridge.db"
     life = Life(recording, checkout, state)
     await (life.catch_up() if kind == "catch-up" else life.service())
-    with closing(sqlite3.connect(state)) as db:
+    with closing(sqlite3.connect(state, factory=Writing)) as db:
         # By the clock of the machine that made this: long ago by any other's.
         db.execute("UPDATE unsubscribes SET noted_at = 0.0")
         db.commit()
