@@ -170,7 +170,10 @@ def _views(db: sqlite3.Connection) -> str:
     protected, statements = protected_tables(db), []
     for table, columns in columns_of(db).items():
         names = ", ".join(columns)
-        where = f" WHERE sound(checksum, '{table}', {names})" if table in protected else ""
+        # Outside a query of its own, SQLite would put constants from other conditions in the place
+        # of columns, before it has compared these.
+        sound = f" WHERE (SELECT sound(checksum, '{table}', {names}))"
+        where = sound if table in protected else ""
         statements.append(
             f"CREATE TEMP VIEW sound_{table} AS SELECT {names} FROM main.{table}{where}"
         )

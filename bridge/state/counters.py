@@ -26,7 +26,7 @@ class Counters:
             for name, value in await self._db.all("SELECT name, value FROM sound_counters")
         }
         row = await self._db.one(
-            "SELECT (SELECT coalesce(sum(events), 0) FROM outbox)"
+            "SELECT (SELECT coalesce(sum(events), 0) FROM sound_outbox)"
             " + (SELECT count(*) FROM unsubscribes)"
         )
         return counts | {"in_flight": int(row[0])}

@@ -487,15 +487,15 @@ async def test_the_state_file_has_the_names(rig_of: Any) -> None:
     world, messages = account()
     async with rig_of(world=world, lists=str(LIST), BRIDGE_SINCE="30d") as rig:
         await caught_up(rig)
-        with sqlite3.connect(rig.state, factory=Writing) as state:
+        with sqlite3.connect(rig.state, factory=Writing) as older:
             # As a file of an older version has it.
-            state.execute("UPDATE messages SET subject = NULL, described_at = NULL")
+            older.execute("UPDATE messages SET subject = NULL, described_at = NULL")
         older.close()
         rename_list(world, messages["broadcast"])
         rig.later(minutes=5)
         world.open(messages["transactional"], PEOPLE[1])
         await caught_up(rig)
-        with sqlite3.connect(rig.state) as older:
+        with sqlite3.connect(rig.state) as state:
             assert state.execute("SELECT list_name FROM lists").fetchone() == ("Néws 🎉",)
             rows = state.execute(
                 "SELECT subject, properties, properties_used FROM messages"
