@@ -18,7 +18,7 @@ from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
 from bridge.settings import Settings
-from bridge.state.database import look
+from bridge.state.database import look, verify
 from bridge.state.inspection import COPIED
 from bridge.state.store import open_store
 
@@ -96,14 +96,15 @@ async def _state(settings: Settings, report: _Report) -> None:
                 raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
             report.add(what, "ok", f"{path} will be made at the first start")
             return
-        look(path, thorough=True)
+        found = verify(path)
         async with open_store(path, read_only=True) as store:
             counters = await store.counters.all()
             if store.copied:
                 report.add(what, "warning", f"{path}: {COPIED}")
             else:
                 delivered = counters.get("delivered", 0)
-                report.add(what, "ok", f"{path}: {delivered} events delivered so far")
+                sound = f"all {found.number} rows are as they were written"
+                report.add(what, "ok", f"{path}: {delivered} events delivered so far; {sound}")
     except BridgeError as error:
         report.failed(what, error)
 

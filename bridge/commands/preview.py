@@ -15,7 +15,7 @@ from bridge import service
 from bridge.errors import BridgeError
 from bridge.flow.delivery import Delivery
 from bridge.settings import Settings
-from bridge.state.database import look
+from bridge.state.database import look, verify
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.inspection import translated
 
@@ -69,6 +69,7 @@ def _copy(original: Path, copy: Path) -> None:
     look(original)
     if not original.exists():
         return
+    verify(original)
     try:
         source = sqlite3.connect(f"{original.absolute().as_uri()}?mode=ro", uri=True)
         try:

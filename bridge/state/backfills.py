@@ -136,8 +136,8 @@ class Backfills:
         row = await self._db.one(
             "SELECT id, part, tracked, properties, position,"
             " list_id, kind, message_id, conversation_id, campaign_id, sent_at"
-            " FROM sound_backfill_messages WHERE list_id = ? AND (part = 'unwanted') = (? = 'events')"
-            " ORDER BY id LIMIT 1",
+            " FROM sound_backfill_messages WHERE list_id = ?"
+            " AND (part = 'unwanted') = (? = 'events') ORDER BY id LIMIT 1",
             backfill.list_id,
             backfill.kind,
         )

@@ -53,7 +53,8 @@ class Contacts:
     async def following(self, list_id: int, email: str, limit: int) -> dict[str, Contact]:
         """The next contacts, deleted ones included, by address in lower case, after `email`."""
         rows = await self._db.all(
-            "SELECT email FROM sound_contacts WHERE list_id = ? AND email > ? ORDER BY email LIMIT ?",
+            "SELECT email FROM sound_contacts WHERE list_id = ? AND email > ?"
+            " ORDER BY email LIMIT ?",
             list_id,
             email,
             limit,

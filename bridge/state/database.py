@@ -20,7 +20,15 @@ from bridge.errors import BridgeError, StateDamagedError, StateError
 from bridge.state import file_mark
 from bridge.state.checksums import Connection, Reading, Writing
 from bridge.state.file_format import SCHEMA_VERSION, bring_up_to_date, create, use_wal
-from bridge.state.inspection import inspect, lock_of, require_no_trace, translated
+from bridge.state.inspection import (
+    inspect,
+    lock_of,
+    require_no_trace,
+    translated,
+    unreadable,
+    verified,
+)
+from bridge.state.verification import Verified
 
 LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
 """The content of the lock file once there is a state file."""
@@ -146,8 +154,8 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
             connection = await aiosqlite.connect(
                 address, uri=True, isolation_level=None, factory=kind
             )
-        except sqlite3.Error as error:
-            raise translated(error, path) from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise unreadable(error, path) from error
         database = Database(connection, path, copied=copied)
         try:
             await connection.execute(f"PRAGMA busy_timeout = {_WAIT}")
@@ -193,6 +201,22 @@ def look(path: Path, *, thorough: bool = False) -> bool:
     return False
 
 
+def verify(path: Path) -> Verified:
+    """Looks at everything in a state file, as it is at one moment, beside a service or without one.
+
+    Raises StateError where there is none, and StateDamagedError where it isn't as it was written.
+    """
+    real = _real(path)
+    look(path)
+    if not real.exists():
+        raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
+    alone = not is_locked(real) and not file_mark.has_commits(real)
+    try:
+        return verified(real, alone=alone)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise unreadable(error, path) from error
+
+
 def _make_or_inspect(path: Path) -> bool:
     """Makes the file where it is missing, or inspects it; tells whether it looks like a copy."""
     if not path.exists():
@@ -202,7 +226,15 @@ def _make_or_inspect(path: Path) -> bool:
     if not path.is_file() or not os.access(path, os.W_OK):
         kind = "not allowed" if path.is_file() else "it is no file"
         raise StateError(f"BRIDGE_STATE: can't write {str(path)!r}: {kind}")
-    copied = inspect(path, thorough=True)
+    index = path.with_name(f"{path.name}-shm")
+    had_index = index.exists()
+    try:
+        copied = inspect(path, thorough=True)
+    except StateDamagedError:
+        if not had_index:
+            # SQLite makes it of a -wal by itself.
+            index.unlink(missing_ok=True)
+        raise
     path.chmod(0o600)
     use_wal(path)
     return copied

@@ -78,8 +78,8 @@ def inspect(path: Path, *, thorough: bool) -> bool:
     except OSError as error:
         problem = f"BRIDGE_STATE: can't read {str(path)!r}: {error.strerror}"
         raise StateError(problem) from None
-    except sqlite3.Error as error:
-        raise translated(error, path) from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise unreadable(error, path) from error
 
 
 def _inspect(path: Path, *, thorough: bool) -> bool:
@@ -244,6 +244,21 @@ def translated(error: sqlite3.Error, path: Path) -> BridgeError:
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY")):
         return TemporaryError(f"BRIDGE_STATE: can't write {str(path)!r} for now: {error}")
     return StateError(f"BRIDGE_STATE: can't use {str(path)!r}: {error}")
+
+
+def unreadable(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> BridgeError:
+    """SQLite's error while a file is only looked at: unless it can't be opened, it is damaged."""
+    if isinstance(error, UnicodeDecodeError):
+        # SQLite quotes a definition, in which a byte is another one.
+        return StateDamagedError(damaged(path, "the definitions of its tables can't be read"))
+    name = getattr(error, "sqlite_errorname", "")
+    told = translated(error, path)
+    if isinstance(told, StateError) and not name.startswith(_NOT_OPENED):
+        return StateDamagedError(damaged(path, str(error)))
+    return told
+
+
+_NOT_OPENED: Final = ("SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_AUTH")
 
 
 def _is_unsound(error: sqlite3.Error) -> bool:

@@ -40,8 +40,8 @@ class Messages:
     async def tracked(self, list_id: int | None = None) -> list[Message]:
         """Messages still tracked, of one list or of all."""
         rows = await self._db.all(
-            f"SELECT {_COLUMNS} FROM sound_messages WHERE retired = 0 AND list_id = ifnull(?, list_id)"
-            " ORDER BY id",
+            f"SELECT {_COLUMNS} FROM sound_messages WHERE retired = 0"
+            " AND list_id = ifnull(?, list_id) ORDER BY id",
             list_id,
         )
         return [Message(*row) for row in rows]

@@ -44,6 +44,11 @@ class Verified(NamedTuple):
     seconds: float
     checksums: bool
 
+    @property
+    def number(self) -> int:
+        """The number of all rows."""
+        return sum(self.rows.values())
+
 
 def verify(address: str) -> Verified:
     """Looks at everything in a file, as it is at one moment; beside whoever writes it as well.
@@ -79,7 +84,7 @@ def _structure(db: sqlite3.Connection) -> None:
     """SQLite's own check: pages, the order of keys, indexes, types, constraints."""
     (finding,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     if finding != "ok":
-        raise DamageError(str(finding))
+        raise DamageError(str(finding).splitlines()[-1])
 
 
 def _sums(db: sqlite3.Connection, tables: Mapping[str, list[str]]) -> dict[str, tuple[int, int]]:
