@@ -19,7 +19,13 @@ import anyio.to_thread
 from bridge.errors import BridgeError, StateDamagedError, StateError
 from bridge.state import file_mark
 from bridge.state.checksums import Connection, Reading, Writing
-from bridge.state.file_format import SCHEMA_VERSION, bring_up_to_date, create, use_wal
+from bridge.state.file_format import (
+    CHECKSUMS_SINCE,
+    SCHEMA_VERSION,
+    bring_up_to_date,
+    create,
+    use_wal,
+)
 from bridge.state.inspection import (
     inspect,
     lock_of,
@@ -305,7 +311,12 @@ def _bring_up_to_date(path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA journal_mode = WAL")
-            bring_up_to_date(db, db.execute("PRAGMA user_version").fetchone()[0])
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            bring_up_to_date(db, version)
+            if version < CHECKSUMS_SINCE:
+                # All tables were made anew, and the file is twice as large.
+                with suppress(sqlite3.OperationalError):
+                    db.execute("VACUUM")
     except sqlite3.Error as error:
         raise translated(error, path) from error
 

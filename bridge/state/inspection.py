@@ -96,7 +96,7 @@ def _inspect(path: Path, *, thorough: bool) -> bool:
 
 
 def verified(path: Path, *, alone: bool) -> Verified:
-    """What is found where all of a file is looked at; beside who writes it unless `alone`.
+    """The findings of a look at all of a file; beside who writes it unless `alone`.
 
     Raises StateDamagedError, without any value that is stored, and what SQLite raises.
     """

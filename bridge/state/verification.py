@@ -30,7 +30,7 @@ class DamageError(Exception):
 
 
 class Verified(NamedTuple):
-    """What was looked at, all of it sound.
+    """The extent of what was looked at, all of it sound.
 
     version: format of the file.
     rows: number of rows by table.
