@@ -222,6 +222,24 @@ def list_dead_letters() -> None:
     complete(lambda: show_dead_letters(settings.state))
 
 
+@cli.group("state")
+def state() -> None:
+    """Look after the state file."""
+
+
+@state.command("verify")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify_state(as_json: bool) -> None:
+    """Look at every row of the state file: whether all of it is as it was written.
+
+    Beside a running service or without it; nothing is changed. Ends with 65 where it is damaged.
+    """
+    from bridge.commands.state import verify_state as run_verify
+
+    settings = _settings(only=frozenset({"state", "log_level", "log_format"}))
+    run_verify(settings.state, as_json=as_json)
+
+
 @cli.command()
 def settings() -> None:
     """List the environment variables: name, default, meaning."""

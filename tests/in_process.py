@@ -35,7 +35,7 @@ async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:
 async def interrupted(rig: Rig, environment: dict[str, str | None], requests: int) -> str:
     """Begins a catch-up that ends after so many requests to Listrak, whatever is on its way."""
     end = sum(rig.listrak.requests.values()) + requests
-    with _undisturbed_process() as log:
+    with undisturbed_process() as log:
         async with anyio.create_task_group() as tasks:
 
             async def interrupt() -> None:
@@ -86,13 +86,13 @@ def _settings(rig: Rig, environment: dict[str, str | None]) -> Settings:
 
 
 async def _done(work: Awaitable[None]) -> str:
-    with _undisturbed_process() as log:
+    with undisturbed_process() as log:
         await work
         return log.getvalue()
 
 
 @contextmanager
-def _undisturbed_process() -> Iterator[StringIO]:
+def undisturbed_process() -> Iterator[StringIO]:
     """Undoes afterwards what a run changes of its process; yields the stream that it logs to."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     log = StringIO()

@@ -32,10 +32,18 @@ LAYERS = [
     ["bridge.http", "bridge.settings", "bridge.rate"],
     # The state file knows neither server.
     ["bridge.state"],
-    ["bridge.state.file_mark", "bridge.state.place", "bridge.state.trace"],
+    [
+        "bridge.state.file_mark",
+        "bridge.state.place",
+        "bridge.state.trace",
+        "bridge.state.checksums",
+    ],
     ["bridge.state.file_format", "bridge.state.lock"],
+    ["bridge.state.keys", "bridge.state.cursors"],
+    ["bridge.state.meanings"],
+    ["bridge.state.verification"],
     ["bridge.state.inspection", "bridge.state.presence"],
-    ["bridge.state.keys", "bridge.state.cursors", "bridge.state.database"],
+    ["bridge.state.database"],
     ["bridge.state.records"],
     [
         "bridge.state.meta",
@@ -290,7 +298,10 @@ def test_segment_and_listrak() -> None:
         (
             "sqlite3",
             {
+                "bridge.state.checksums",
                 "bridge.state.file_format",
+                "bridge.state.meanings",
+                "bridge.state.verification",
                 "bridge.state.inspection",
                 "bridge.state.database",
                 "bridge.commands.check",

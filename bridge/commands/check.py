@@ -20,7 +20,7 @@ from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
 from bridge.settings import Settings
-from bridge.state.database import look
+from bridge.state.database import look, verify
 from bridge.state.place import require
 from bridge.state.store import open_store
 
@@ -114,8 +114,9 @@ async def _state(settings: Settings, report: _Report) -> None:
                 raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
             report.add(what, "ok", f"{path} will be made at the first start")
             return
+        found = verify(path)
         async with open_store(path, read_only=True) as store:
-            report.add(what, *await state_finding(path, store))
+            report.add(what, *await state_finding(path, store, found))
     except BridgeError as error:
         report.failed(what, error)
 

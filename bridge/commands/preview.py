@@ -17,7 +17,7 @@ from bridge import service
 from bridge.errors import BridgeError
 from bridge.flow.delivery import Delivery
 from bridge.settings import Settings
-from bridge.state.database import look
+from bridge.state.database import look, verify
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.inspection import translated
 from bridge.state.lock import lock_of
@@ -75,6 +75,7 @@ def _copy(original: Path, copy: Path) -> None:
     with suppress(OSError):
         # Whether it has gone back is told by what is beside it.
         shutil.copy(lock_of(original.resolve()), lock_of(copy))
+    verify(original)
     try:
         source = sqlite3.connect(f"{original.absolute().as_uri()}?mode=ro", uri=True)
         try:

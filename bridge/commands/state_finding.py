@@ -8,12 +8,14 @@ from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.inspection import COPIED
 from bridge.state.place import doubt
 from bridge.state.store import Store
+from bridge.state.verification import Verified
 
 
-async def state_finding(path: Path, store: Store) -> tuple[str, str]:
-    """The state of the row, and its sentence."""
+async def state_finding(path: Path, store: Store, verified: Verified) -> tuple[str, str]:
+    """The state of the row, and its sentence; verified: what is in the file."""
     delivered = (await store.counters.all()).get("delivered", 0)
-    text = f"{path}: {delivered} events delivered so far"
+    sound = f"all {verified.number} rows are as they were written"
+    text = f"{path}: {delivered} events delivered so far; {sound}"
     if await store.version() < SCHEMA_VERSION:
         return ("warning", f"{path}: {WENT_BACK}") if store.went_back else ("ok", text)
     lists = await store.lists.all()

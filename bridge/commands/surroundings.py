@@ -13,8 +13,7 @@ from bridge import VERSION
 from bridge.errors import BridgeError, ConfigurationError, StateError, TemporaryError
 from bridge.http import proxy_of
 from bridge.settings import Settings
-from bridge.state.database import is_locked
-from bridge.state.inspection import lock_of
+from bridge.state.lock import is_locked, lock_of
 
 MB: Final = 10**6
 

@@ -26,7 +26,8 @@ class Backfills:
             "SELECT list_id, since, before, listed, finished, left_out, messages, sent,"
             " (SELECT count(*) FROM backfill_messages WHERE list_id = backfills.list_id"
             " AND (part = 'unwanted') = (backfills.kind = 'events')), kind, warehouse_only,"
-            " missing, events, dropped FROM backfills WHERE list_id = ? AND kind = ?",
+            " missing, events, dropped FROM sound_backfills AS backfills WHERE list_id = ?"
+            " AND kind = ?",
             list_id,
             kind,
         )
@@ -90,7 +91,9 @@ class Backfills:
 
         horizon: the list's start horizon, which is it where no backfill has sent any yet.
         """
-        rows = await self._db.all("SELECT event, since FROM backfilled WHERE list_id = ?", list_id)
+        rows = await self._db.all(
+            "SELECT event, since FROM sound_backfilled WHERE list_id = ?", list_id
+        )
         sent_since = dict(rows)
         return {event: min(horizon, sent_since.get(event, horizon)) for event in events}
 
@@ -133,8 +136,8 @@ class Backfills:
         row = await self._db.one(
             "SELECT id, part, tracked, properties, position,"
             " list_id, kind, message_id, conversation_id, campaign_id, sent_at"
-            " FROM backfill_messages WHERE list_id = ? AND (part = 'unwanted') = (? = 'events')"
-            " ORDER BY id LIMIT 1",
+            " FROM sound_backfill_messages WHERE list_id = ?"
+            " AND (part = 'unwanted') = (? = 'events') ORDER BY id LIMIT 1",
             backfill.list_id,
             backfill.kind,
         )

@@ -30,7 +30,7 @@ class ContactPolls:
     async def open_one(self, list_id: int) -> OpenContactPoll | None:
         """The open poll of a list's contacts."""
         row = await self._db.one(
-            "SELECT sweep, started_at, position FROM contact_looks WHERE list_id = ?", list_id
+            "SELECT sweep, started_at, position FROM sound_contact_looks WHERE list_id = ?", list_id
         )
         if row is None:
             return None
@@ -65,7 +65,7 @@ class ContactPolls:
         """Ends the poll."""
         await self._db.run(
             "UPDATE lists SET (contacts_at, swept_at) ="
-            " (SELECT started_at, iif(sweep, started_at, swept_at) FROM contact_looks"
+            " (SELECT started_at, iif(sweep, started_at, swept_at) FROM sound_contact_looks"
             " WHERE list_id = lists.list_id) WHERE list_id = ?",
             list_id,
         )
@@ -80,5 +80,5 @@ class ContactPolls:
 
     async def seen_in_sweep(self, list_id: int) -> list[Keys]:
         """All contacts that the open sweep has seen, as runs of keys."""
-        rows = await self._db.all("SELECT keys FROM met WHERE list_id = ?", list_id)
+        rows = await self._db.all("SELECT keys FROM sound_met WHERE list_id = ?", list_id)
         return [keys.from_bytes(blob) for (blob,) in rows]

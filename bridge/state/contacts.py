@@ -32,7 +32,7 @@ class Contacts:
         """The known ones of some contacts of a list, by address in lower case."""
         rows = await self._db.all(
             "SELECT email, ifnull(spelling, email), subscribed, user_id, revision,"
-            " unsubscribed_at, deleted_at FROM contacts"
+            " unsubscribed_at, deleted_at FROM sound_contacts"
             " WHERE list_id = ? AND email IN (SELECT value FROM json_each(?))",
             list_id,
             msgspec.json.encode([email.lower() for email in emails]).decode(),
@@ -42,7 +42,7 @@ class Contacts:
     async def after(self, list_id: int, email: str, limit: int) -> list[KnownAddress]:
         """The next contacts that weren't deleted, in the order of addresses, after `email`."""
         rows = await self._db.all(
-            "SELECT email, ifnull(spelling, email), subscribed FROM contacts"
+            "SELECT email, ifnull(spelling, email), subscribed FROM sound_contacts"
             " WHERE list_id = ? AND email > ? AND deleted_at IS NULL ORDER BY email LIMIT ?",
             list_id,
             email,
@@ -53,7 +53,8 @@ class Contacts:
     async def following(self, list_id: int, email: str, limit: int) -> dict[str, Contact]:
         """The next contacts, deleted ones included, by address in lower case, after `email`."""
         rows = await self._db.all(
-            "SELECT email FROM contacts WHERE list_id = ? AND email > ? ORDER BY email LIMIT ?",
+            "SELECT email FROM sound_contacts WHERE list_id = ? AND email > ?"
+            " ORDER BY email LIMIT ?",
             list_id,
             email,
             limit,

@@ -22,10 +22,11 @@ class Counters:
     async def all(self) -> dict[str, int]:
         """All numbers by outcome, and how many events are `in_flight`."""
         counts = {
-            str(name): int(value) for name, value in await self._db.all("SELECT * FROM counters")
+            str(name): int(value)
+            for name, value in await self._db.all("SELECT name, value FROM sound_counters")
         }
         row = await self._db.one(
-            "SELECT (SELECT coalesce(sum(events), 0) FROM outbox)"
+            "SELECT (SELECT coalesce(sum(events), 0) FROM sound_outbox)"
             " + (SELECT count(*) FROM unsubscribes)"
         )
         return counts | {"in_flight": int(row[0])}

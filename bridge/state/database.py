@@ -6,7 +6,7 @@ StateDamagedError for a file that isn't ours or can't be trusted, TemporaryError
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,11 +18,19 @@ import anyio.to_thread
 from bridge import clock
 from bridge.errors import BridgeError, StateDamagedError, StateError
 from bridge.state import file_mark, place
-from bridge.state.file_format import SCHEMA_VERSION, create, steps_from, use_wal
-from bridge.state.inspection import inspect, require_no_trace, translated
+from bridge.state.checksums import Connection, Reading, Writing
+from bridge.state.file_format import (
+    CHECKSUMS_SINCE,
+    SCHEMA_VERSION,
+    bring_up_to_date,
+    create,
+    use_wal,
+)
+from bridge.state.inspection import inspect, require_no_trace, translated, unreadable, verified
 from bridge.state.lock import StateLock, claim, is_locked, lock_of
 from bridge.state.presence import INTERVAL, Presence
 from bridge.state.trace import JUMP, Trace, held_trace, trace_of
+from bridge.state.verification import Verified
 
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
@@ -218,10 +226,12 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     try:
         # What was seen without the lock may have changed since.
         copied = await anyio.to_thread.run_sync(_make_or_inspect, real, lock)
+        await anyio.to_thread.run_sync(_bring_up_to_date, real)
         hold = Hold(Presence(path, real, lock), held_trace(lock.beside))
         async with _connected(real, path, hold) as connection:
-            await _prepare(connection, path)
             database = Database(connection, path, hold, copied=copied)
+            # FULL: a commit survives power loss, not only a killed process.
+            await database.all("PRAGMA synchronous = FULL")
             await _compared(database, hold.trace)
             async with _in_use(database, hold):
                 yield database
@@ -235,10 +245,11 @@ async def _connected(
 ) -> AsyncIterator[aiosqlite.Connection]:
     """A connection, to read where there is no hold."""
     address = f"{real.as_uri()}?mode={'ro' if hold is None else 'rw'}"
+    kind = Reading if hold is None else Writing
     try:
-        connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
-    except sqlite3.Error as error:
-        raise translated(error, path) from error
+        connection = await aiosqlite.connect(address, uri=True, isolation_level=None, factory=kind)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise unreadable(error, path) from error
     try:
         await connection.execute(f"PRAGMA busy_timeout = {_WAIT}")
         yield connection
@@ -280,6 +291,22 @@ def look(path: Path, *, thorough: bool = False) -> bool:
     return False
 
 
+def verify(path: Path) -> Verified:
+    """Looks at everything in a state file, as it is at one moment, beside a service or without one.
+
+    Raises StateError where there is none, and StateDamagedError where it isn't as it was written.
+    """
+    real = place.require(path)
+    look(path)
+    if not real.exists():
+        raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
+    alone = not is_locked(real) and not file_mark.has_commits(real)
+    try:
+        return verified(real, alone=alone)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise unreadable(error, path) from error
+
+
 def _make_or_inspect(path: Path, lock: StateLock) -> bool:
     """Makes the file where it is missing, or inspects it; tells whether it looks like a copy."""
     if not path.exists():
@@ -289,22 +316,32 @@ def _make_or_inspect(path: Path, lock: StateLock) -> bool:
         return False
     place.require(path, to_write=True)
     lock.hold_file()
-    copied = inspect(path, thorough=True)
+    index = path.with_name(f"{path.name}-shm")
+    had_index = index.exists()
+    try:
+        copied = inspect(path, thorough=True)
+    except StateDamagedError:
+        if not had_index:
+            # SQLite makes it of a -wal by itself.
+            index.unlink(missing_ok=True)
+        raise
     path.chmod(0o600)
     use_wal(path)
     return copied
 
 
-async def _prepare(db: aiosqlite.Connection, path: Path) -> None:
-    """Sets up a connection that writes, and brings a file of an older format up to date."""
+def _bring_up_to_date(path: Path) -> None:
+    """Has SQLite use a -wal with a file, and brings one of an older format up to date."""
     try:
-        # FULL: a commit survives power loss, not only a killed process.
-        await db.execute("PRAGMA synchronous = FULL")
-        await db.execute("PRAGMA journal_mode = WAL")
-        await db.create_function("lower_case", 1, str.lower, deterministic=True)
-        rows = list(await db.execute_fetchall("PRAGMA user_version"))
-        for script in steps_from(rows[0][0]):
-            await db.executescript(script)
+        with closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA journal_mode = WAL")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            bring_up_to_date(db, version)
+            if version < CHECKSUMS_SINCE:
+                # All tables were made anew, and the file is twice as large.
+                with suppress(sqlite3.OperationalError):
+                    db.execute("VACUUM")
     except sqlite3.Error as error:
         raise translated(error, path) from error
 

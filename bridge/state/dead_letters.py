@@ -25,7 +25,7 @@ class DeadLetters:
     async def all(self) -> list[tuple[int, float, str, str, str]]:
         """All dead letters: id, time, event, messageId, reason."""
         rows = await self._db.all(
-            "SELECT id, at, event, message_id, reason FROM dead_letters ORDER BY id"
+            "SELECT id, at, event, message_id, reason FROM sound_dead_letters ORDER BY id"
         )
         return [tuple(row) for row in rows]
 

@@ -91,7 +91,7 @@ class Erasures:
     async def of(self, request: str) -> Erasure | None:
         """The outcome of a request, None while there is none."""
         row = await self._db.one(
-            "SELECT removed, overwritten FROM erasures WHERE request = ?", request
+            "SELECT removed, overwritten FROM sound_erasures WHERE request = ?", request
         )
         if row is None:
             return None
@@ -150,7 +150,8 @@ class Erasures:
 
     async def _contacts(self, address: str, removed: Removed) -> None:
         rows = await self._db.all(
-            "SELECT list_id, revision, deleted_at IS NULL FROM contacts WHERE email = ?", address
+            "SELECT list_id, revision, deleted_at IS NULL FROM sound_contacts WHERE email = ?",
+            address,
         )
         removed.contacts = len(rows)
         removed.contact_of = [list_id for list_id, _, is_there in rows if is_there]
@@ -174,7 +175,7 @@ class Erasures:
     async def _outbox(self, address: str) -> int:
         """Removes its events from the journaled pages; they count as unsent from now on."""
         number = 0
-        for page, body in await self._db.all("SELECT id, body FROM outbox"):
+        for page, body in await self._db.all("SELECT id, body FROM sound_outbox"):
             events = msgspec.json.decode(decompressed(body), type=list[msgspec.Raw])
             decoded = [msgspec.json.decode(event) for event in events]
             own = [address in _leaves(event) for event in decoded]
@@ -215,7 +216,7 @@ class Erasures:
     async def _dead_letters(self, address: str) -> int:
         number, last, pattern = 0, 0, _pattern(address)
         while rows := await self._db.all(
-            "SELECT id, reason, body FROM dead_letters WHERE id > ? ORDER BY id LIMIT ?",
+            "SELECT id, reason, body FROM sound_dead_letters WHERE id > ? ORDER BY id LIMIT ?",
             last,
             _CHUNK,
         ):
@@ -230,7 +231,7 @@ class Erasures:
 
     async def _marks(self, table: str, marks: Keys) -> int:
         number = 0
-        for seq, blob in await self._db.all(f"SELECT seq, keys FROM {table}"):
+        for seq, blob in await self._db.all(f"SELECT seq, keys FROM sound_{table}"):
             run = keys.from_bytes(blob)
             left = keys.without(run, marks)
             if len(left) < len(run):
@@ -262,7 +263,7 @@ class Erasures:
         if cursor != ["lost", address]:
             return cursors.BEGUN
         row = await self._db.one(
-            "SELECT ifnull(max(email), '') FROM contacts WHERE list_id = ? AND email < ?",
+            "SELECT ifnull(max(email), '') FROM sound_contacts WHERE list_id = ? AND email < ?",
             list_id,
             address,
         )

@@ -37,7 +37,7 @@ class EventCounts:
     async def of(self, message: int) -> dict[str, EventCount]:
         """A message's numbers by event."""
         rows = await self._db.all(
-            "SELECT event, seen, unsent, dead, amount, unsent_amount FROM event_counts"
+            "SELECT event, seen, unsent, dead, amount, unsent_amount FROM sound_event_counts"
             " WHERE message = ?",
             message,
         )

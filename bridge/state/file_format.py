@@ -3,34 +3,54 @@
 import errno
 import os
 import sqlite3
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from bridge.errors import StateError, TemporaryError
-from bridge.state import file_mark
+from bridge.state import checksums, file_mark
+from bridge.state.checksums import Connection
 
 APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
 SCHEMA_VERSION: Final = 5
 """The file's format. Each is made of the one before, the first of an empty file: schema/."""
 
+CHECKSUMS_SINCE: Final = 5
+"""The first format whose rows have checksums."""
+
 _PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
-def steps_from(version: int) -> list[str]:
-    """The scripts that bring a file of a format up to date, each a whole transaction.
+def bring_up_to_date(db: sqlite3.Connection, version: int) -> None:
+    """Brings a file of a format to this one, each step a whole transaction.
 
-    They need the SQL function lower_case.
+    version: its format, 0 for an empty file.
     """
-    return [_step(number) for number in range(version + 1, SCHEMA_VERSION + 1)]
+    for number in range(version + 1, SCHEMA_VERSION + 1):
+        db.executescript(f"BEGIN IMMEDIATE; {step(number)}")
+        if number >= CHECKSUMS_SINCE:
+            checksums.protect(db)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
 
 
-def _step(number: int) -> str:
+def step(number: int) -> str:
+    """The script that makes a format of the one before. It needs the SQL function lower_case."""
     schema = files("bridge.state").joinpath("schema", f"{number}.sql").read_text(encoding="utf-8")
-    return (
-        f"BEGIN IMMEDIATE; {file_mark.TABLE} {schema} {file_mark.TURN}"
-        f" PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
-    )
+    return f"{file_mark.TABLE} {schema} {file_mark.TURN}"
+
+
+def columns_in(version: int) -> dict[str, list[str]]:
+    """The tables that a file of a format has, with the columns of each; of those before checksums.
+
+    The mark is left out: it comes with the first transaction of a later version.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None, factory=Connection)) as db:
+        for number in range(1, version + 1):
+            db.executescript(step(number))
+        return checksums.columns_of(db)
 
 
 def create(path: Path) -> None:
@@ -79,11 +99,9 @@ _WAL_VERSIONS: Final = b"\x02\x02"
 
 def _new_file() -> bytes:
     """The content of a new state file."""
-    db = sqlite3.connect(":memory:", isolation_level=None)
+    db = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
     try:
-        db.create_function("lower_case", 1, str.lower, deterministic=True)
-        for script in steps_from(0):
-            db.executescript(script)
+        bring_up_to_date(db, 0)
         content = bytearray(db.serialize())
     finally:
         db.close()

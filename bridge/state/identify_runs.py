@@ -18,7 +18,7 @@ class IdentifyRuns:
     async def of(self, list_id: int) -> IdentifyRun | None:
         """The latest run of a list."""
         row = await self._db.one(
-            "SELECT list_id, started_at, position, told, finished FROM identify_runs"
+            "SELECT list_id, started_at, position, told, finished FROM sound_identify_runs"
             " WHERE list_id = ?",
             list_id,
         )
@@ -56,7 +56,7 @@ class IdentifyRuns:
 
         at: seconds since 1970.
         """
-        rows = await self._db.all("SELECT list_id FROM identify_runs WHERE NOT finished")
+        rows = await self._db.all("SELECT list_id FROM sound_identify_runs WHERE NOT finished")
         for (list_id,) in rows:
             await self._start(list_id, at)
 
@@ -100,7 +100,7 @@ class IdentifyRuns:
 
     async def told(self, list_id: int) -> list[Keys]:
         """All contacts that were told since the run under way began, as runs of keys."""
-        rows = await self._db.all("SELECT keys FROM identified WHERE list_id = ?", list_id)
+        rows = await self._db.all("SELECT keys FROM sound_identified WHERE list_id = ?", list_id)
         return [keys.from_bytes(blob) for (blob,) in rows]
 
     async def finish(self, list_id: int) -> None:

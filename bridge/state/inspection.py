@@ -14,10 +14,7 @@ from bridge.state import file_mark
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
 from bridge.state.file_mark import Beside, Mark
 from bridge.state.lock import lock_of
-
-QUICK_CHECK_UP_TO: Final = 4 * 2**20
-"""Bytes of the largest file that is checked at the start, so that it isn't delayed. Damage found
-later ends the run as well."""
+from bridge.state.verification import DamageError, Verified, verify
 
 COPIED: Final = (
     "it was in use when it was copied, another program has opened it since, or what stood in the "
@@ -71,7 +68,7 @@ def require_no_trace(path: Path) -> None:
 def inspect(path: Path, *, thorough: bool) -> bool:
     """Tells whether a state file looks like a copy of one in use, without its -wal.
 
-    thorough: looks for damage in it as well, if it isn't large or looks like a copy.
+    thorough: looks for damage in all of it as well.
 
     Raises StateDamagedError where it is no state file, or beside it stands what isn't its own.
     """
@@ -81,8 +78,8 @@ def inspect(path: Path, *, thorough: bool) -> bool:
     except OSError as error:
         problem = f"BRIDGE_STATE: can't read {str(path)!r}: {error.strerror}"
         raise StateError(problem) from None
-    except sqlite3.Error as error:
-        raise translated(error, path) from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise unreadable(error, path) from error
 
 
 def _inspect(path: Path, *, thorough: bool) -> bool:
@@ -93,12 +90,20 @@ def _inspect(path: Path, *, thorough: bool) -> bool:
     alone = _alone(path, has_commits=has_commits)
     _require_ours(path, alone or _facts(_address(path, alone=False), has_commits=True))
     copied = alone is not None and _is_copy(path, alone)
-    # A copy may be one of a file that was just being written.
-    if thorough and (copied or path.stat().st_size <= QUICK_CHECK_UP_TO):
-        finding = _first(_address(path, alone=not has_commits), "PRAGMA quick_check(1)")
-        if finding != "ok":
-            raise StateDamagedError(damaged(path, str(finding)))
+    if thorough:
+        verified(path, alone=not has_commits)
     return copied
+
+
+def verified(path: Path, *, alone: bool) -> Verified:
+    """The findings of a look at all of a file; beside who writes it unless `alone`.
+
+    Raises StateDamagedError, without any value that is stored, and what SQLite raises.
+    """
+    try:
+        return verify(_address(path, alone=alone))
+    except DamageError as damage:
+        raise StateDamagedError(damaged(path, str(damage))) from None
 
 
 def _is_copy(path: Path, facts: _Facts) -> bool:
@@ -187,11 +192,6 @@ def _facts(address: str, *, has_commits: bool) -> _Facts:
     return _Facts(application, version, objects, page_size, mark)
 
 
-def _first(address: str, query: str) -> object:
-    with closing(sqlite3.connect(address, uri=True)) as db:
-        return db.execute(query).fetchone()[0]
-
-
 def _beside(path: Path) -> list[Path]:
     return [path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal")]
 
@@ -230,10 +230,32 @@ def _damaged_beside(path: Path, wal: Path) -> str:
 
 
 def translated(error: sqlite3.Error, path: Path) -> BridgeError:
-    """SQLite's error as one of ours."""
+    """SQLite's error as one of ours, without any value that is stored."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StateDamagedError(damaged(path, str(error)))
+    if _is_unsound(error):
+        return StateDamagedError(damaged(path, "a row that was read is not as it was written"))
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY")):
         return TemporaryError(f"BRIDGE_STATE: can't write {str(path)!r} for now: {error}")
     return StateError(f"BRIDGE_STATE: can't use {str(path)!r}: {error}")
+
+
+def unreadable(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> BridgeError:
+    """SQLite's error while a file is only looked at: unless it can't be opened, it is damaged."""
+    if isinstance(error, UnicodeDecodeError):
+        # SQLite quotes a definition, in which a byte is another one.
+        return StateDamagedError(damaged(path, "the definitions of its tables can't be read"))
+    name = getattr(error, "sqlite_errorname", "")
+    told = translated(error, path)
+    if isinstance(told, StateError) and not name.startswith(_NOT_OPENED):
+        return StateDamagedError(damaged(path, str(error)))
+    return told
+
+
+_NOT_OPENED: Final = ("SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_AUTH")
+
+
+def _is_unsound(error: sqlite3.Error) -> bool:
+    """Tells whether a row didn't fit its checksum, or a text wasn't UTF-8: the error quotes it."""
+    return str(error).startswith(("user-defined function raised", "Could not decode to UTF-8"))

@@ -37,6 +37,14 @@ def from_bytes(blob: bytes) -> Keys:
     return np.frombuffer(blob, _STORED).astype(np.uint64, copy=False)
 
 
+def is_run(blob: bytes) -> bool:
+    """Tells whether a value is a stored run: sorted, each key once."""
+    if len(blob) % _STORED.itemsize:
+        return False
+    run = np.frombuffer(blob, _STORED)
+    return bool((run[1:] > run[:-1]).all())
+
+
 def merged(runs: Iterable[Keys]) -> Keys:
     """Several runs as one."""
     # A stable sort finds the runs and merges them.

@@ -19,7 +19,7 @@ class Lists:
     async def state(self, list_id: int) -> ListState:
         """The progress of a list."""
         row = await self._db.one(
-            f"SELECT {_COLUMNS} FROM lists WHERE list_id = ?",
+            f"SELECT {_COLUMNS} FROM sound_lists WHERE list_id = ?",
             list_id,
         )
         return ListState(*row) if row else ListState(list_id, "", "", None, None, None)
@@ -53,7 +53,7 @@ class Lists:
 
     async def all(self) -> list[ListState]:
         """The progress of every list that was ever read."""
-        rows = await self._db.all(f"SELECT {_COLUMNS} FROM lists ORDER BY list_id")
+        rows = await self._db.all(f"SELECT {_COLUMNS} FROM sound_lists ORDER BY list_id")
         return [ListState(*row) for row in rows]
 
     async def set_discovered(self, list_id: int, at: float, oldest: str) -> None:
@@ -74,5 +74,5 @@ class Lists:
 
         "" for a list that wasn't yet, or was by an older version.
         """
-        row = await self._db.one("SELECT tracked_from FROM lists WHERE list_id = ?", list_id)
+        row = await self._db.one("SELECT tracked_from FROM sound_lists WHERE list_id = ?", list_id)
         return str(row[0]) if row else ""

@@ -40,15 +40,17 @@ class Messages:
     async def tracked(self, list_id: int | None = None) -> list[Message]:
         """Messages still tracked, of one list or of all."""
         rows = await self._db.all(
-            f"SELECT {_COLUMNS} FROM messages WHERE retired = 0 AND list_id = ifnull(?, list_id)"
-            " ORDER BY id",
+            f"SELECT {_COLUMNS} FROM sound_messages WHERE retired = 0"
+            " AND list_id = ifnull(?, list_id) ORDER BY id",
             list_id,
         )
         return [Message(*row) for row in rows]
 
     async def all_of(self, list_id: int) -> list[Message]:
         """Every message of a list that is or was tracked."""
-        rows = await self._db.all(f"SELECT {_COLUMNS} FROM messages WHERE list_id = ?", list_id)
+        rows = await self._db.all(
+            f"SELECT {_COLUMNS} FROM sound_messages WHERE list_id = ?", list_id
+        )
         return [Message(*row) for row in rows]
 
     async def untracked(self, list_id: int) -> tuple[int, str]:
@@ -64,7 +66,7 @@ class Messages:
 
     async def get(self, row_id: int) -> Message:
         """One message by the id of its row."""
-        row = await self._db.one(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", row_id)
+        row = await self._db.one(f"SELECT {_COLUMNS} FROM sound_messages WHERE id = ?", row_id)
         return Message(*row)
 
     async def use_properties(self, message: int, properties: str, sent_at: str) -> None:
@@ -82,7 +84,7 @@ class Messages:
     async def move_dates(self, moved: Callable[[str], str]) -> None:
         """Replaces the dates of all messages: they were read from texts without a zone."""
         for table in ("messages", "backfill_messages"):
-            rows = await self._db.all(f"SELECT id, sent_at FROM {table} WHERE sent_at != ''")
+            rows = await self._db.all(f"SELECT id, sent_at FROM sound_{table} WHERE sent_at != ''")
             await self._db.many(
                 f"UPDATE {table} SET sent_at = ? WHERE id = ?",
                 [(moved(date), row) for row, date in rows],

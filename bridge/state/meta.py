@@ -11,7 +11,7 @@ class Meta:
 
     async def get(self, name: str) -> str | None:
         """The value of a name, None if there is none."""
-        row = await self._db.one("SELECT value FROM meta WHERE name = ?", name)
+        row = await self._db.one("SELECT value FROM sound_meta WHERE name = ?", name)
         return None if row is None else str(row[0])
 
     async def set(self, name: str, value: str) -> None:
@@ -21,5 +21,5 @@ class Meta:
     async def set_once(self, name: str, value: str) -> str:
         """Sets a value unless the name has one; returns the one that it has now."""
         await self._db.run("INSERT OR IGNORE INTO meta VALUES (?, ?)", name, value)
-        row = await self._db.one("SELECT value FROM meta WHERE name = ?", name)
+        row = await self._db.one("SELECT value FROM sound_meta WHERE name = ?", name)
         return str(row[0])

@@ -24,7 +24,7 @@ class Outbox:
 
     async def pages(self) -> list[tuple[int, int, bytes]]:
         """All pages, oldest first: id, list (0 where an older version wrote it), body."""
-        rows = await self._db.all("SELECT id, list_id, body FROM outbox ORDER BY id")
+        rows = await self._db.all("SELECT id, list_id, body FROM sound_outbox ORDER BY id")
         return [tuple(row) for row in rows]
 
     async def set_aside(self) -> dict[int, int]:

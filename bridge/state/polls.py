@@ -29,7 +29,7 @@ class Polls:
     async def open_one(self, message: int) -> OpenPoll | None:
         """The open poll of a message."""
         row = await self._db.one(
-            "SELECT started_at, summary, position FROM looks WHERE message = ?", message
+            "SELECT started_at, summary, position FROM sound_looks WHERE message = ?", message
         )
         return OpenPoll(row[0], row[1], cursors.decode(row[2], PollCursor)) if row else None
 
@@ -54,7 +54,7 @@ class Polls:
         """Ends the full poll of a message; `changed`: it found anything new."""
         await self._db.run(
             "UPDATE messages SET (looked_at, summary, moved_at) ="
-            " (SELECT started_at, summary, iif(?, started_at, moved_at) FROM looks"
+            " (SELECT started_at, summary, iif(?, started_at, moved_at) FROM sound_looks"
             " WHERE message = messages.id) WHERE id = ?",
             changed,
             message,

@@ -37,7 +37,7 @@ class SeenEvents:
     async def release(self, message: int, bucket: int, run: Keys) -> None:
         """Notes that events that were withheld as unwanted are sent now."""
         rows = await self._db.all(
-            "SELECT keys FROM runs WHERE message = ? AND bucket = ? AND withheld = ?",
+            "SELECT keys FROM sound_runs WHERE message = ? AND bucket = ? AND withheld = ?",
             message,
             bucket,
             UNWANTED,
@@ -67,7 +67,7 @@ class SeenEvents:
     async def runs(self, message: int, *, withheld: int | None = None) -> list[Keys]:
         """All runs of a message, or those of what was withheld for a reason."""
         rows = await self._db.all(
-            "SELECT keys FROM runs WHERE message = ?1 AND withheld = ifnull(?2, withheld)",
+            "SELECT keys FROM sound_runs WHERE message = ?1 AND withheld = ifnull(?2, withheld)",
             message,
             withheld,
         )
@@ -94,7 +94,7 @@ class SeenEvents:
         """Cumulative values of a message's rows by key."""
         rows = await self._db.all(
             "SELECT key, order_total, rises, clicks, withheld, withheld_clicks, unwanted,"
-            " unwanted_clicks, unwanted_sent, unwanted_clicks_sent FROM totals"
+            " unwanted_clicks, unwanted_sent, unwanted_clicks_sent FROM sound_totals"
             " WHERE message = ?",
             message,
         )
@@ -129,7 +129,9 @@ class SeenEvents:
         for (bucket, withheld), runs in groupby(rows, key=itemgetter(0, 1)):
             for group in keys.to_merge((row_id, size) for *_, row_id, size in runs):
                 marks = ", ".join("?" * len(group))
-                blobs = await self._db.all(f"SELECT keys FROM runs WHERE id IN ({marks})", *group)
+                blobs = await self._db.all(
+                    f"SELECT keys FROM sound_runs WHERE id IN ({marks})", *group
+                )
                 merged = keys.merged(keys.from_bytes(blob) for (blob,) in blobs)
                 await self._db.run(f"DELETE FROM runs WHERE id IN ({marks})", *group)
                 await self.add_run(message, bucket, merged, withheld=withheld)

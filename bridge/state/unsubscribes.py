@@ -27,9 +27,9 @@ class Unsubscribes:
     async def pending(self, list_id: int, noted_by: float, limit: int) -> list[PendingUnsubscribe]:
         """Pending unsubscribes noted by then, with the properties of the message behind each."""
         rows = await self._db.all(
-            "SELECT u.email, u.date, u.instant, u.method, m.properties FROM unsubscribes u"
-            " LEFT JOIN causes c ON c.list_id = u.list_id AND c.email = lower_case(u.email)"
-            " LEFT JOIN messages m ON m.id = c.message"
+            "SELECT u.email, u.date, u.instant, u.method, m.properties FROM sound_unsubscribes u"
+            " LEFT JOIN sound_causes c ON c.list_id = u.list_id AND c.email = lower_case(u.email)"
+            " LEFT JOIN sound_messages m ON m.id = c.message"
             " WHERE u.list_id = ? AND u.noted_at <= ? ORDER BY u.email, u.date LIMIT ?",
             list_id,
             noted_by,
@@ -58,7 +58,7 @@ class Unsubscribes:
     async def withheld(self, list_id: int, since: str, limit: int) -> list[PendingUnsubscribe]:
         """The next unsubscribes of a list that were withheld, from an instant on."""
         rows = await self._db.all(
-            "SELECT email, date, instant, method, properties FROM withheld_unsubscribes"
+            "SELECT email, date, instant, method, properties FROM sound_withheld_unsubscribes"
             " WHERE list_id = ? AND instant >= ? ORDER BY email, date LIMIT ?",
             list_id,
             since,
@@ -70,7 +70,7 @@ class Unsubscribes:
         """The pending and the withheld unsubscribes of a list."""
         pending, withheld = [
             await self._db.all(
-                f"SELECT email, date, instant, method FROM {table} WHERE list_id = ?", list_id
+                f"SELECT email, date, instant, method FROM sound_{table} WHERE list_id = ?", list_id
             )
             for table in ("unsubscribes", "withheld_unsubscribes")
         ]

@@ -9,6 +9,8 @@ from contextlib import closing
 
 import numpy as np
 
+from bridge.state.checksums import Writing
+
 KEYS_A_RUN = 10_000
 RUNS_A_MESSAGE = 10
 FIRST_MESSAGE = 1_000_000
@@ -18,7 +20,7 @@ FIRST_MESSAGE = 1_000_000
 def fill(path: str, number: int) -> None:
     """Adds sorted runs of random keys, in one transaction."""
     random = np.random.default_rng(1)
-    with closing(sqlite3.connect(path)) as db, db:
+    with closing(sqlite3.connect(path, factory=Writing)) as db, db:
         for place in range(number // KEYS_A_RUN):
             run = np.sort(random.integers(0, 2**64, KEYS_A_RUN, np.uint64, endpoint=False))
             db.execute(

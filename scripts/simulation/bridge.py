@@ -8,7 +8,6 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,8 +37,9 @@ from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak import times
 from bridge.listrak.times import Zone
 from bridge.metrics import Metrics
+from bridge.state.checksums import Writing
 from bridge.state.database import Database
-from bridge.state.file_format import SCHEMA_VERSION
+from bridge.state.file_format import create
 from bridge.state.records import Message, MessageRef
 from bridge.state.store import Store
 from simulation.listrak import Reading, SimulatedListrak, VirtualClock, number_of
@@ -64,13 +64,10 @@ class DirectDatabase(Database):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.copied = False
-        self._direct = sqlite3.connect(path, isolation_level=None)
+        create(path)
+        self._direct = sqlite3.connect(path, isolation_level=None, factory=Writing)
         self._direct.execute("PRAGMA journal_mode = WAL")
         self._direct.execute("PRAGMA synchronous = OFF")
-        self._direct.create_function("lower_case", 1, str.lower, deterministic=True)
-        for step in range(1, SCHEMA_VERSION + 1):
-            schema = files("bridge.state").joinpath("schema", f"{step}.sql").read_text()
-            self._direct.executescript(schema)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

@@ -21,6 +21,8 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from bridge.state.checksums import Writing
+
 CLIENT, SECRET, KEY = "the-client-id", "the-client-secret", "the-write-key"
 LISTS: Final = "12345=777,13456=Customer ID"
 
@@ -221,7 +223,7 @@ class Bridge:
         if not self.state.exists():
             return
         at = self.recording.instants[instant].timestamp()
-        with closing(sqlite3.connect(self.state)) as db, db:
+        with closing(sqlite3.connect(self.state, factory=Writing)) as db, db:
             db.execute("UPDATE messages SET looked_at = ?1 WHERE looked_at >= ?1", (at,))
             db.execute("UPDATE lists SET contacts_at = ?1 WHERE contacts_at >= ?1", (at,))
 
@@ -261,11 +263,11 @@ class Dump:
     def content(self) -> dict[str, Any]:
         """Everything."""
         with closing(self._db):
-            meta = dict(map(tuple, self._db.execute("SELECT * FROM meta")))
+            meta = dict(map(tuple, self._db.execute("SELECT name, value FROM meta")))
             return {
                 "format": self._db.execute("PRAGMA user_version").fetchone()[0],
                 "since": meta["since"],
-                "counters": dict(map(tuple, self._db.execute("SELECT * FROM counters"))),
+                "counters": dict(map(tuple, self._db.execute("SELECT name, value FROM counters"))),
                 "lists": self._rows("lists"),
                 "messages": self._rows("messages", without=("id",)),
                 "looks": self._rows("looks"),
@@ -288,7 +290,7 @@ class Dump:
             {
                 column: self._plain(column, row[column])
                 for column in row.keys()  # noqa: SIM118 - iterating a row gives its values
-                if column not in without
+                if column not in (*without, "checksum")
             }
             for row in self._db.execute(f"SELECT * FROM {table}")
         ]

@@ -16,6 +16,7 @@ from bridge.sandbox.account import Message
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.switches import Switches
 from bridge.sandbox.world import World
+from bridge.state.checksums import Writing
 
 pytestmark = pytest.mark.anyio
 
@@ -321,7 +322,7 @@ async def test_a_cause_without_a_contact_is_forgotten(rig_of: Any) -> None:
         rig.world.delete_contact(LIST, "brief@example.com")
         await rig.caught_up()
         assert "brief@example.com" in addresses(rig.state)
-        with closing(sqlite3.connect(rig.state)) as db:
+        with closing(sqlite3.connect(rig.state, factory=Writing)) as db:
             # The machine's own clock doesn't run as fast as the world.
             db.execute("UPDATE causes SET noted_at = noted_at - 86400")
             db.commit()

@@ -11,6 +11,7 @@ from rig import Rig, Run, quiet_world
 from bridge.sandbox.account import Message
 from bridge.sandbox.switches import Switches
 from bridge.sandbox.world import World
+from bridge.state.checksums import Writing
 
 pytestmark = pytest.mark.anyio
 
@@ -246,7 +247,7 @@ async def test_a_request_that_was_left_half_way(rig_of: Any) -> None:
         assert (request, json.loads(removed)["contacts"]) == (place.name, 1)
         # With its request still there, or without: what was removed is told as it was.
         for is_there in (True, False):
-            with closing(sqlite3.connect(rig.state)) as db, db:
+            with closing(sqlite3.connect(rig.state, factory=Writing)) as db, db:
                 db.execute("UPDATE erasures SET overwritten = 0")
             if is_there:
                 place.write_text(json.dumps({"type": "erase", "address": ADDRESS}))

@@ -11,6 +11,7 @@ from rig import Rig, quiet_world
 from bridge.sandbox.account import Message
 from bridge.sandbox.switches import Switches
 from bridge.sandbox.world import World
+from bridge.state.checksums import Writing
 
 pytestmark = pytest.mark.anyio
 
@@ -219,7 +220,7 @@ async def test_in_flight_and_dead(rig_of: Any) -> None:
         service.terminate()
         await service.wait()
         assert ADDRESS.lower() not in rig.log().lower()
-        with closing(sqlite3.connect(rig.state)) as db, db:
+        with closing(sqlite3.connect(rig.state, factory=Writing)) as db, db:
             db.execute(
                 "INSERT INTO dead_letters (at, event, message_id, reason, body)"
                 " VALUES (0, 'identify', ?, 'too large', x'7b7d')",

@@ -13,6 +13,7 @@ from rig import Rig, quiet_world
 from bridge import spool
 from bridge.sandbox.switches import Switches
 from bridge.sandbox.world import World
+from bridge.state.checksums import Writing
 
 pytestmark = pytest.mark.anyio
 
@@ -235,7 +236,7 @@ async def test_another_write_key_in_the_middle(rig_of: Any) -> None:
         await lived(rig)
         before = len(identifies(rig))
         await killed(rig, before + 20)
-        with closing(sqlite3.connect(rig.state)) as db:
+        with closing(sqlite3.connect(rig.state, factory=Writing)) as db:
             # As if the first part had gone to another source.
             (text,) = db.execute("SELECT value FROM meta WHERE name = 'configuration'").fetchone()
             key = text.split('"write_key":"')[1].split('"')[0]

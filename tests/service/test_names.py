@@ -13,6 +13,7 @@ from rig import Rig, quiet_world
 from bridge.sandbox.account import Message
 from bridge.sandbox.switches import Switches
 from bridge.sandbox.world import World
+from bridge.state.checksums import Writing
 
 pytestmark = pytest.mark.anyio
 
@@ -486,10 +487,10 @@ async def test_the_state_file_has_the_names(rig_of: Any) -> None:
     world, messages = account()
     async with rig_of(world=world, lists=str(LIST), BRIDGE_SINCE="30d") as rig:
         await caught_up(rig)
-        with sqlite3.connect(rig.state) as state:
+        with sqlite3.connect(rig.state, factory=Writing) as older:
             # As a file of an older version has it.
-            state.execute("UPDATE messages SET subject = NULL, described_at = NULL")
-        state.close()
+            older.execute("UPDATE messages SET subject = NULL, described_at = NULL")
+        older.close()
         rename_list(world, messages["broadcast"])
         rig.later(minutes=5)
         world.open(messages["transactional"], PEOPLE[1])

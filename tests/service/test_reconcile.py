@@ -10,6 +10,7 @@ import pytest
 from rig import retailer
 
 from bridge.sandbox.world import World
+from bridge.state.checksums import Writing
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +20,7 @@ def miss_a_message(state: Path) -> int:
 
     Returns how many opens those are.
     """
-    with closing(sqlite3.connect(state)) as db, db:
+    with closing(sqlite3.connect(state, factory=Writing)) as db, db:
         message, opens = db.execute(
             "SELECT message, seen FROM event_counts AS counts WHERE event = 'Email Opened'"
             # A complaint's date is that of the look that found it: not to be made again the same.

@@ -84,9 +84,13 @@ BEGUN_3_SERVICE: Final = {
 
 def begun(name: str) -> dict[str, str]:
     """What has begun in a file, by its name."""
-    if not name.startswith("format-3"):
+    if not name.startswith(("format-3", "format-4")):
         return BEGUN
-    return BEGUN | BEGUN_3 | (BEGUN_3_SERVICE if name.endswith("service") else {})
+    service = dict(BEGUN_3_SERVICE)
+    if name.startswith("format-4"):
+        # It reads one message of a backfill at a time, and the first one's page is on its way.
+        del service["backfill"]
+    return BEGUN | BEGUN_3 | (service if name.endswith("service") else {})
 
 
 SAME: Final = ("since", "looks", "event_counts", "contact_looks", "met", "unsubscribes", "outbox")
@@ -105,6 +109,8 @@ CASES: Final = [
             ("format-2-service", GOING_ON),
             ("format-3-catch-up", GOING_ON),
             ("format-3-service", GOING_ON),
+            ("format-4-catch-up", GOING_ON),
+            ("format-4-service", GOING_ON),
         )
     ),
 ]

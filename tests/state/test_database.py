@@ -177,7 +177,7 @@ async def test_older(path: Path) -> None:
         db.executescript(first)
         db.execute(
             "INSERT INTO messages (list_id, kind, message_id, found_at, summary)"
-            " VALUES (5, 'broadcast', 7, 1.5, 'counted')"
+            " VALUES (5, 'broadcast', 7, 1.5, '[1]')"
         )
         db.commit()
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -187,7 +187,7 @@ async def test_older(path: Path) -> None:
     for _ in range(2):
         async with open_database(path) as database:
             assert await database.version() == SCHEMA_VERSION
-            assert await database.one("SELECT summary, asked FROM messages") == ("counted", 0)
+            assert await database.one("SELECT summary, asked FROM messages") == ("[1]", 0)
             assert await database.all("SELECT * FROM event_counts") == []
 
 
@@ -224,18 +224,18 @@ async def test_spellings_that_were_told_apart(path: Path) -> None:
         ),
         "INSERT INTO causes VALUES (5, 'Bob@X.com', 7, 0), (5, 'bob@x.com', 8, 1),"
         " (5, 'ÉVE@x.com', 9, 1), (5, 'ann@X.com', 7, 0)",
-        "INSERT INTO met (list_id, keys) VALUES (5, x'00')",
+        "INSERT INTO met (list_id, keys) VALUES (5, x'0000000000000000')",
         "INSERT INTO contact_looks VALUES (5, 1, 1.5, '[]')",
     )
     async with open_database(path) as database:
-        assert await database.all("SELECT * FROM contacts ORDER BY list_id, email") == [
+        assert await database.all("SELECT * FROM sound_contacts ORDER BY list_id, email") == [
             (5, "ann@x.com", None, 1, None, 1, march, None),
             (5, "bob@x.com", "Bob@X.com", 1, "B-1", 4, may, None),
             # With as many changes, the subscribed one: the next sweep corrects it.
             (5, "éve@x.com", None, 1, "E-1", 2, "", None),
             (6, "bob@x.com", None, 0, None, 9, "", None),
         ]
-        assert await database.all("SELECT * FROM causes ORDER BY email") == [
+        assert await database.all("SELECT * FROM sound_causes ORDER BY email") == [
             (5, "ann@x.com", 7, 0, 0.0),
             (5, "bob@x.com", 7, 0, 0.0),
             (5, "éve@x.com", 9, 1, 0.0),

@@ -246,8 +246,9 @@ async def test_a_listing_that_tells_nothing_new_writes_nothing(store: Store) -> 
         before = (await store.messages._db.one("SELECT total_changes()"))[0]
         await tracked(store, *again)
         after = (await store.messages._db.one("SELECT total_changes()"))[0]
-        # What is written turns the file's mark and counts the transaction as well.
-        return max(0, int(after - before) - 2)
+        # What is written turns the file's mark and counts the transaction; all rows but the mark
+        # change a checksum besides.
+        return max(0, int(after - before) - 3) // 2
 
     assert await written(*found, found_message(7, subject=None)) == 0
     assert await written(found_message(7, subject="Sprung"), *found[1:]) == 1

@@ -1,0 +1,180 @@
+"""The checksums of the state file: of each row, and of all rows of a table together.
+
+Each row has one over its table's name and all its columns, which SQLite computes wherever a row is
+written: it is a generated column. A row that was changed in any other way no longer fits. The table
+`checksums` has the number of rows of each table and the sum of their checksums, which triggers keep
+in the same transaction: a row that is gone, or there twice, or from another time, shows there.
+
+Any program can read the file. Only one that has these functions can write it.
+"""
+
+import re
+import sqlite3
+import zlib
+from typing import Final
+
+import msgspec
+
+TABLE: Final = "checksums"
+SCHEMA: Final = "sqlite_schema"
+"""The name under which that table keeps the sum of the definitions of all tables and indexes."""
+
+_MADE: Final = (
+    f"CREATE TABLE IF NOT EXISTS {TABLE} (name TEXT PRIMARY KEY, row_count INTEGER NOT NULL,"
+    " total INTEGER NOT NULL) STRICT, WITHOUT ROWID"
+)
+_UNPROTECTED: Final = frozenset({TABLE, "file_mark"})
+"""Tables without checksums of their own. Of the mark a -wal is told before SQLite takes it in."""
+
+_COLUMN: Final = re.compile(r"checksum INTEGER AS \(row_checksum\([^)]*\)\) STORED,\s*")
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def row_checksum(*values: object) -> int:
+    """The checksum of a row: a CRC of the name of its table and of all its values in order."""
+    return zlib.crc32(_encode(values))
+
+
+def _sound(checksum: object, *values: object) -> bool:
+    """True for a row that fits its checksum. Raises ValueError for any other."""
+    if checksum != row_checksum(*values):
+        raise ValueError("a row isn't as it was written")
+    return True
+
+
+class Connection(sqlite3.Connection):
+    """A connection with the functions that the state file needs."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self.create_function("row_checksum", -1, row_checksum, deterministic=True)
+        self.create_function("sound", -1, _sound)
+        self.create_function("lower_case", 1, str.lower, deterministic=True)
+
+
+class Reading(Connection):
+    """A connection that has a view `sound_...` of each table: reading damage there is an error."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)
+        self.executescript(_views(self))
+
+
+class Writing(Reading):
+    """A connection that keeps the checksums of what it writes as well.
+
+    A row is looked at before it is changed: what is computed from damage would be sound.
+    """
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)
+        self.executescript(_triggers(self))
+
+
+def columns_of(db: sqlite3.Connection) -> dict[str, list[str]]:
+    """The tables of a file with checksums, or that are to get them, each with its own columns."""
+    tables = db.execute(
+        "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        " ORDER BY name"
+    ).fetchall()
+    return {
+        name: [row[1] for row in db.execute(f"PRAGMA main.table_info('{name}')")]
+        for (name,) in tables
+        if name not in _UNPROTECTED
+    }
+
+
+def protected_tables(db: sqlite3.Connection) -> set[str]:
+    """The tables that have checksums: those of older formats have none."""
+    return {
+        name
+        for name in columns_of(db)
+        if any(row[1] == "checksum" for row in db.execute(f"PRAGMA main.table_xinfo('{name}')"))
+    }
+
+
+def checksum_of(table: str, columns: list[str], row: str = "") -> str:
+    """The SQL expression of the checksum of a row; `row`: "OLD." or "NEW." in a trigger."""
+    return f"row_checksum('{table}', {', '.join(f'{row}{column}' for column in columns)})"
+
+
+def protect(db: sqlite3.Connection) -> None:
+    """Gives all tables their checksums; it belongs into the transaction that brings a file to a
+    format. Whatever new table or column that has, it is protected.
+    """
+    db.execute(_MADE)
+    for table, columns in columns_of(db).items():
+        _protect_table(db, table, columns)
+    db.execute(f"DELETE FROM {TABLE}")
+    for table in columns_of(db):
+        db.execute(
+            f"INSERT INTO {TABLE} SELECT ?, count(*), ifnull(sum(checksum), 0) FROM {table}",
+            (table,),
+        )
+    db.execute(f"INSERT INTO {TABLE} VALUES (?, ?, ?)", (SCHEMA, *schema_sum(db)))
+
+
+def _protect_table(db: sqlite3.Connection, table: str, columns: list[str]) -> None:
+    """Makes a table anew with the column of checksums, which can't be added to one that is there.
+
+    It is the first one: any further column is added behind, and constraints come last.
+    """
+    wanted = f"checksum INTEGER AS ({checksum_of(table, columns)}) STORED, "
+    query = "SELECT sql FROM main.sqlite_schema WHERE tbl_name = ? AND type = ? AND sql IS NOT NULL"
+    (definition,) = db.execute(query, (table, "table")).fetchone()
+    if wanted in definition:
+        return
+    _, rest = _COLUMN.sub("", definition).split("(", 1)
+    indexes = [sql for (sql,) in db.execute(query, (table, "index")).fetchall()]
+    names = ", ".join(columns)
+    db.execute(f"CREATE TABLE {table}_new ({wanted}{rest}")
+    db.execute(f"INSERT INTO {table}_new ({names}) SELECT {names} FROM {table}")
+    db.execute(f"DROP TABLE {table}")
+    db.execute(f"ALTER TABLE {table}_new RENAME TO {table}")
+    for index in indexes:
+        db.execute(index)
+
+
+def schema_sum(db: sqlite3.Connection) -> tuple[int, int]:
+    """The number of tables and indexes, and the sum of the checksums of their definitions."""
+    count, total = db.execute(
+        f"SELECT count(*), ifnull(sum({checksum_of(SCHEMA, ['type', 'name', 'tbl_name', 'sql'])}),"
+        f" 0) FROM main.sqlite_schema"
+    ).fetchone()
+    return count, total
+
+
+def _triggers(db: sqlite3.Connection) -> str:
+    # So that a row that another one replaces counts as deleted.
+    statements = ["PRAGMA recursive_triggers = ON"]
+    protected = protected_tables(db)
+    for table, columns in columns_of(db).items():
+        if table not in protected:
+            continue
+        old = ", ".join(f"OLD.{column}" for column in columns)
+        start, where = f"UPDATE {TABLE} SET", f"WHERE name = '{table}'"
+        statements += [
+            f"CREATE TEMP TRIGGER {table}_inserted AFTER INSERT ON main.{table} BEGIN {start}"
+            f" row_count = row_count + 1, total = total + NEW.checksum {where}; END",
+            f"CREATE TEMP TRIGGER {table}_deleted AFTER DELETE ON main.{table} BEGIN {start}"
+            f" row_count = row_count - 1, total = total - OLD.checksum {where}; END",
+            f"CREATE TEMP TRIGGER {table}_updated AFTER UPDATE ON main.{table} BEGIN"
+            f" SELECT sound(OLD.checksum, '{table}', {old}); {start}"
+            f" total = total + NEW.checksum - OLD.checksum {where}; END",
+        ]
+    return ";\n".join(statements)
+
+
+def _views(db: sqlite3.Connection) -> str:
+    protected, statements = protected_tables(db), []
+    for table, columns in columns_of(db).items():
+        names = ", ".join(columns)
+        # Outside a query of its own, SQLite would put constants from other conditions in the place
+        # of columns, before it has compared these.
+        sound = f" WHERE (SELECT sound(checksum, '{table}', {names}))"
+        where = sound if table in protected else ""
+        statements.append(
+            f"CREATE TEMP VIEW sound_{table} AS SELECT {names} FROM main.{table}{where}"
+        )
+    return ";\n".join(statements)
