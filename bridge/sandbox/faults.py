@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as Handler
 from aiohttp.typedefs import Middleware
 
+from .bad_values import BadValues
 from .fault import (
     Circle,
     Deep,
@@ -32,7 +33,7 @@ KINDS: dict[str, type[Fault]] = {
     kind.name: kind
     for kind in (
         *(Latency, Status, Reset, Lost, Torn, Silent, Garbage, Empty, ExpireToken),
-        *(Huge, Deep, Circle, Denial),
+        *(Huge, Deep, Circle, Denial, BadValues),
     )
 }
 

@@ -91,8 +91,10 @@ class ActivityRules:
             wanted=self.wanted,
             properties=poll.message.properties or "{}",
         )
-        _map_totals(mapping)
         _add(mapping, _SEND, mapping.tracked)
+        # Without its address, or the date that tells sends apart, nothing of a row can be told.
+        mapping.leave_lost_rows()
+        _map_totals(mapping)
         for event, shown_by in _FLAGGED:
             numbers = shown_by(rows, mapping.tracked)
             if event.date_rule is DateRule.CONTACT_DATE:

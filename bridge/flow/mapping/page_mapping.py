@@ -248,6 +248,13 @@ class PageMapping(Generic[Row]):
         noted.names.add(name)
         noted.fields.setdefault(field, what)
 
+    def leave_lost_rows(self) -> None:
+        """Leaves out the rows that were set aside so far, with all that they show."""
+        if self._unread:
+            for noted in self._unread.values():
+                noted.names.update(_FROM_ROWS)
+            self.tracked = [number for number in self.tracked if number not in self._unread]
+
     def close(self, unread: Sequence[UnreadRow], letter_of: MakeLetter) -> MappedPage:
         """The result: with a dead letter for each row that was set aside, or can't be read at all.
 
