@@ -96,7 +96,7 @@ class ContactRules:
 
     def _of_row(self, one: ContactRow, meetings: Meetings, mapped: MappedPage) -> Contact | None:
         """The contact of a row as Segment is told it; None if that isn't needed, or can't be."""
-        if not one.key.strip():
+        if not one.key.strip() and not one.lacks("emailAddress"):
             one.aside["emailAddress"] = NO_ADDRESS
         if one.aside or one.lacks("subscriptionState"):
             return None
