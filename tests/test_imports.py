@@ -67,6 +67,7 @@ LAYERS = [
     # Each server: its wire format without I/O, then who calls it.
     ["bridge.listrak"],
     ["bridge.listrak.times", "bridge.listrak.wire", "bridge.listrak.requests"],
+    ["bridge.listrak.pages"],
     ["bridge.listrak.lenient"],
     ["bridge.listrak.shapes", "bridge.listrak.refusals"],
     ["bridge.listrak.auth"],
@@ -99,7 +100,7 @@ LAYERS = [
     ["bridge.flow.planner.plan"],
     ["bridge.flow.planner.evaluation"],
     ["bridge.flow.mapping"],
-    ["bridge.flow.mapping.user_ids"],
+    ["bridge.flow.mapping.user_ids", "bridge.flow.mapping.twins"],
     # What travels.
     [
         "bridge.flow.ordered_acks",
@@ -110,8 +111,10 @@ LAYERS = [
     ["bridge.flow.message_poll"],
     ["bridge.flow.page"],
     # How a page becomes events.
-    ["bridge.flow.mapping.mapped_page"],
+    ["bridge.flow.mapping.mapped_page", "bridge.flow.mapping.unread"],
+    ["bridge.flow.mapping.contact_row"],
     ["bridge.flow.mapping.page_mapping", "bridge.flow.mapping.contacts"],
+    ["bridge.flow.mapping.row_instants"],
     ["bridge.flow.mapping.totals"],
     ["bridge.flow.mapping.activity"],
     # The way back.
@@ -129,6 +132,7 @@ LAYERS = [
     ],
     ["bridge.flow.acks.checkpoint", "bridge.flow.acks.journal"],
     ["bridge.flow.acks.page_acks"],
+    ["bridge.flow.unreadable"],
     # Who acts.
     ["bridge.flow.sending"],
     ["bridge.flow.sending.batch"],

@@ -32,10 +32,13 @@ from bridge.flow.page import (
     OutboxPage,
     Page,
     UnsubscribePage,
+    address_keys,
 )
+from bridge.flow.unreadable import Unreadable
 from bridge.flow.user_id_alarm import UserIdAlarm
 from bridge.metrics import Metrics
 from bridge.segment.events import for_warehouses
+from bridge.state.keys import sorted_keys
 
 
 class Mapper:
@@ -49,6 +52,7 @@ class Mapper:
         self._contacts = contacts
         self._metrics = metrics
         self._journal = Journal(ledger, metrics)
+        self._unreadable = Unreadable(ledger, metrics)
         self._user_ids = UserIdAlarm(metrics)
 
     async def run(
@@ -89,6 +93,8 @@ class Mapper:
     async def _poll_page(self, page: ActivityPage | ClickPage, mapped: MappedPage) -> Delivery:
         """The delivery of a poll's page; its checkpoint is saved after its acknowledgement."""
         poll = page.poll
+        poll.stats.unread += len(mapped.unread)
+        self._unreadable.note(poll.message.list_id, mapped.unread)
         runs, journaled_runs = KeyRuns.of(mapped.reproducible), KeyRuns.of(mapped.journaled)
         runs.add_to(poll)
         journaled_runs.add_to(poll)
@@ -111,12 +117,15 @@ class Mapper:
         list_id = page.poll.source.list_id
         known = await self._ledger.store.contacts.known(list_id, page.emails)
         mapped = self._contacts.map_contacts(page, known)
+        self._unreadable.note(list_id, mapped.unread)
+        keys = sorted_keys(address_keys(email.lower() for email in page.emails))
+        page.poll.twins.meet(keys)
         findings = page.poll.user_ids
         findings.withheld += mapped.user_ids_withheld
         if mapped.changes.user_ids:
             findings.shared.add(mapped.changes.user_ids)
             self._user_ids.note(page.poll)
-        checkpoint = ContactCheckpoint(page, mapped)
+        checkpoint = ContactCheckpoint(page, mapped, keys)
         outbox_id: int | None = None
         if mapped.journaled.events or mapped.journaled.dead or checkpoint.changes_anything:
             outbox_id = await self._journal.write(

@@ -1,14 +1,16 @@
 """Pages, which go from the readers to the mapper."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bridge.flow.in_flight import InFlight
+from bridge.flow.mapping.twins import Twins
 from bridge.flow.mapping.user_ids import SharedUserIds
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.source import SourceList
 from bridge.listrak import wire
+from bridge.listrak.pages import UnreadRow
 from bridge.listrak.times import Instant
 from bridge.segment import events
 from bridge.state.cursors import ContactCursor, PollCursor
@@ -23,6 +25,7 @@ class ActivityPage:
     number: its place in the poll's acknowledgements.
     next_cursor: where the poll goes on after this page.
     origins: where each row came from; None where no row tells.
+    unread: rows of which something can't be read.
     """
 
     poll: MessagePoll
@@ -30,6 +33,7 @@ class ActivityPage:
     next_cursor: PollCursor
     rows: list[wire.Activity]
     origins: list[wire.Origin] | None
+    unread: Sequence[UnreadRow] = ()
 
 
 @dataclass(eq=False)
@@ -42,6 +46,7 @@ class ClickPage:
     link: wire.Link
     rows: list[wire.Clicker]
     origins: list[wire.Origin] | None
+    unread: Sequence[UnreadRow] = ()
 
 
 @dataclass(eq=False)
@@ -84,6 +89,7 @@ class ContactPoll:
     in_flight: pages of the list's contacts that are not acknowledged.
     user_ids: what is found of its contacts' userIds.
     revision_floor: changes get revisions above this.
+    twins: the addresses that the list has more than once.
     """
 
     source: SourceList
@@ -94,6 +100,7 @@ class ContactPoll:
     in_flight: InFlight = field(default_factory=InFlight)
     user_ids: UserIdFindings = field(default_factory=UserIdFindings)
     revision_floor: int = 0
+    twins: Twins = field(default_factory=Twins)
 
     def revision_after(self, revision: int) -> int:
         """The revision of a contact's next change."""
@@ -116,6 +123,8 @@ class ContactPage:
     as_known: known addresses that are told again as they are known.
     told_before: of `identify --all`, which of its addresses (in lower case) were told since it
         began; all others are told, changed or not. None for a poll, which tells changes.
+    unread: rows of which something can't be read.
+    single: where its rows are what was decided of twins, those that are none any more; else None.
     """
 
     poll: ContactPoll
@@ -126,6 +135,8 @@ class ContactPage:
     deleted: list[str] = field(default_factory=list)
     as_known: list[str] = field(default_factory=list)
     told_before: frozenset[str] | None = None
+    unread: Sequence[UnreadRow] = ()
+    single: Sequence[str] | None = None
 
     @property
     def emails(self) -> list[str]:

@@ -21,6 +21,7 @@ from bridge.flow.page import Page
 from bridge.flow.poller import Poller
 from bridge.flow.readers import ErrandKind, Readers, readers_of
 from bridge.flow.scheduling.slots import slot_count
+from bridge.flow.unreadable import Unreadable
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.stopping import unless_stopped
@@ -120,7 +121,9 @@ class Pipeline:
             self._metrics,
         )
         into = {channel: stream for channel, (stream, _) in pages.items()}
-        context = ReaderContext(self._listrak, self._ledger, into, scope)
+        unreadable = Unreadable(self._ledger, self._metrics)
+        listrak = self._listrak.telling(unreadable.note_answer)
+        context = ReaderContext(listrak, self._ledger, into, scope)
         readers = readers_of(context, self._metrics)
 
         async def read_all() -> bool:

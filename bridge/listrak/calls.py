@@ -2,6 +2,7 @@
 
 import copy
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from bridge import clock
@@ -16,10 +17,10 @@ from bridge.errors import (
 from bridge.http import Http
 from bridge.listrak import requests, wire
 from bridge.listrak.auth import Auth
+from bridge.listrak.pages import PageOf, UnreadRow
 from bridge.listrak.paging import Trail
 from bridge.listrak.refusals import explain
-from bridge.listrak.shapes import Shape
-from bridge.listrak.wire import PageOf
+from bridge.listrak.shapes import Answer, Shape
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.priority import Priority
@@ -37,6 +38,15 @@ MOST_BYTES: Final = 8 * 2**20
 
 MOST_BYTES_OF: Final = {"message": 2 * MOST_BYTES}
 """Bytes of others: a message in full has the text of the email twice."""
+
+
+OnUnread = Callable[[str, str, Sequence[UnreadRow]], None]
+"""A function that is told the resource, its path, and rows of it that can't be read."""
+
+
+def log_unread(resource: str, _path: str, rows: Sequence[UnreadRow]) -> None:
+    """Logs that rows of an answer can't be read: one line, whatever their number."""
+    log.warning("row.unreadable", resource=resource, rows=len(rows), reason=rows[0].reason)
 
 
 class Calls:
@@ -72,6 +82,7 @@ class Calls:
         self._deadline = deadline
         self._priority = Priority.FRESH
         self._give_up_on: tuple[type[Exception], ...] = ()
+        self._on_unread: OnUnread = log_unread
         self._most_rows: defaultdict[str, int] = defaultdict(lambda: wire.MOST_ROWS)
 
     def with_deadline(
@@ -89,12 +100,20 @@ class Calls:
         other._priority = priority
         return other
 
+    def telling(self, on_unread: OnUnread) -> Self:
+        """A copy of the client that tells elsewhere of what can't be read in a listing."""
+        other = copy.copy(self)
+        other._on_unread = on_unread
+        return other
+
     async def get(
         self, path: str, shape: Shape[Data], resource: str, **query: Any
     ) -> wire.Envelope[Data]:
         """The answer for one resource, decoded. `resource` is its name in logs and metrics."""
-        answer, _ = await self._fetch(path, shape, resource, query)
-        return answer
+        answer = await self._fetch(path, shape, resource, query)
+        if answer.unread:
+            self._on_unread(resource, path, answer.unread)
+        return answer.envelope
 
     async def page(
         self, path: str, shape: Shape[list[Row]], resource: str, cursor: str, **query: Any
@@ -102,18 +121,19 @@ class Calls:
         """One page of a collection, from `cursor` (`wire.START` for the first) on."""
         query |= {"cursor": cursor, "count": query.get("count", self._most_rows[resource])}
         try:
-            answer, origins = await self._fetch(path, shape, resource, query)
+            answer = await self._fetch(path, shape, resource, query)
         except (MissingError, OversizeError):
             # An oversize request answers 404 as well (FACTS.md: Errors): once again with fewer
             # rows.
             if query["count"] <= wire.DEFAULT_ROWS:
                 raise
             query["count"] = wire.DEFAULT_ROWS
-            answer, origins = await self._fetch(path, shape, resource, query)
+            answer = await self._fetch(path, shape, resource, query)
             self._most_rows[resource] = wire.DEFAULT_ROWS
-        rows = answer.data or []
+        envelope, origins, unread = answer
+        rows = envelope.data or []
         self._metrics.listrak_rows.labels(resource).inc(len(rows))
-        return PageOf(rows, wire.next_cursor(answer.next_page_cursor), origins)
+        return PageOf(rows, wire.next_cursor(envelope.next_page_cursor), origins, unread)
 
     async def collection(
         self, path: str, shape: Shape[list[Row]], resource: str, **query: Any
@@ -125,6 +145,8 @@ class Calls:
         try:
             while cursor is not None:
                 page = await self.page(path, shape, resource, cursor, **query)
+                if page.unread:
+                    self._on_unread(resource, path, page.unread)
                 rows += page.rows
                 cursor = trail.after(page)
         except CursorError as error:
@@ -134,8 +156,8 @@ class Calls:
 
     async def _fetch(
         self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]
-    ) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
-        """The decoded answer and the origins of its rows, after retries."""
+    ) -> Answer[Data]:
+        """The decoded answer, after retries."""
 
         def on_wait(error: TemporaryError, seconds: float) -> None:
             self._metrics.retries.labels("listrak").inc()
@@ -144,11 +166,11 @@ class Calls:
                 "listrak.waiting", resource=resource, seconds=round(seconds, 1), reason=str(error)
             )
 
-        async def attempt() -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
+        async def attempt() -> Answer[Data]:
             body = await self._try(path, resource, query)
             try:
-                answer, origins = shape.decode(body)
-                refusal = answer.refusal
+                answer = shape.decode(body)
+                refusal = answer.envelope.refusal
             except wire.UNREADABLE as error:
                 refusal = wire.refusal_in(body)
                 if not refusal:
@@ -157,7 +179,7 @@ class Calls:
                     ) from None
             if refusal:
                 raise explain(refusal, body, resource)
-            return answer, origins
+            return answer
 
         give_up_on = (*self._give_up_on, OversizeError)
         decoded = await retry(

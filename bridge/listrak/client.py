@@ -5,7 +5,7 @@ from typing import Literal
 from bridge.errors import MissingError
 from bridge.listrak import requests, shapes, wire
 from bridge.listrak.calls import Calls
-from bridge.listrak.wire import PageOf
+from bridge.listrak.pages import PageOf
 
 
 class Listrak(Calls):
@@ -154,11 +154,13 @@ class Listrak(Calls):
             useOriginalSubscribeDate="false" if start else None,
         )
 
-    async def contact(self, list_id: int, email: str, field: int | None) -> wire.Contact | None:
-        """One contact, None if the list doesn't have it (any more)."""
+    async def contact(self, list_id: int, email: str, field: int | None) -> PageOf[wire.Contact]:
+        """One contact, as a page; without a row if the list doesn't have it (any more)."""
         path = f"List/{list_id}/Contact/{requests.quoted(email)}"
         try:
-            answer = await self.get(path, shapes.CONTACT, "contact", segmentationFieldIds=field)
+            answer = await self._fetch(
+                path, shapes.CONTACT, "contact", {"segmentationFieldIds": field}
+            )
         except MissingError:
-            return None
-        return answer.data
+            return PageOf([], None)
+        return PageOf([answer.envelope.data], None, None, answer.unread)

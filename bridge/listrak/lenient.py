@@ -1,79 +1,192 @@
 """A second reading of answers that don't fit: what can be read with certainty is read.
 
-A number as text is a number, 0 and 1 are false and true, 3.0 is 3. Half a character of UTF-16 (an
-emoji that was cut) can't be sent on as it is: the replacement character stands for it.
+A number as text is a number, 0 and 1 are false and true, 3.0 is 3. Of a row a field that can't be
+read is left out and told, and the rest of the row is read; so is the rest of its page.
+
+Two things that a text may hold can't be sent on, nor kept (see `carried`).
 """
 
 import json
+import math
 import re
-from typing import Any, NoReturn, TypeVar, get_args
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
-from bridge.logs import log
+from bridge.listrak.pages import UnreadRow
+from bridge.listrak.wire import Struct
 
-Data = TypeVar("Data")
+_DEEPEST: Final = 40
+"""Levels of a value at most: answers have six."""
 
-_HALVES = re.compile("[\ud800-\udfff]")
+_LONGEST_NUMBER: Final = 40
+"""Digits of a number that is read at most; longer ones are beyond every use."""
+
+_UNCARRIED = re.compile("[\x00\ud800-\udfff]")
+
+
+class NoValue:
+    """A value that JSON doesn't have, or that nothing can hold.
+
+    name: what it is, for people.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Rows(NamedTuple):
+    """Rows that were read.
+
+    rows: as structs.
+    raw: each of them as it came.
+    unread: those of which something can't be read, or nothing.
+    """
+
+    rows: list[Any]
+    raw: list[Any]
+    unread: list[UnreadRow]
+
+
+def carried(text: str) -> str:
+    """The text as SQLite and Segment can carry it.
+
+    Without NUL, at which others take it for ended. Half a character of UTF-16 (an emoji that was
+    cut) has no bytes: the replacement character stands for it.
+    """
+    return _UNCARRIED.sub(lambda match: "" if match[0] == "\x00" else "\ufffd", text)
 
 
 def parsed(body: bytes) -> Any:
-    """The JSON of a body. Raises msgspec.DecodeError where it is none, or nested too deep."""
+    """The JSON of a body, its texts as of `carried`; NoValue for what is no value.
+
+    Bytes that are no text count as half characters do. Raises msgspec.DecodeError where the whole
+    is no JSON, or nested too deep to be looked at.
+    """
     try:
-        return _whole(json.loads(body, parse_constant=_refuse))
+        text = body.decode(json.detect_encoding(body), "replace")
+        whole = json.loads(
+            text, strict=False, parse_constant=NoValue, parse_float=_float, parse_int=_int
+        )
+        return _carried(whole)
     except (ValueError, RecursionError) as error:
         raise msgspec.DecodeError(f"no JSON ({type(error).__name__})") from None
 
 
-def read(envelope: Any, shape: type[Data], listing: str) -> Data:
-    """An envelope as the given shape. Raises msgspec.ValidationError where that isn't certain.
+def encoded(value: Any) -> bytes:
+    """A parsed value as JSON again; what is no value as its name."""
+    return msgspec.json.encode(value, enc_hook=str)
 
-    listing: what its rows name, such as lists or messages: of such a row a field that can't be read
-        is left out, and the row as well where that is its id, as nothing could be asked for by it.
-        "" for all others.
+
+def read_rows(values: Iterable[Any], shape: type[Struct]) -> Rows:
+    """Rows as structs of the shape, as far as each can be read."""
+    read = Rows([], [], [])
+    for value in values:
+        row, fields = read_row(value, shape)
+        if row is None:
+            read.unread.append(UnreadRow(None, fields, value))
+            continue
+        if fields:
+            read.unread.append(UnreadRow(len(read.rows), fields, value))
+        read.rows.append(row)
+        read.raw.append(value)
+    return read
+
+
+def read_row(value: Any, shape: type[Struct]) -> tuple[Any, dict[str, str]]:
+    """A row as a struct, and what each field is that can't be read, by its name in Listrak.
+
+    None for the struct where nothing can be read, or nothing that it needs.
     """
-    if listing and isinstance(envelope, dict) and isinstance(envelope.get("data"), list):
-        (of_rows,) = get_args(shape)
-        (of_row,) = get_args(of_rows)
-        rows = [_readable(row, of_row, listing) for row in envelope["data"]]
-        envelope = {**envelope, "data": [row for row in rows if row is not None]}
-    return msgspec.convert(envelope, shape, strict=False)
-
-
-def _readable(row: Any, shape: type[msgspec.Struct], listing: str) -> msgspec.Struct | None:
-    """A row of a listing, as far as it can be read; None without its id."""
     try:
-        return msgspec.convert(row, shape, strict=False)
-    except msgspec.ValidationError as error:
-        log.warning("row.unreadable", resource=listing, reason=str(error))
-    if not isinstance(row, dict):
-        return None
-    types = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
-    readable = {name: row[name] for name in row.keys() & types if _fits(row[name], types[name])}
-    try:
-        return msgspec.convert(readable, shape, strict=False)
+        return msgspec.convert(value, shape), {}
     except msgspec.ValidationError:
-        return None
+        if not isinstance(value, dict):
+            return None, {"": shape_of(value)}
+    fields: dict[str, str] = {}
+    certain: dict[str, Any] = {}
+    for field in msgspec.structs.fields(shape):
+        if field.encode_name not in value:
+            continue
+        one = value[field.encode_name]
+        try:
+            certain[field.name] = _read_field(one, field.type)
+        except msgspec.ValidationError:
+            fields[field.encode_name] = shape_of(one)
+            certain |= _stand_in(one, field, shape)
+    for field in msgspec.structs.fields(shape):
+        if field.name not in certain and (field.required or field.encode_name in fields):
+            fields.setdefault(field.encode_name, "missing")
+            if field.required or field.name in shape.needed:
+                return None, fields
+    return shape(**certain), fields
 
 
-def _fits(value: Any, kind: Any) -> bool:
+def shape_of(value: Any) -> str:
+    """The kind of a value, for people, without the words of a text."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float() | NoValue():
+            return f"the number {value}"
+        case str():
+            return f"a text of {len(value)} characters"
+        case list():
+            return f"a list of {len(value)}"
+    return f"an object of {len(value)} fields"
+
+
+def _read_field(value: Any, kind: Any) -> Any:
+    """A value as its kind. Raises ValidationError where that isn't certain."""
     try:
-        msgspec.convert(value, kind, strict=False)
+        # What fits stays as it is.
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError:
-        return False
-    return True
+        return msgspec.convert(value, kind, strict=False)
 
 
-def _whole(value: Any) -> Any:
-    """The value with whole characters in all its texts."""
+def _stand_in(value: Any, field: msgspec.structs.FieldInfo, shape: type[Struct]) -> dict[str, Any]:
+    """The stand-in in a row for a field that can't be read, if anything but its default does.
+
+    Of rows in a row those that can be read.
+    """
+    if field.name in shape.stand_ins:
+        return {field.name: shape.stand_ins[field.name]}
+    for kind in get_args(field.type):
+        (of_row, *_) = (*get_args(kind), None)
+        if isinstance(value, list) and isinstance(of_row, type) and issubclass(of_row, Struct):
+            inner = read_rows(value, of_row)
+            uncertain = {row.number for row in inner.unread}
+            rows = [row for number, row in enumerate(inner.rows) if number not in uncertain]
+            return {field.name: rows}
+    return {}
+
+
+def _carried(value: Any, depth: int = 0) -> Any:
+    """The value with all its texts as of `carried`; NoValue for what is nested too deep."""
     if isinstance(value, str):
-        return _HALVES.sub("\ufffd", value)
+        return carried(value)
+    if not isinstance(value, list | dict):
+        return value
+    if depth == _DEEPEST:
+        return NoValue("nested too deep")
     if isinstance(value, list):
-        return [_whole(each) for each in value]
-    if isinstance(value, dict):
-        return {_whole(name): _whole(each) for name, each in value.items()}
-    return value
+        return [_carried(each, depth + 1) for each in value]
+    return {carried(name): _carried(each, depth + 1) for name, each in value.items()}
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+def _float(text: str) -> float | NoValue:
+    number = float(text)
+    return number if math.isfinite(number) else NoValue(text[:_LONGEST_NUMBER])
+
+
+def _int(text: str) -> int | NoValue:
+    if len(text) > _LONGEST_NUMBER:
+        return NoValue(f"of {len(text)} digits")
+    return int(text)

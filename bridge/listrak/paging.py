@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from bridge.errors import CursorError
-from bridge.listrak.wire import PageOf
+from bridge.listrak.pages import PageOf
 
 MOST_EMPTY_PAGES: Final = 100
 """Empty pages in a row after which a collection counts as endless: after one or some there may be

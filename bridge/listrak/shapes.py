@@ -1,75 +1,114 @@
 """Decoders of Listrak's answers, one a resource, each made once."""
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar, get_args
 
 import msgspec
 
 from bridge.listrak import lenient, wire
+from bridge.listrak.pages import UnreadRow
 
 Data = TypeVar("Data")
+
+_NUL: Final = rb"\u0000"
+
+
+class Answer(NamedTuple, Generic[Data]):
+    """An answer that was read.
+
+    origins: one a row; None where no row tells.
+    unread: rows of which something can't be read.
+    """
+
+    envelope: wire.Envelope[Data]
+    origins: list[wire.Origin] | None = None
+    unread: Sequence[UnreadRow] = ()
 
 
 class Shape(Generic[Data]):
     """A decoder of answers, made once.
 
-    shape: type of the answer's data.
+    shape: type of the answer's data: a struct, or a list of them.
     documented: the same with nothing but the documented fields. A page that fits it needs no search
         for IP addresses and user agents.
-    listing: what its rows name, "" for rows that say more (see lenient.read).
+    nothing: what stands for data of another kind altogether; None for none: it is no answer.
     """
 
     def __init__(
-        self, shape: type[Data], documented: type[Any] | None = None, *, listing: str = ""
+        self,
+        shape: type[Data],
+        documented: type[Any] | None = None,
+        *,
+        nothing: wire.Struct | None = None,
     ) -> None:
-        self._listing = listing
-        self._type: Any = wire.Envelope[shape]  # type: ignore[valid-type]
-        self._decoder = msgspec.json.Decoder(self._type)
+        self._row: type[Any] = next(iter(get_args(shape)), shape)
+        self._is_list = self._row is not shape
+        self._nothing = nothing
+        self._decoder = msgspec.json.Decoder(wire.Envelope[shape])  # type: ignore[valid-type]
         self._documented = (
             msgspec.json.Decoder(wire.Envelope[documented])  # type: ignore[valid-type]
             if documented
             else None
         )
 
-    def decode(self, body: bytes) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
-        """The answer, and its rows' origins if there are any. Raises msgspec.DecodeError.
+    def decode(self, body: bytes) -> Answer[Data]:
+        """Reads an answer. Raises msgspec.DecodeError for what is none.
 
-        One that doesn't fit is read again, as far as that can be done with certainty.
+        One that doesn't fit is read again, row by row and field by field, as far as that can be
+        done with certainty.
         """
-        try:
-            return self._read(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            whole = lenient.parsed(body)
-            answer = lenient.read(whole, self._type, self._listing)
-            return answer, self._origins(msgspec.json.encode(whole))
+        # Text with a NUL fits, and must not come any further (see lenient.carried).
+        if _NUL not in body:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                return self._fitting(body)
+        return self._fitted(lenient.parsed(body))
 
-    def _read(self, body: bytes) -> tuple[wire.Envelope[Data], list[wire.Origin] | None]:
-        answer: wire.Envelope[Data]
+    def _fitting(self, body: bytes) -> Answer[Data]:
         if self._documented is not None:
             with suppress(msgspec.ValidationError):
-                answer = self._documented.decode(body)
-                return answer, None
-        answer = self._decoder.decode(body)
-        return answer, self._origins(body)
+                return Answer(self._documented.decode(body))
+        envelope: wire.Envelope[Data] = self._decoder.decode(body)
+        return Answer(envelope, self._origins(body))
+
+    def _fitted(self, whole: Any) -> Answer[Data]:
+        """A parsed answer, as far as it can be read."""
+        envelope: wire.Envelope[Any] = msgspec.convert(whole, wire.Envelope[Any], strict=False)
+        if envelope.refusal:
+            return Answer(envelope)
+        data = envelope.data
+        if self._is_list and isinstance(data, list):
+            rows, raw, unread = lenient.read_rows(data, self._row)
+            envelope.data = rows
+            return Answer(envelope, self._origins(lenient.encoded({"data": raw})), unread)
+        row, fields = (None, {"": lenient.shape_of(data)})
+        if not self._is_list:
+            row, fields = lenient.read_row(data, self._row)
+        envelope.data = self._nothing if row is None else row
+        if envelope.data is None:
+            what = ", ".join(f"{name or 'data'} is {kind}" for name, kind in fields.items())
+            raise msgspec.ValidationError(what)
+        unread = [UnreadRow(None if row is None else 0, fields, data)] if fields else []
+        return Answer(envelope, None, unread)
 
     def _origins(self, body: bytes) -> list[wire.Origin] | None:
         return wire.origins(body) if self._documented is not None else None
 
 
-LISTS = Shape(list[wire.MailingList], listing="lists")
-CAMPAIGNS = Shape(list[wire.Campaign], listing="campaigns")
-FIELD_GROUPS = Shape(list[wire.FieldGroup], listing="profile field groups")
-FIELDS = Shape(list[wire.ProfileField], listing="profile fields")
+LISTS = Shape(list[wire.MailingList])
+CAMPAIGNS = Shape(list[wire.Campaign])
+FIELD_GROUPS = Shape(list[wire.FieldGroup])
+FIELDS = Shape(list[wire.ProfileField])
 CONTACTS = Shape(list[wire.Contact])
 CONTACT = Shape(wire.Contact)
-MESSAGES = Shape(list[wire.Message], listing="messages")
-MESSAGE = Shape(wire.Message)
+MESSAGES = Shape(list[wire.Message])
+MESSAGE = Shape(wire.MessageDetail)
 STATUS = Shape(wire.MessageStatus)
-SPLIT_TESTS = Shape(list[wire.SplitTest], listing="split tests")
-SPLIT_TEST_MESSAGES = Shape(list[wire.SplitTestMessage], listing="split test messages")
-CONVERSATIONS = Shape(list[wire.Conversation], listing="conversations")
-TRANSACTIONAL = Shape(list[wire.TransactionalMessage], listing="transactional messages")
+SPLIT_TESTS = Shape(list[wire.SplitTest])
+SPLIT_TEST_MESSAGES = Shape(list[wire.SplitTestMessage])
+CONVERSATIONS = Shape(list[wire.Conversation])
+TRANSACTIONAL = Shape(list[wire.TransactionalMessage])
 ACTIVITIES = Shape(list[wire.Activity], list[wire.DocumentedActivity])
 LINKS = Shape(list[wire.Link])
 CLICKERS = Shape(list[wire.Clicker], list[wire.DocumentedClicker])
-SUMMARY = Shape(wire.Summary)
+SUMMARY = Shape(wire.Summary, nothing=wire.Summary())

@@ -6,7 +6,7 @@ appear at any time and are skipped, but for those that may carry an IP address o
 """
 
 from itertools import product
-from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -28,12 +28,24 @@ Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """A number of things: what is less than none, or more than can be, is no answer."""
 
+Amount = Annotated[float, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""An amount of money; beyond that cents are lost."""
+
+NO_DATE: Final = "unreadable"
+"""The text that stands for a date that can't be read: it is no date, and not none either."""
+
 Data = TypeVar("Data")
-Row = TypeVar("Row")
 
 
 class Struct(msgspec.Struct, rename="camel"):
-    """Base of all answers: Listrak writes camelCase."""
+    """Base of all answers: Listrak writes camelCase.
+
+    stand_ins: by field, what stands for a value that can't be read, where its default doesn't.
+    needed: fields without which nothing can be done with a row, besides those without a default.
+    """
+
+    stand_ins: ClassVar[dict[str, Any]] = {}
+    needed: ClassVar[frozenset[str]] = frozenset()
 
 
 class MailingList(Struct):
@@ -104,6 +116,12 @@ class Message(Struct):
     google_analytics_campaign_name: str | None = None
 
 
+class MessageDetail(Message):
+    """A message that was asked for by its id, which therefore need not be in the answer."""
+
+    message_id: Id = 0
+
+
 class MessageStatus(Struct):
     """The status of a message, for one without a sendDate.
 
@@ -153,6 +171,8 @@ class Activity(Struct, gc=False):
     bounce_reason: text; of any type, as most pages are read without a look at it.
     """
 
+    stand_ins = {"send_date": NO_DATE, "activity_date": NO_DATE}
+
     email_address: str | None = None
     send_date: str | None = None
     activity_date: str | None = None
@@ -161,7 +181,7 @@ class Activity(Struct, gc=False):
     abuse: bool | None = False
     unsubscribe: bool | None = False
     click_count: Count | None = None
-    order_total: float | None = None
+    order_total: Amount | None = None
     bounce_reason: Any = None
 
 
@@ -182,6 +202,9 @@ class Link(Struct):
     link_description: text; of any type, as few ask for it.
     """
 
+    # All its clicks carry it.
+    needed = frozenset(["link_url"])
+
     link_id: Id
     link_url: str | None = None
     click_count: Count | None = None
@@ -190,6 +213,8 @@ class Link(Struct):
 
 class Clicker(Struct, gc=False):
     """One click on a link (FACTS.md: Clicks)."""
+
+    stand_ins = {"click_date": NO_DATE}
 
     email_address: str | None = None
     click_date: str | None = None
@@ -212,7 +237,7 @@ class Summary(Struct):
     bounce_count: Count | None = None
     unsubscribe_count: Count | None = None
     conversion_count: Count | None = None
-    revenue: float | None = None
+    revenue: Amount | None = None
     visit_count: Count | None = None
     pass_along_count: Count | None = None
 
@@ -249,18 +274,6 @@ class TokenBody(msgspec.Struct):
 
     access_token: str
     expires_in: float = 3599
-
-
-class PageOf(NamedTuple, Generic[Row]):
-    """One page of a collection.
-
-    next_cursor: of the next page, None on the last.
-    origins: one a row, None where no row tells.
-    """
-
-    rows: list[Row]
-    next_cursor: str | None
-    origins: "list[Origin] | None" = None
 
 
 class Origin(NamedTuple):

@@ -24,6 +24,7 @@ from .bad_answers import (
     Throttle,
     WrongType,
 )
+from .bad_values import BadValues
 from .fault import (
     Circle,
     Deep,
@@ -45,7 +46,7 @@ KINDS: dict[str, type[Fault]] = {
     kind.name: kind
     for kind in (
         *(Latency, Status, Reset, Lost, Torn, Silent, Garbage, Empty, ExpireToken),
-        *(Huge, Deep, Circle, Denial),
+        *(Huge, Deep, Circle, Denial, BadValues),
         *(Blank, WrongType, Redirect, NotPacked, CutShort, Charset, NoHttp, Slow),
         *(Echo, Throttle, Poison),
     )

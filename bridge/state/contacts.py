@@ -85,6 +85,25 @@ class Contacts:
             )
         await self._db.run(f"DELETE {deleted}", list_id, before)
 
+    async def twins(self, list_id: int) -> set[str]:
+        """The addresses, in lower case, that a list has more than once."""
+        rows = await self._db.all("SELECT email FROM contact_twins WHERE list_id = ?", list_id)
+        return {email for (email,) in rows}
+
+    async def add_twins(self, list_id: int, addresses: Iterable[str]) -> None:
+        """Remembers addresses, in lower case, that a list has more than once."""
+        await self._db.many(
+            "INSERT OR IGNORE INTO contact_twins VALUES (?, ?)",
+            [(list_id, address) for address in addresses],
+        )
+
+    async def remove_twins(self, list_id: int, addresses: Iterable[str]) -> None:
+        """Forgets that a list has addresses (in lower case) more than once."""
+        await self._db.many(
+            "DELETE FROM contact_twins WHERE list_id = ? AND email = ?",
+            [(list_id, address) for address in addresses],
+        )
+
     async def most_shared_user_id(self, list_id: int) -> tuple[str, int]:
         """The userId that most of a list's contacts share, and how many do; 0 for none."""
         row = await self._db.one(

@@ -164,6 +164,7 @@ class Erasures:
                 list_id,
             )
         await self._db.run("DELETE FROM contacts WHERE email = ?", address)
+        await self._db.run("DELETE FROM contact_twins WHERE email = ?", address)
         where = "contacts WHERE lower_case(ifnull(user_id, '')) = ?"
         removed.user_ids = (await self._db.one(f"SELECT count(*) FROM {where}", address))[0]
         if removed.user_ids:

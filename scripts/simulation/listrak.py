@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bridge.clock import SourceClock
 from bridge.errors import RefusedError
 from bridge.listrak import times, wire
-from bridge.listrak.wire import PageOf
+from bridge.listrak.pages import PageOf
 from simulation.population import LINKS, Send, Times, order_of
 
 Places = NDArray[np.int64]

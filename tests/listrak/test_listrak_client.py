@@ -19,6 +19,7 @@ from bridge.errors import (
 )
 from bridge.listrak import calls, wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.pages import PageOf
 from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS
 from bridge.metrics import Metrics
 from bridge.priority import Priority
@@ -42,7 +43,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 async def page_of(
     listrak: Listrak, cursor: str = wire.START, **query: Any
-) -> wire.PageOf[wire.Activity]:
+) -> PageOf[wire.Activity]:
     return await listrak.page("L/1/Activity", ACTIVITIES, "activity", cursor, **query)
 
 
@@ -249,7 +250,7 @@ async def test_refusals(code: int, cursor: str, kind: type[RefusedError]) -> Non
 async def test_a_contact_that_is_gone() -> None:
     """A contact that the list doesn't have is None, not an error."""
     async with client_of(StandIn(status(404))) as listrak:
-        assert await listrak.contact(1, "zoe@example.com", None) is None
+        assert (await listrak.contact(1, "zoe@example.com", None)).rows == []
 
 
 # Pages
@@ -321,7 +322,7 @@ async def test_null_is_an_empty_page() -> None:
             page = await page_of(listrak)
         except TemporaryError:
             return  # just as well: asked again, never taken for the end
-        assert page == ([], None, None)
+        assert (page.rows, page.next_cursor) == ([], None)
 
 
 async def test_page_size() -> None:
@@ -415,7 +416,7 @@ async def test_one_contact() -> None:
     stand_in = StandIn(ok({"emailAddress": "a/b+c@x.y"}))
     async with client_of(stand_in) as listrak:
         found = await listrak.contact(5, "a/b+c@x.y", None)
-    assert found is not None
+    assert [row.email_address for row in found.rows] == ["a/b+c@x.y"]
     assert stand_in.calls[0].raw_path == "/v1/List/5/Contact/a%2Fb%2Bc%40x.y"
 
 

@@ -11,14 +11,17 @@ from bridge.errors import TemporaryError
 from bridge.listrak import shapes, wire
 from bridge.listrak.shapes import Shape
 
+NESTED: list[Any] = []
+for _ in range(200):
+    NESTED = [NESTED]
+
 
 def body(*rows: Any) -> bytes:
     return json.dumps({"data": list(rows), "nextPageCursor": None}).encode()
 
 
 def read(shape: Shape[Any], *rows: Any) -> Any:
-    answer, _ = shape.decode(body(*rows))
-    return answer.data
+    return shape.decode(body(*rows)).envelope.data
 
 
 @pytest.mark.parametrize(
@@ -54,29 +57,131 @@ def test_what_is_certain(field: str, value: Any, meaning: Any) -> None:
         ("clickCount", -4),
         ("clickCount", 2**63),
         ("clickCount", True),
+        ("clickCount", float("nan")),
         ("orderTotal", ""),
         ("orderTotal", True),
+        ("orderTotal", float("nan")),
+        ("orderTotal", float("inf")),
+        ("orderTotal", 1e300),
+        ("orderTotal", "nan"),
         ("emailAddress", 5),
+        ("emailAddress", NESTED),
         ("sendDate", ["2026-01-01"]),
+        ("activityDate", {}),
     ],
+    ids=lambda value: str(value)[:30],
 )
 def test_what_is_not_certain(field: str, value: Any) -> None:
-    """It is an answer that can't be read; the error says where, and quotes nothing."""
-    with pytest.raises(msgspec.DecodeError) as caught:
-        read(shapes.ACTIVITIES, {"emailAddress": "jane@example.com", field: value})
-    assert f"$.data[0].{field}" in str(caught.value) or "$.data" in str(caught.value)
-    assert "jane" not in str(caught.value)
+    """It is told, with what it is and none of its words; the rest of the row is read, and all other
+    rows."""
+    fine = {"emailAddress": "jane@example.com", "sendDate": "2026-01-01T00:00:00", "bounce": True}
+    answer = shapes.ACTIVITIES.decode(body(fine, {**fine, field: value}, fine))
+    (unread,) = answer.unread
+    assert (unread.number, list(unread.fields)) == (1, [field])
+    assert "jane" not in unread.reason
+    assert len(unread.reason) < 100
+    for name, read in fine.items():
+        attribute = {"emailAddress": "email_address", "sendDate": "send_date"}.get(name, name)
+        for number, row in enumerate(answer.envelope.data):
+            kept = (number, name) != (1, field)
+            stand_in = wire.NO_DATE if name == "sendDate" else None
+            assert getattr(row, attribute) == (read if kept else stand_in)
+
+
+@pytest.mark.parametrize("bad", [None, "jane@example.com", 5, [], [{}], True], ids=repr)
+def test_what_is_no_row(bad: Any) -> None:
+    """Nothing of it can be read; all other rows are."""
+    for shape in (shapes.ACTIVITIES, shapes.CLICKERS, shapes.CONTACTS):
+        answer = shape.decode(body({"emailAddress": "a@x.y"}, bad, {"emailAddress": "b@x.y"}))
+        assert [row.email_address for row in answer.envelope.data] == ["a@x.y", "b@x.y"]
+        (unread,) = answer.unread
+        assert (unread.number, unread.raw, "jane" in unread.reason) == (None, bad, False)
+
+
+def test_origins_of_certain_rows() -> None:
+    """Addresses and browsers stay with their rows."""
+    rows: list[Any] = [None, {"emailAddress": "a@x.y", "ipAddress": "::1"}, 5]
+    rows += [{"emailAddress": "b@x.y", "clickDate": 7, "ipAddress": "::2"}]
+    answer = shapes.CLICKERS.decode(body(*rows))
+    assert answer.origins == [wire.Origin("::1", None), wire.Origin("::2", None)]
+    assert [row.number for row in answer.unread] == [None, None, 1]
+
+
+def test_profile_values() -> None:
+    """Values are read one by one, as they are: a number of any length, a text of digits."""
+    fine = [{"segmentationFieldId": 7, "value": 123456789012345678901}]
+    for bad in ([{"segmentationFieldId": 8, "value": {}}], [None], [{"segmentationFieldId": "x"}]):
+        answer = shapes.CONTACTS.decode(body({"segmentationFieldValues": fine + bad}))
+        (row,) = answer.envelope.data
+        assert row.segmentation_field_values == [wire.ProfileValue(7, 123456789012345678901)]
+        assert list(answer.unread[0].fields) == ["segmentationFieldValues"]
+    (row,) = read(shapes.CONTACTS, {"segmentationFieldValues": [{"value": "007"}], "x": "\0"})
+    assert row.segmentation_field_values[0].value == "007"
+
+
+def test_a_link_needs_its_address() -> None:
+    """All its clicks carry it; how many there are may be unknown."""
+    answer = shapes.LINKS.decode(
+        body({"linkId": 1, "linkUrl": 5}, {"linkId": 2, "clickCount": -1}, {"linkId": 3})
+    )
+    assert [(link.link_id, link.click_count) for link in answer.envelope.data] == [
+        (2, None),
+        (3, None),
+    ]
+    assert [list(row.fields) for row in answer.unread] == [["linkUrl"], ["clickCount"]]
+
+
+@pytest.mark.parametrize(
+    "data", [None, "x", 5, [], {"sentCount": -1}, {"revenue": float("inf")}, {"openCount": "x"}]
+)
+def test_a_summary_of_nothing(data: Any) -> None:
+    """What it doesn't tell is unknown, and all else counts."""
+    whole = {"data": {**data, "bounceCount": 7} if isinstance(data, dict) else data}
+    answer = shapes.SUMMARY.decode(json.dumps(whole).encode())
+    expected = wire.Summary(bounce_count=7 if isinstance(data, dict) else None)
+    assert (answer.envelope.data, len(answer.unread)) == (expected, 1)
+
+
+def test_a_message_is_the_one_that_was_asked_for() -> None:
+    """Whatever its id is in the answer; and what it is called is told as far as it is text."""
+    told = {"messageId": None, "subject": 5, "sendDate": "2026-01-01T00:00:00", "campaignId": -1}
+    answer = shapes.MESSAGE.decode(json.dumps({"data": told}).encode())
+    assert answer.envelope.data == wire.MessageDetail(0, "2026-01-01T00:00:00")
 
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"<html>", b'{"data": [NaN]}', b'{"data": [', b"\xff", b"[" * 100_000, b"[]", b"7"],
+    [b"", b"<html>", b'{"data": [', b"\xff", b"[" * 100_000, b"[]", b"7", b'{"data": 5}'],
 )
-@pytest.mark.parametrize("shape", [shapes.ACTIVITIES, shapes.LISTS, shapes.SUMMARY])
+@pytest.mark.parametrize("shape", [shapes.ACTIVITIES, shapes.LISTS, shapes.CONTACT])
 def test_what_is_no_answer(shape: Shape[Any], text: bytes) -> None:
     """Whatever it is, it is one error."""
     with pytest.raises(wire.UNREADABLE):
         shape.decode(text)
+
+
+def test_bytes_that_are_no_text() -> None:
+    """Like half a character; and a control character that isn't escaped is one."""
+    answer = shapes.LISTS.decode(
+        b'{"data": [{"listId": 1, "listName": "a\xffb\tc"}, {"listId": 2}]}'
+    )
+    assert [row.list_name for row in answer.envelope.data] == ["a\ufffdb\tc", None]
+
+
+def test_a_number_of_many_digits() -> None:
+    """It is beyond all use, and holds up nothing else."""
+    whole = b'{"data": [{"linkId": 1, "clickCount": %b}, {"linkId": 2}]}' % (b"9" * 10_000)
+    answer = shapes.LINKS.decode(whole)
+    assert [link.link_id for link in answer.envelope.data] == [1, 2]
+    assert answer.unread[0].fields == {"clickCount": "the number of 10000 digits"}
+
+
+def test_nul() -> None:
+    """It is removed from every text, wherever it stands, and nothing else is."""
+    (row,) = read(shapes.ACTIVITIES, {"emailAddress": "a\0b@x.y\0", "sendDate": "\0", "open": True})
+    assert (row.email_address, row.send_date, row.open) == ("ab@x.y", "", True)
+    (row,) = read(shapes.LISTS, {"listId": 1, "listName": "\\u0000 \\\\u0000"})
+    assert row.list_name == "\\u0000 \\\\u0000"
 
 
 LISTINGS: dict[str, Shape[Any]] = {
@@ -113,9 +218,9 @@ def test_half_a_character() -> None:
     assert [row.list_name for row in found] == ["half \ufffd", None]
     (row,) = read(shapes.CLICKERS, {"emailAddress": "a@x.com", "\udc00": "\ud83d\ude00 \ude00"})
     assert row.email_address == "a@x.com"
-    answer, origins = shapes.CLICKERS.decode(body({"emailAddress": "a\ud83d", "ipAddress": "::1"}))
-    assert answer.data[0].email_address == "a\ufffd"
-    assert origins == [wire.Origin("::1", None)]
+    answer = shapes.CLICKERS.decode(body({"emailAddress": "a\ud83d", "ipAddress": "::1"}))
+    assert answer.envelope.data[0].email_address == "a\ufffd"
+    assert answer.origins == [wire.Origin("::1", None)]
 
 
 @pytest.mark.anyio
@@ -124,6 +229,8 @@ async def test_over_http() -> None:
     async with client_of(StandIn(ok([{"listId": None}, {"listId": "5", "listName": "N"}]))) as one:
         assert await one.lists() == [wire.MailingList(5, "N")]
     async with client_of(StandIn(ok([{"linkId": 1, "clickCount": -1}]))) as one:
+        assert await one.links("L/1/Message/2") == [wire.Link(1)]
+    async with client_of(StandIn(ok({"not": "a list"}))) as one:
         with pytest.raises(TemporaryError, match=r"isn't what its API describes"):
             await one.links("L/1/Message/2")
 

@@ -3,8 +3,9 @@
 import pytest
 
 from bridge.errors import CursorError
+from bridge.listrak.pages import PageOf
 from bridge.listrak.paging import MOST_EMPTY_PAGES, Trail
-from bridge.listrak.wire import START, PageOf
+from bridge.listrak.wire import START
 
 
 def page(cursor: str | None, rows: int = 1) -> PageOf[int]:

@@ -15,7 +15,8 @@ from bridge.flow.acks.journal import journaled_events
 from bridge.flow.findings.contact_findings import ContactFindings, KnownContact
 from bridge.flow.findings.finding import Finding, Kept, made
 from bridge.flow.findings.row_findings import RowFindings, SeenMessage
-from bridge.flow.mapping.contacts import ContactRules, profile_value
+from bridge.flow.mapping.contact_row import profile_value
+from bridge.flow.mapping.contacts import ContactRules
 from bridge.flow.mapping.user_ids import UserIds
 from bridge.flow.page import ContactPoll
 from bridge.flow.readers.person import PersonReader
@@ -84,7 +85,8 @@ class PersonExplainer:
     async def _contact(self, source: SourceList, findings: ContactFindings) -> list[str]:
         """Explains the contact of a list; returns the spellings of its address."""
         list_id, key = source.list_id, self._key
-        row = await self._listrak.contact(list_id, self._address, source.field_id)
+        rows = (await self._listrak.contact(list_id, self._address, source.field_id)).rows
+        row = rows[0] if rows else None
         contacts = await self._store.contacts.known(list_id, [key])
         contact = contacts.get(key)
         pending, withheld = await self._store.unsubscribes.of(list_id, key)

@@ -15,7 +15,7 @@ from bridge.flow.mapping.mapped_page import Attributions, MappedPage
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.page import ActivityPage, ClickPage, ContactPage, UnsubscribePage, address_keys
 from bridge.state.cursors import PollCursor
-from bridge.state.keys import sorted_keys
+from bridge.state.keys import Keys, sorted_keys
 from bridge.state.records import Backfill, BackfillMessage, DeadLetter, EventCount, Total
 from bridge.state.store import Store
 
@@ -161,10 +161,14 @@ class JournalCheckpoint:
 
 
 class ContactCheckpoint:
-    """The checkpoint of a page of contacts: saved together with the journal of its identifies."""
+    """The checkpoint of a page of contacts: saved together with the journal of its identifies.
 
-    def __init__(self, page: ContactPage, mapped: MappedPage) -> None:
+    keys: sorted keys of its addresses.
+    """
+
+    def __init__(self, page: ContactPage, mapped: MappedPage, keys: Keys) -> None:
         self._page = page
+        self._keys = keys
         self._changes = mapped.changes
         self._told = mapped.names[IDENTIFY]
         pending = len(mapped.changes.unsubscribes)
@@ -187,6 +191,8 @@ class ContactCheckpoint:
         await store.contacts.set(list_id, changes.contacts.values())
         await store.unsubscribes.forget_attributions(list_id, changes.resubscribed)
         await store.unsubscribes.add(list_id, changes.unsubscribes, clock.wall_time())
+        await store.contacts.add_twins(list_id, changes.twins)
+        await store.contacts.remove_twins(list_id, page.single or ())
         if changes.contacts:
             await store.lists.set_identified(list_id, page.read_at)
         if page.told_before is not None:
@@ -196,8 +202,7 @@ class ContactCheckpoint:
             if changes.told:
                 await store.identify_runs.add_told(list_id, sorted_keys(address_keys(changes.told)))
             if page.poll.sweep:
-                seen = address_keys(email.lower() for email in page.emails)
-                await store.contact_polls.add_seen_in_sweep(list_id, sorted_keys(seen))
+                await store.contact_polls.add_seen_in_sweep(list_id, self._keys)
             await store.contact_polls.save_cursor(list_id, page.next_cursor)
         await store.counters.add(self.outcomes.numbers)
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
 from bridge.flow.findings.finding import Finding, Outcome, made
 from bridge.flow.in_flight import InFlight
-from bridge.flow.mapping.contacts import ContactRules, is_subscribed
+from bridge.flow.mapping.contact_row import is_subscribed
+from bridge.flow.mapping.contacts import ContactRules
 from bridge.flow.mapping.mapped_page import EventSet, MappedPage
 from bridge.flow.page import ContactPage, ContactPoll, UnsubscribePage
 from bridge.listrak import wire

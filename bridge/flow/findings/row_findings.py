@@ -108,7 +108,14 @@ class RowFindings:
                 clicks += 1
                 outcome = _of_click(known, clicks, seen.backfilled_since)
             findings.append(self._finding(seen, event, outcome, row.send_date))
-        return findings
+        path = seen.message.path
+        return findings + [
+            Finding(
+                *(seen.message.list_id, path, letter.event, letter.message_id, ""),
+                *("not seen yet", letter.reason),
+            )
+            for letter in mapped.unread
+        ]
 
     def of_click(self, seen: SeenMessage, link: wire.Link, row: wire.Clicker) -> Finding | None:
         """The event of one click on a link."""

@@ -5,8 +5,9 @@ becomes events. Usual rows of a page are mapped together, odd ones one at a time
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from bridge.event_types import (
@@ -22,8 +23,17 @@ from bridge.event_types import (
 from bridge.flow.mapping import totals
 from bridge.flow.mapping.mapped_page import MappedPage
 from bridge.flow.mapping.page_mapping import PageMapping, RowEvent
+from bridge.flow.mapping.row_instants import row_instants
+from bridge.flow.mapping.unread import (
+    EVENT_OF_FIELD,
+    NO_ADDRESS,
+    NO_DATE,
+    letter_of,
+    letter_of_activity,
+)
 from bridge.flow.page import ActivityPage, ClickPage
 from bridge.listrak import wire
+from bridge.listrak.pages import UnreadRow
 from bridge.listrak.times import Zone, canonical
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
@@ -81,8 +91,10 @@ class ActivityRules:
             wanted=self.wanted,
             properties=poll.message.properties or "{}",
         )
-        _map_totals(mapping)
         _add(mapping, _SEND, mapping.tracked)
+        # Without its address, or the date that tells sends apart, nothing of a row can be told.
+        mapping.leave_lost_rows()
+        _map_totals(mapping)
         for event, shown_by in _FLAGGED:
             numbers = shown_by(rows, mapping.tracked)
             if event.date_rule is DateRule.CONTACT_DATE:
@@ -91,7 +103,8 @@ class ActivityRules:
                 _add_by_value(mapping, event, numbers)
             else:
                 _add(mapping, event, numbers)
-        return mapping.mapped
+        _set_aside(mapping, page.unread)
+        return mapping.close(page.unread, partial(letter_of_activity, poll.message.path))
 
     def map_clicks(self, page: ClickPage) -> MappedPage:
         """Maps rows of one link's clickers: one a click."""
@@ -114,7 +127,8 @@ class ActivityRules:
         dates = [rows[number].click_date for number in numbers]
         for click in mapping.emit_dated(CLICKED, numbers, fingerprints, dates, own=True):
             _map_click(mapping, click)
-        return mapping.mapped
+        path = f"{poll.message.path}/Link/{page.link.link_id}"
+        return mapping.close(page.unread, partial(letter_of, "clickers", path))
 
 
 def _map_totals(mapping: PageMapping[wire.Activity]) -> None:
@@ -184,16 +198,13 @@ def _emit(
 
 def _map_one(mapping: PageMapping[wire.Activity], event: EventType, row_event: RowEvent) -> None:
     """Maps one event of a row, also where its dates are odd."""
-    poll, row = mapping.poll, mapping.rows[row_event.number]
+    poll = mapping.poll
     is_send = event.date_rule is DateRule.SEND_DATE
-    try:
-        # A send doesn't depend on what else its row says.
-        sent = _sent(mapping, row)
-        activity = "" if is_send else mapping.zone.instant(row.activity_date, sent)
-    except ValueError as error:
-        mapping.remember(row_event)
-        mapping.reject(row_event, f"a date of its row is no date: {error}")
+    # A send doesn't depend on what else its row says.
+    instants = row_instants(mapping, event.name, row_event.number, activity=not is_send)
+    if instants is None:
         return
+    sent, activity = instants
     match event.date_rule:
         case DateRule.SEND_DATE:
             own = sent or poll.message.sent_at
@@ -218,10 +229,7 @@ def _attribute(mapping: PageMapping[wire.Activity], event: EventType, numbers: l
     for number, fingerprint in zip(new, fingerprints, strict=True):
         row = mapping.rows[number]
         mapping.remember(RowEvent(event.name, number, fingerprint))
-        try:
-            sent = _sent(mapping, row)
-        except ValueError:
-            sent = ""
+        sent = mapping.zone.lenient(row.send_date, not_before=poll.message.sent_at)
         window = poll.window
         old = not window.previous and (sent or poll.message.sent_at) < window.horizon
         (attributions.old if old else attributions.recent).append(row.email_address or "")
@@ -230,11 +238,13 @@ def _attribute(mapping: PageMapping[wire.Activity], event: EventType, numbers: l
 def _map_click(mapping: PageMapping[wire.Clicker], click: RowEvent) -> None:
     """Maps one click on a link, also where its date is odd."""
     poll, row = mapping.poll, mapping.rows[click.number]
+    if not row.email_address or not row.email_address.strip():
+        mapping.set_aside(CLICKED, click.number, "emailAddress", NO_ADDRESS)
+        return
     try:
         own = mapping.zone.instant(row.click_date, not_before=poll.message.sent_at)
-    except ValueError as error:
-        mapping.remember(click)
-        mapping.reject(click, f"its clickDate is no date: {error}")
+    except ValueError:
+        mapping.set_aside(CLICKED, click.number, "clickDate", NO_DATE)
         return
     happened = own or poll.best_known(CLICKED, "", "")
     early = poll.window.is_early(CLICKED, bool(own), happened)
@@ -242,6 +252,17 @@ def _map_click(mapping: PageMapping[wire.Clicker], click: RowEvent) -> None:
     mapping.emit(click, happened, early=early, journaled=not own)
 
 
-def _sent(mapping: PageMapping[wire.Activity], row: wire.Activity) -> str:
-    """The instant at which a row's email was sent, "" for none. Raises ValueError for no date."""
-    return mapping.zone.instant(row.send_date, not_before=mapping.poll.message.sent_at)
+def _set_aside(mapping: PageMapping[wire.Activity], unread: Sequence[UnreadRow]) -> None:
+    """Sets aside the events that fields show which can't be read.
+
+    Dates and addresses that can't be read are met by the events that need them. Clicks are counted
+    by links, but for transactional messages.
+    """
+    tracked = set(mapping.tracked)
+    for row in unread:
+        if row.number is None or row.number not in tracked:
+            continue
+        for field in row.fields.keys() & EVENT_OF_FIELD.keys():
+            event = EVENT_OF_FIELD[field]
+            if event.name != CLICKED or mapping.poll.message.kind == "transactional":
+                mapping.set_aside(event.name, row.number, field, row.fields[field])

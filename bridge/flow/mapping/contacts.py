@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
+from bridge.flow.mapping.contact_row import ContactRow, letters_of_lost
 from bridge.flow.mapping.mapped_page import MappedPage
+from bridge.flow.mapping.twins import Meetings, date_of
+from bridge.flow.mapping.unread import NO_ADDRESS, NO_DATE
 from bridge.flow.mapping.user_ids import UserIds
 from bridge.flow.page import ContactPage, ContactPoll, UnsubscribePage
 from bridge.listrak import wire
@@ -36,14 +39,18 @@ class ContactRules:
 
         Of `identify --all` those that are as they were are told as well, with an id of their own.
         """
-        mapped = MappedPage()
+        mapped = MappedPage(unread=letters_of_lost(page))
         contacts = dict(known)
-        for row in page.rows:
-            key = (row.email_address or "").lower()
-            before = contacts.get(key)
-            after = self._of_row(page, row, before, mapped)
+        unread = {row.number: row for row in page.unread}
+        meetings = Meetings(page.poll.twins, [row.email_address or "" for row in page.rows])
+        for number, row in enumerate(page.rows):
+            one = ContactRow(page, row, contacts.get((row.email_address or "").lower()))
+            one.unread = unread.get(number)
+            after = self._of_row(one, meetings, mapped)
             if after is not None:
-                contacts[key] = self._identify(page, before, after, mapped)
+                contacts[one.key] = self._identify(page, one.before, after, mapped)
+            meetings.note(number)
+            mapped.unread += one.letters()
         for email in page.deleted:
             before = contacts.get(email.lower())
             if before is not None:
@@ -87,61 +94,110 @@ class ContactRules:
         what = events.identity(kind, list_id, contact.revision, state, user, contact.email)
         return events.digest(what.encode())
 
-    def _of_row(
-        self, page: ContactPage, row: wire.Contact, before: Contact | None, mapped: MappedPage
-    ) -> Contact | None:
-        """The contact of a row as Segment is told it; None if that isn't needed."""
-        user_id = self._user_id(page, row, mapped)
-        if not is_subscribed(row, page.subscribed):
-            unsubscribed = self._unsubscribed(page, row, before, mapped)
+    def _of_row(self, one: ContactRow, meetings: Meetings, mapped: MappedPage) -> Contact | None:
+        """The contact of a row as Segment is told it; None if that isn't needed, or can't be."""
+        if not one.key.strip() and not one.lacks("emailAddress"):
+            one.aside["emailAddress"] = NO_ADDRESS
+        if one.aside or one.lacks("subscriptionState"):
+            return None
+        before = one.before
+        user_id = self._user_id(one)
+        if self._is_twin(one, user_id, meetings, mapped):
+            mapped.known += 1
+            return before if one.page.told_before is not None else None
+        if user_id != one.value and not one.aside:
+            mapped.user_ids_withheld[self.user_ids.kind_of_nobody(one.value or "") or ""] += 1
+        if not one.is_subscribed:
+            unsubscribed = self._unsubscribed(one, mapped)
             return None if unsubscribed is None else replace(unsubscribed, user_id=user_id)
-        email = row.email_address or ""
         if before is None or not before.subscribed:
-            mapped.changes.resubscribed.append(email)
-        revision = before.revision if before else page.poll.first_revision
-        return Contact(email, True, user_id, revision, before.unsubscribed_at if before else "")
+            mapped.changes.resubscribed.append(one.email)
+        revision = before.revision if before else one.page.poll.first_revision
+        return Contact(one.email, True, user_id, revision, before.unsubscribed_at if before else "")
 
-    def _unsubscribed(
-        self,
-        page: ContactPage,
-        row: wire.Contact,
-        before: Contact | None,
-        mapped: MappedPage,
-    ) -> Contact | None:
+    def _is_twin(
+        self, one: ContactRow, user_id: str | None, meetings: Meetings, mapped: MappedPage
+    ) -> bool:
+        """Tells whether a row is left to the end of a sweep, as its contact has several."""
+        poll, before, is_subscribed = one.page.poll, one.before, one.is_subscribed
+        twins, is_known = poll.twins, one.key in poll.twins.known
+        if one.page.single is not None or (before is None and not is_known):
+            return False
+        is_same = before is not None and (before.subscribed, before.user_id) == (
+            is_subscribed,
+            user_id,
+        )
+        if is_same and not (is_known and poll.sweep):
+            return False
+        if not is_known:
+            is_repeated = meetings.had(one.key)
+            date = date_of(one.row, self.zone, subscribed=is_subscribed)
+            contradicts = is_repeated and date <= (poll.previous or poll.source.horizon)
+            # Between sweeps only rows come that are news.
+            if not contradicts and not (poll.sweep and self._is_outdated(one, date)):
+                return False
+            twins.add(one.key, late=is_repeated)
+            mapped.changes.twins.append(one.key)
+        if poll.sweep:
+            twins.show(one.key, one.row, subscribed=is_subscribed)
+        return True
+
+    def _is_outdated(self, one: ContactRow, date: Instant) -> bool:
+        """Tells whether a row is a subscription older than the unsubscribe that was taken over."""
+        before = one.before
+        if not one.is_subscribed or before is None or before.subscribed or before.deleted_at:
+            return False
+        return "" < date < self._taken_at(before.unsubscribed_at, one.page.poll)
+
+    def _unsubscribed(self, one: ContactRow, mapped: MappedPage) -> Contact | None:
         """The contact of an Unsubscribed row, without a userId.
 
         Listrak's own texts are compared, both read in the present zone: another one changes
         nothing.
         """
+        poll, before, row = one.page.poll, one.before, one.row
         taken = before.unsubscribed_at if before else ""
-        taken_at = self._taken_at(taken, page.poll)
+        taken_at = self._taken_at(taken, poll)
         instant = self._unsubscribe_instant(row, taken_at)
-        horizon = page.poll.source.horizon
-        if before is None and instant < horizon:
+        horizon = poll.source.horizon
+        subscribed_at = date_of(row, self.zone, subscribed=True)
+        is_new = before is None and subscribed_at >= horizon
+        if before is None and instant < horizon and (instant or not is_new):
             # Unsubscribed before the start horizon, or at an unknown time. The horizon divides
             # Listrak's texts: it moves along with the zone, and nobody changes sides.
+            if not instant and self._is_unreadable(one):
+                return None
             mapped.filtered += 1
             return None
-        email = row.email_address or ""
         date = kept = canonical(row.unsubscribe_date)
-        revision = before.revision if before else page.poll.first_revision
-        if not instant and before is not None and before.subscribed:
+        revision = before.revision if before else poll.first_revision
+        if not instant and (is_new or (before is not None and before.subscribed)):
             # Undated: it happened since the contacts were last polled, so after the horizon.
-            date = f"change {page.poll.revision_after(revision)}"
-            instant = max(page.poll.previous, horizon)
+            date = f"change {poll.revision_after(revision)}"
+            instant = max(poll.previous, horizon, subscribed_at if is_new else "")
             kept = self.zone.naive(instant)
-        if instant > taken_at and kept != taken:
+        if instant > taken_at and kept != taken and not one.lacks("unsubscribeMethod"):
             taken = kept
             if instant >= horizon:
                 method = row.unsubscribe_method or ""
-                mapped.changes.unsubscribes.append(PendingUnsubscribe(email, date, instant, method))
+                mapped.changes.unsubscribes.append(
+                    PendingUnsubscribe(one.email, date, instant, method)
+                )
             else:
                 mapped.filtered += 1
-        else:
+        elif not one.aside:
             # An older version kept the instant.
             taken = kept if instant and instant == taken_at else taken
             mapped.known += 1
-        return Contact(email, False, None, revision, taken)
+        return Contact(one.email, False, None, revision, taken)
+
+    def _is_unreadable(self, one: ContactRow) -> bool:
+        """Tells whether the date of an unsubscribe is one that can't be read, and notes it then."""
+        if one.lacks("unsubscribeDate"):
+            return True
+        if canonical(one.row.unsubscribe_date):
+            one.aside["unsubscribeDate"] = NO_DATE
+        return bool(one.aside)
 
     def _taken_at(self, taken: str, poll: ContactPoll) -> Instant:
         """The instant of the unsubscribe that was taken over last, as it is read today."""
@@ -160,14 +216,13 @@ class ContactRules:
         subscribed = max(self.zone.lenient(row.subscribe_date), resubscribed)
         return self.zone.lenient(row.unsubscribe_date, max(subscribed, taken_at))
 
-    def _user_id(self, page: ContactPage, row: wire.Contact, mapped: MappedPage) -> str | None:
+    def _user_id(self, one: ContactRow) -> str | None:
         """The contact's userId, None for none; a value that stands for nobody is none."""
-        value = profile_value(row, page.poll.source.field_id)
-        kind = None if value is None else self.user_ids.kind_of_nobody(value)
-        if kind is None:
-            return value
-        mapped.user_ids_withheld[kind] += 1
-        return None
+        value = one.value
+        if value is None and one.lacks_value():
+            # It stays as it is known.
+            return one.before.user_id if one.before else None
+        return None if value is None or self.user_ids.kind_of_nobody(value) else value
 
     def _identify(
         self, page: ContactPage, before: Contact | None, after: Contact, mapped: MappedPage
@@ -214,18 +269,3 @@ def _put(mapped: MappedPage, name: str, fingerprint: Fingerprint, email: str, ev
         return
     mapped.journaled.events.append(event)
     mapped.names[name] += 1
-
-
-def is_subscribed(row: wire.Contact, asked: bool) -> bool:
-    """Tells whether a contact is subscribed: by its row, else by the state that was requested."""
-    state = (row.subscription_state or "").lower()
-    return state == "subscribed" if state in ("subscribed", "unsubscribed") else asked
-
-
-def profile_value(row: wire.Contact, field_id: int | None) -> str | None:
-    """The contact's value of the profile field, as text; None for no value or an empty one."""
-    for value in row.segmentation_field_values or ():
-        if value.segmentation_field_id == field_id and value.value is not None:
-            text = value.value if isinstance(value.value, str) else events.literal(value.value)
-            return text if text.strip() else None
-    return None

@@ -71,6 +71,7 @@ class ContactChanges:
     user_ids: userIds that are told of contacts the first time.
     resubscribed: addresses whose earlier attributions are void.
     unsubscribes: those that wait for their attribution.
+    twins: addresses in lower case that the list turns out to have more than once.
     """
 
     contacts: dict[str, Contact] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class ContactChanges:
     user_ids: list[str] = field(default_factory=list)
     resubscribed: list[str] = field(default_factory=list)
     unsubscribes: list[PendingUnsubscribe] = field(default_factory=list)
+    twins: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -91,6 +93,7 @@ class MappedPage:
     known: number of rows and events that were seen before.
     filtered: number of those that are not to be sent.
     unwanted_unsubscribes: those that are not in BRIDGE_EVENTS.
+    unread: rows that can't be read for certain, whether or not they were seen before.
     user_ids_withheld: number of contacts whose userId stands for nobody, by the kind of value.
     """
 
@@ -103,4 +106,5 @@ class MappedPage:
     known: int = 0
     filtered: int = 0
     unwanted_unsubscribes: list[PendingUnsubscribe] = field(default_factory=list)
+    unread: list[DeadLetter] = field(default_factory=list)
     user_ids_withheld: Counter[str] = field(default_factory=Counter)

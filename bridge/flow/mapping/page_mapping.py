@@ -1,9 +1,9 @@
 """The mapping of one page of a poll: many rows at once where that can be."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress, repeat
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.mapping.mapped_page import EventSet, MappedPage
 from bridge.flow.message_poll import MessagePoll
 from bridge.listrak import wire
+from bridge.listrak.pages import UnreadRow
 from bridge.listrak.times import Instant, Zone
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
@@ -24,6 +25,10 @@ Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)
 Item = TypeVar("Item")
 
 
+MakeLetter = Callable[[Mapping[str, str], Any], DeadLetter]
+"""A maker of dead letters, of what is wrong with which field, and of the row as it came."""
+
+
 class RowEvent(NamedTuple):
     """An event that a row shows.
 
@@ -35,6 +40,17 @@ class RowEvent(NamedTuple):
     name: str
     number: int
     fingerprint: Fingerprint
+
+
+class _Unread(NamedTuple):
+    """The part of a row that can't be read.
+
+    names: of events that depend on it.
+    fields: what is wrong with each.
+    """
+
+    names: set[str]
+    fields: dict[str, str]
 
 
 class PageMapping(Generic[Row]):
@@ -61,6 +77,7 @@ class PageMapping(Generic[Row]):
         self.rows = rows
         self.zone = zone
         self.mapped = MappedPage()
+        self._unread: dict[int, _Unread] = {}
         self._wanted = wanted
         self._unwanted = _FROM_ROWS - wanted
         self._origins = origins
@@ -221,6 +238,44 @@ class PageMapping(Generic[Row]):
     def is_wanted(self, name: str) -> bool:
         """Tells whether events of a name are to be sent."""
         return name in self._wanted
+
+    def set_aside(self, name: str, number: int, field: str, what: str) -> None:
+        """Notes that a row's event can't be made, as a field that it depends on can't be read.
+
+        It doesn't count as seen.
+        """
+        noted = self._unread.setdefault(number, _Unread(set(), {}))
+        noted.names.add(name)
+        noted.fields.setdefault(field, what)
+
+    def leave_lost_rows(self) -> None:
+        """Leaves out the rows that were set aside so far, with all that they show."""
+        if self._unread:
+            for noted in self._unread.values():
+                noted.names.update(_FROM_ROWS)
+            self.tracked = [number for number in self.tracked if number not in self._unread]
+
+    def close(self, unread: Sequence[UnreadRow], letter_of: MakeLetter) -> MappedPage:
+        """The result: with a dead letter for each row that was set aside, or can't be read at all.
+
+        unread: rows that were not read as they should be.
+        """
+        by_number = {row.number: row for row in unread}
+        for number, (names, fields) in self._unread.items():
+            if not names & self._wanted:
+                self.mapped.filtered += 1
+                continue
+            row = by_number.get(number)
+            if row is None:
+                raw = msgspec.to_builtins(self.rows[number])
+            else:
+                raw = row.raw
+                fields.update(row.fields)
+            self.mapped.unread.append(letter_of(fields, raw))
+        for row in unread:
+            if row.number is None:
+                self.mapped.unread.append(letter_of(row.fields, row.raw))
+        return self.mapped
 
     def reject(self, event: RowEvent, reason: str, *, journaled: bool = False) -> None:
         """Makes a dead letter of an event that can't be made: its row is kept, with the reason."""

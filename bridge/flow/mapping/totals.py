@@ -8,7 +8,9 @@ from typing import Final
 
 from bridge.event_types import CLICKED, CONVERTED
 from bridge.flow.mapping.page_mapping import PageMapping, RowEvent
+from bridge.flow.mapping.row_instants import row_instants
 from bridge.listrak import wire
+from bridge.listrak.times import Instant
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
 from bridge.state.records import Total
@@ -31,7 +33,9 @@ def map_order(mapping: PageMapping[wire.Activity], number: int) -> None:
     if rise == 0:
         mapping.mapped.known += 1
         return
-    rising = _Rise(mapping, CONVERTED, number)
+    rising = _rise_of(mapping, CONVERTED, number)
+    if rising is None:
+        return
     after = replace(before, order_total=total, rises=before.rises + (rise > 0))
     if rising.early:
         after = replace(after, withheld=after.withheld + rise)
@@ -67,7 +71,9 @@ def _map_withheld_order(
     if total <= 0 or not mapping.is_wanted(CONVERTED):
         mapping.mapped.known += 1
         return
-    rising = _Rise(mapping, CONVERTED, number)
+    rising = _rise_of(mapping, CONVERTED, number)
+    if rising is None:
+        return
     if rising.early:
         # Another backfill's.
         mapping.mapped.filtered += 1
@@ -98,9 +104,9 @@ def map_counted_clicks(mapping: PageMapping[wire.Activity], number: int) -> None
         # The row's first clicks were withheld.
         clicks, known = before.withheld_clicks, 0
     mapping.mapped.known += min(clicks, known, MOST_CLICKS_AT_ONCE)
-    if clicks <= known:
+    rising = _rise_of(mapping, CLICKED, number) if clicks > known else None
+    if rising is None:
         return
-    rising = _Rise(mapping, CLICKED, number)
     rise = clicks - known
     if backfill is not None:
         mapping.poll.totals[key] = replace(
@@ -129,7 +135,9 @@ def _map_unwanted_clicks(
     if clicks <= sent or not mapping.is_wanted(CLICKED):
         mapping.mapped.known += 1
         return
-    rising = _Rise(mapping, CLICKED, number)
+    rising = _rise_of(mapping, CLICKED, number)
+    if rising is None:
+        return
     if rising.early:
         # Another backfill's.
         mapping.mapped.filtered += 1
@@ -155,27 +163,17 @@ class _Rise:
     early: it happened before the start horizon.
     """
 
-    def __init__(self, mapping: PageMapping[wire.Activity], name: str, number: int) -> None:
+    def __init__(
+        self, mapping: PageMapping[wire.Activity], name: str, number: int, happened: Instant
+    ) -> None:
         self.mapping = mapping
         self.number = number
         self._name = name
-        self._happened = ""
-        self._damage = ""
-        poll, row = mapping.poll, mapping.rows[number]
-        try:
-            sent = mapping.zone.instant(row.send_date, not_before=poll.message.sent_at)
-            activity = mapping.zone.instant(row.activity_date, not_before=sent)
-        except ValueError as error:
-            self._damage = f"a date of its row is no date: {error}"
-        else:
-            self._happened = poll.best_known(name, activity, sent)
-        self.early = not self._damage and poll.window.is_early(name, False, self._happened)
+        self._happened = happened
+        self.early = mapping.poll.window.is_early(name, False, happened)
 
     def emit(self, fingerprint: Fingerprint, properties: str | None = None) -> bool:
         """Makes one event of it; tells whether it can be sent."""
-        if self._damage:
-            self.reject(fingerprint, self._damage)
-            return False
         self.mapping.count_journaled(self._name)
         return self.mapping.emit(
             RowEvent(self._name, self.number, fingerprint),
@@ -190,6 +188,15 @@ class _Rise:
         self.mapping.count_journaled(self._name)
         event = RowEvent(self._name, self.number, fingerprint)
         self.mapping.reject(event, reason, journaled=True)
+
+
+def _rise_of(mapping: PageMapping[wire.Activity], name: str, number: int) -> _Rise | None:
+    """The rise of a row's total; None where it is set aside, as when it rose can't be read."""
+    instants = row_instants(mapping, name, number)
+    if instants is None:
+        return None
+    sent, activity = instants
+    return _Rise(mapping, name, number, mapping.poll.best_known(name, activity, sent))
 
 
 def _before(mapping: PageMapping[wire.Activity], number: int) -> tuple[int, Total]:

@@ -26,6 +26,8 @@ class ScanStats:
     """Names of scans that Listrak refused, or of which it ignored a parameter."""
     link_clicks: dict[int, int] = field(default_factory=dict)
     """Clicks of each link, by id, when the links were listed."""
+    unread: int = 0
+    """Rows of which something can't be read."""
 
 
 class ScanFeedback(NamedTuple):
@@ -69,6 +71,8 @@ def evaluate(
     if not watermarks.of(CLICKED).pending_at:
         # Else clicks are still to come: their links must not count as read.
         watermarks.link_clicks.update(stats.link_clicks)
+    if plan.full:
+        watermarks.unread = stats.unread
     result.complete = plan.full or _reads_all_tracked(snapshot, plan, stats, watermarks)
     return result
 

@@ -223,6 +223,7 @@ def _may_miss_events(snapshot: MessageSnapshot) -> bool:
     2. The Summary leaves out a counter.
     3. What nothing counts can't be filtered for, or no full poll has proven lately that its scan
        finds all.
+    4. Rows couldn't be read, and may have been mended.
     """
     kind, now, filters = snapshot.message.kind, snapshot.now, snapshot.filters
     counted = ESCALATION[kind].keys() - UNCOUNTED
@@ -232,6 +233,7 @@ def _may_miss_events(snapshot: MessageSnapshot) -> bool:
         or not counted <= snapshot.counted.keys()  # 2
         or not all(filters.is_usable(kind, scan, now) for scan in scans)  # 3
         or not all(filters.is_proven(kind, scan, now) for scan in scans)
+        or snapshot.watermarks.unread > 0  # 4
     )
 
 

@@ -102,6 +102,8 @@ class Watermarks(msgspec.Struct, array_like=True):
     """One for each kind of event."""
     link_clicks: dict[int, int] = msgspec.field(default_factory=dict)
     """Clicks of each link, by id, when its clicks were last read."""
+    unread: int = 0
+    """Rows of which the latest full poll could not read something."""
 
     def of(self, event: str) -> Watermark:
         """The watermark of an event, to be changed; added if there was none."""

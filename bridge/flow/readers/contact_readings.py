@@ -10,10 +10,12 @@ from bridge.clock import SourceClock
 from bridge.flow.channel import Channel
 from bridge.flow.context import ReaderContext
 from bridge.flow.in_flight import InFlight
+from bridge.flow.mapping.twins import Twins
 from bridge.flow.page import ContactPage, ContactPoll, Flush, Page, address_keys
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.pages import UnreadRow
 from bridge.state.contacts import KnownAddress
 from bridge.state.cursors import ContactCursor
 from bridge.state.keys import SeenKeys
@@ -93,7 +95,8 @@ class ContactReadings:
     async def poll_of(self, source: SourceList, *, sweep: bool) -> ContactPoll:
         """A poll of a list's contacts, by what the list's state is now."""
         list_id = source.list_id
-        state = await self._context.ledger.store.lists.state(list_id)
+        store = self._context.ledger.store
+        state = await store.lists.state(list_id)
         return ContactPoll(
             source,
             sweep,
@@ -102,6 +105,7 @@ class ContactReadings:
             state.zone,
             (await self.of(list_id)).in_flight,
             revision_floor=state.revision_floor,
+            twins=Twins(await store.contacts.twins(list_id)),
         )
 
 
@@ -143,16 +147,21 @@ def unseen_of(
 
 async def request_each(
     listrak: Listrak, source: SourceList, contacts: Sequence[KnownAddress]
-) -> tuple[list[wire.Contact], list[str]]:
-    """The rows of contacts, requested one by one, and the addresses that the list doesn't have."""
+) -> tuple[list[wire.Contact], list[str], list[UnreadRow]]:
+    """The rows of contacts, requested one by one, and the addresses that the list doesn't have.
+
+    The last are those of the rows of which something can't be read.
+    """
+    unread: list[UnreadRow] = []
     rows: list[wire.Contact] = []
     deleted: list[str] = []
     for one in contacts:
-        row = await listrak.contact(source.list_id, one.spelling, source.field_id)
-        if row is None:
+        found = await listrak.contact(source.list_id, one.spelling, source.field_id)
+        if not found.rows:
             deleted.append(one.spelling)
-        else:
+        for row in found.rows:
             # The known spelling: the answer's may differ in upper and lower case.
             row.email_address = one.spelling
+            unread += [each._replace(number=len(rows)) for each in found.unread]
             rows.append(row)
-    return rows, deleted
+    return rows, deleted, unread

@@ -104,6 +104,7 @@ class ContactReader:
     ) -> None:
         """Reads from a page on to the end: who is subscribed, who isn't, who was deleted."""
         poll.user_ids.begin(is_whole=cursor == FIRST_STAGE)
+        poll.twins.begin(is_whole=cursor == FIRST_STAGE)
         since = self._since(poll)
         if cursor.stage == "Subscribed":
             await self._read_state(poll, cursor, since, readings)
@@ -114,6 +115,7 @@ class ContactReader:
             await self._read_state(poll, cursor, since, readings)
             cursor = DELETED_STAGE
         if poll.sweep:
+            await self._decide_twins(poll, cursor, readings)
             await self._find_deleted(poll, cursor.page, readings)
 
     def _since(self, poll: ContactPoll) -> str | None:
@@ -138,10 +140,27 @@ class ContactReader:
                 more = trail.after(page)
                 following = ContactCursor(state, more) if more else next_stage
                 read_at, is_subscribed = readings.instant(), state == "Subscribed"
-                await readings.send(ContactPage(poll, following, page.rows, read_at, is_subscribed))
+                await readings.send(
+                    ContactPage(
+                        poll, following, page.rows, read_at, is_subscribed, unread=page.unread
+                    )
+                )
         # The next stage compares with what this one found, and no two identifies of a contact are
         # on their way at once.
         await readings.drain()
+
+    async def _decide_twins(
+        self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings
+    ) -> None:
+        """Sends on what counts of the addresses that the list has more than once."""
+        async with readings.turn:
+            rows, single = poll.twins.decided(self._scope.zone)
+            if rows or single:
+                await readings.send(
+                    ContactPage(poll, cursor, rows, readings.instant(), single=single)
+                )
+        await readings.drain()
+        poll.twins.known.difference_update(single)
 
     async def _find_deleted(self, poll: ContactPoll, after: str, readings: ListReadings) -> None:
         """Requests one by one the known contacts that the sweep has not seen.
@@ -161,10 +180,10 @@ class ContactReader:
             unseen = unseen_of(known, seen, is_due)
             after = unseen.after
             async with readings.turn:
-                rows, deleted = await request_each(listrak, poll.source, unseen.single)
-                cursor = ContactCursor("lost", after)
+                rows, deleted, unread = await request_each(listrak, poll.source, unseen.single)
+                cursor, at = ContactCursor("lost", after), readings.instant()
                 await readings.send(
-                    ContactPage(poll, cursor, rows, readings.instant(), deleted=deleted)
+                    ContactPage(poll, cursor, rows, at, deleted=deleted, unread=unread)
                 )
         await readings.drain()
 

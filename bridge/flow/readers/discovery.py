@@ -113,6 +113,7 @@ class Discovery:
         sent = self._scope.zone.lenient(row.send_date)
         if sent and sent < oldest:
             return []
+        row.message_id = message_id
         return [_broadcast(list_id, row, sent, row.subject or "")]
 
     async def _recurring(self, list_id: int) -> list[MessageRef]:

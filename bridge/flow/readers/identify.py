@@ -111,6 +111,7 @@ class IdentifyReader:
                 page.rows,
                 readings.instant(),
                 told_before=frozenset(told_before),
+                unread=page.unread,
             )
         )
 
@@ -124,7 +125,7 @@ class IdentifyReader:
             log.info("identify.finished", list=list_id)
             return
         unseen = unseen_of(known, told, lambda one, _: one.subscribed)
-        rows, deleted = await request_each(self._listrak, poll.source, unseen.single)
+        rows, deleted, unread = await request_each(self._listrak, poll.source, unseen.single)
         await readings.send(
             ContactPage(
                 poll,
@@ -134,5 +135,6 @@ class IdentifyReader:
                 deleted=deleted,
                 as_known=[one.spelling for one in unseen.others],
                 told_before=frozenset(),
+                unread=unread,
             )
         )

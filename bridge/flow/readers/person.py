@@ -12,9 +12,9 @@ from bridge.errors import RefusedError
 from bridge.flow.readers.restart import read_from
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.pages import PageOf
 from bridge.listrak.paging import Trail
 from bridge.listrak.times import Zone
-from bridge.listrak.wire import PageOf
 from bridge.state.records import Message
 
 Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)

@@ -126,8 +126,10 @@ class RowReader:
             more = trail.after(page)
             following = PollCursor("activity", 0, more) if more else FIRST_CLICKS
             number = await self._open(poll)
-            await self._pages.send(ActivityPage(poll, number, following, page.rows, page.origins))
-            if scan is not None and (parameter := ignored_parameter(scan, page.rows, floor)):
+            await self._pages.send(
+                ActivityPage(poll, number, following, page.rows, page.origins, page.unread)
+            )
+            if scan is not None and (parameter := ignored_parameter(scan, page.certain, floor)):
                 # The scan may be of the whole message: whether to read that is planned later.
                 raise _IgnoredError(parameter)
 
@@ -160,7 +162,7 @@ class RowReader:
                 following = PollCursor("clicks", link.link_id + (not more), more or wire.START)
                 number = await self._open(poll)
                 await self._pages.send(
-                    ClickPage(poll, number, following, link, page.rows, page.origins)
+                    ClickPage(poll, number, following, link, page.rows, page.origins, page.unread)
                 )
 
     def _start_of(self, scan: Scan | None) -> str | None:

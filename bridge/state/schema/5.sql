@@ -22,6 +22,15 @@ UPDATE totals SET clicks = max(clicks, 0), withheld_clicks = max(withheld_clicks
     WHERE min(clicks, withheld_clicks, unwanted_clicks) < 0;
 UPDATE event_counts SET seen = max(seen, 0), unsent = max(unsent, 0) WHERE min(seen, unsent) < 0;
 UPDATE counters SET value = 0 WHERE value < 0;
+-- A row of Listrak's that can't be read is one dead letter, however often it is seen.
+CREATE INDEX dead_letters_by_message_id ON dead_letters (message_id);
+
+-- Addresses, in lower case, that a list has more than once, in states that differ.
+CREATE TABLE contact_twins (
+    list_id INTEGER NOT NULL,
+    email   TEXT NOT NULL,
+    PRIMARY KEY (list_id, email)
+) STRICT, WITHOUT ROWID;
 
 -- Every table has a column more, the checksum of each row, and the table `checksums` has those of
 -- whole tables: state/checksums.py.

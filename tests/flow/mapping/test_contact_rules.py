@@ -214,12 +214,12 @@ def test_the_rows_own_word() -> None:
 
 @pytest.mark.parametrize("email", [None, "", " "])
 def test_nobody(email: str | None) -> None:
-    """A contact without an address is a dead letter once, and takes nobody along."""
+    """A contact without an address is one dead letter, and takes nobody along."""
     book = Book()
     mapped = book.read(here(email), here("b@x.y"))
-    assert [letter.event for letter in mapped.journaled.dead] == ["identify"]
+    assert [letter.event for letter in mapped.unread] == ["contacts"]
     assert traits(mapped) == [("b@x.y", True, None)]
-    assert book.read(here(email)).journaled.dead == []
+    assert book.read(here(email)).unread == mapped.unread
 
 
 def test_too_large() -> None:
@@ -264,7 +264,6 @@ def test_unsubscribed_and_never_seen_before() -> None:
         "2020-01-01T00:00:00",
         None,
         "0001-01-01T00:00:00",
-        "soon",
     ],
 )
 def test_unsubscribed_before_the_horizon(date: str | None) -> None:
@@ -273,6 +272,31 @@ def test_unsubscribed_before_the_horizon(date: str | None) -> None:
     mapped = book.read(gone(date=date), subscribed=False)
     assert (sent(mapped), mapped.changes.unsubscribes, mapped.changes.contacts) == ([], [], {})
     assert mapped.filtered == 1
+
+
+def test_unsubscribed_nobody_knows_when() -> None:
+    """A date that is none, of a contact of whom nothing tells whether it left before history began,
+    is one dead letter."""
+    book = Book()
+    mapped = book.read(gone(date="soon"), subscribed=False)
+    assert (sent(mapped), mapped.changes.unsubscribes, mapped.changes.contacts) == ([], [], {})
+    assert ["unsubscribeDate is no date" in letter.reason for letter in mapped.unread] == [True]
+    assert book.read(gone(date="soon"), subscribed=False).unread == mapped.unread
+
+
+@pytest.mark.parametrize("date", [None, "0001-01-01T00:00:00", "soon", "2026-02-30T00:00:00"])
+@pytest.mark.parametrize("previous", ["", POLLED])
+def test_undated_stranger(date: str | None, previous: str) -> None:
+    """Who came and left since history began is told, whatever the date; and once."""
+    book = Book()
+    came = "2026-05-09T10:00:00"
+    row = gone(date=date, subscribe_date=came)
+    mapped = book.read(row, subscribed=False, previous=previous)
+    assert traits(mapped) == [(ZOE, None, None)]
+    (left,) = mapped.changes.unsubscribes
+    assert left.instant == max("2026-05-09T14:00:00.000Z", previous)
+    again = book.read(row, subscribed=False)
+    assert (sent(again), again.changes.unsubscribes, again.unread) == ([], [], [])
 
 
 def test_unsubscribed_at_the_horizon() -> None:

@@ -27,7 +27,7 @@ from bridge.state.keys import SeenKeys, heads, sorted_keys
 from bridge.state.records import Contact
 
 START = times.seconds("2026-05-11T12:00:00.000Z")
-POLL = ContactPoll(SourceList(5, "News", 77, HORIZON), True)
+POLL = ContactPoll(SourceList(5, "News", 77, HORIZON), False)
 RULES = ContactRules(Zone(ZoneInfo("America/New_York")), frozenset(TRACKS))
 
 
