@@ -15,6 +15,7 @@ ROOT = Path(bridge.__file__).parent
 # import each other). A name stands for itself or, with a dot and a star, for all below it.
 LAYERS = [
     ["bridge"],
+    ["bridge.source_time"],
     [
         "bridge.errors",
         "bridge.event_types",
@@ -49,6 +50,7 @@ LAYERS = [
         "bridge.state.backfills",
         "bridge.state.identify_runs",
         "bridge.state.erasures",
+        "bridge.state.future_times",
     ],
     ["bridge.state.store"],
     # Each server: its wire format without I/O, then who calls it.
@@ -134,7 +136,12 @@ LAYERS = [
     ["bridge.flow.requests"],
     ["bridge.flow.poller", "bridge.flow.catch_up"],
     ["bridge.flow.pipeline", "bridge.flow.eraser"],
-    ["bridge.flow.reconfiguration", "bridge.present", "bridge.list_watch"],
+    [
+        "bridge.flow.time_keeper",
+        "bridge.flow.reconfiguration",
+        "bridge.present",
+        "bridge.list_watch",
+    ],
     ["bridge.health", "bridge.supervisor"],
     ["bridge.exits"],
     ["bridge.status_server"],

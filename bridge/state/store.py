@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from bridge.clock import WaitingClock
 from bridge.state.backfills import Backfills
 from bridge.state.contact_polls import ContactPolls
 from bridge.state.contacts import Contacts
@@ -12,6 +13,7 @@ from bridge.state.database import Database, open_database
 from bridge.state.dead_letters import DeadLetters
 from bridge.state.erasures import Erasures
 from bridge.state.event_counts import EventCounts
+from bridge.state.future_times import FutureTimes
 from bridge.state.identify_runs import IdentifyRuns
 from bridge.state.lists import Lists
 from bridge.state.messages import Messages
@@ -23,12 +25,16 @@ from bridge.state.unsubscribes import Unsubscribes
 
 
 class Store:
-    """Typed operations, table by table. All that write belong into a `transaction`."""
+    """Typed operations, table by table. All that write belong into a `transaction`.
+
+    waiting: times what waits in the file.
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self.path = database.path
         self.copied = database.copied
+        self.waiting = WaitingClock()
         self.meta = Meta(database)
         self.counters = Counters(database)
         self.lists = Lists(database)
@@ -44,6 +50,7 @@ class Store:
         self.dead_letters = DeadLetters(database)
         self.backfills = Backfills(database)
         self.erasures = Erasures(database)
+        self.future_times = FutureTimes(database)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """A transaction, on disk when it is left; see Database."""

@@ -60,7 +60,7 @@ class PageCheckpoint:
             return
         message = self.poll.message
         await self.runs.save(message.id, store)
-        now = clock.wall_time()
+        now = store.waiting.now()
         for emails, old in ((self.attributions.recent, False), (self.attributions.old, True)):
             if emails:
                 await store.unsubscribes.attribute(
@@ -177,7 +177,7 @@ class ContactCheckpoint:
         list_id = page.poll.source.list_id
         await store.contacts.set(list_id, changes.contacts.values())
         await store.unsubscribes.forget_attributions(list_id, changes.resubscribed)
-        await store.unsubscribes.add(list_id, changes.unsubscribes, clock.wall_time())
+        await store.unsubscribes.add(list_id, changes.unsubscribes, store.waiting.now())
         if changes.contacts:
             await store.lists.set_identified(list_id, page.read_at)
         if page.told_before is not None:
