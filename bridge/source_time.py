@@ -25,6 +25,9 @@ DIFFERENCE: Final = 600.0
 CLOSE_ENOUGH: Final = 2.0
 """Seconds of difference that count as none, as a Date header is cut to the second."""
 
+EARLIEST: Final = 1_767_225_600.0
+"""2026-01-01: the bridge is younger, so a clock that says less was never set."""
+
 WITNESSES: Final = 5
 """Answers of which the middle counts."""
 
@@ -125,6 +128,8 @@ class SourceTime:
 
     def testify(self, said: float, at: Moment) -> None:
         """Takes the date of an answer, in seconds since 1970, as evidence."""
+        if said < EARLIEST:
+            return
         self.answers += 1
         line = said - at.boot
         if self._line is None:
@@ -181,7 +186,9 @@ class SourceTime:
         jump = line - (self._line or 0.0)
         if jump < 0:
             self.steps_back += 1
-        self.unconfirmed = 0.0 if confirmed else max(0.0, self.unconfirmed + jump)
+        # What this machine's clock alone had counted is borne out, as far as the answers go.
+        unconfirmed = self.unconfirmed - self._only_by_wall + jump
+        self.unconfirmed = 0.0 if confirmed else max(0.0, unconfirmed)
         self._only_by_wall = 0.0
         self._believe(line, said, at)
 

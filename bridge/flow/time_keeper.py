@@ -12,7 +12,7 @@ from bridge.flow.message_cache import FILTER_SUPPORT
 from bridge.flow.planner.watermarks import Watermarks, read_watermarks
 from bridge.listrak.client import Listrak
 from bridge.logs import log
-from bridge.source_time import DIFFERENCE, DOUBTED_AT_LEAST, Anchor
+from bridge.source_time import DIFFERENCE, DOUBTED_AT_LEAST, EARLIEST, Anchor
 from bridge.state.store import Store
 
 CLOCK: Final = "clock"
@@ -33,9 +33,6 @@ MOST_QUESTIONS: Final = 3 * DOUBTED_AT_LEAST
 TOLD_FROM: Final = 3
 """Doubted answers in a row from which on it is told."""
 
-EARLIEST: Final = 1_767_225_600.0
-"""2026-01-01: the bridge is younger, so a clock that says less was never set."""
-
 
 class TimeKeeper:
     """The keeper of Listrak's time, for one run of the service."""
@@ -54,7 +51,11 @@ class TimeKeeper:
         if anchor := await _anchor(store, CLOCK):
             self._time.recall(anchor, clock.moment(), clock.boot_id())
         latest = await store.unsubscribes.latest_noted()
-        store.waiting.go_on(await _anchor(store, WAITING), latest)
+        waited = await _anchor(store, WAITING)
+        store.waiting.go_on(waited, latest)
+        if waited is None:
+            # Whatever this machine's clock is set to from now on, it counts from here.
+            await self.ledger.commit(_save_waiting)
 
     async def settle(self) -> None:
         """Returns when it is clear what time it is, as far as that can be; mends, and saves it.
@@ -105,11 +106,9 @@ class TimeKeeper:
 
     async def _save(self, store: Store) -> None:
         self._saved = self._state()
-        for name, anchor in (
-            (CLOCK, self._time.anchor(clock.moment(), clock.boot_id())),
-            (WAITING, store.waiting.anchor()),
-        ):
-            await store.meta.set(name, msgspec.json.encode(anchor).decode())
+        anchor = self._time.anchor(clock.moment(), clock.boot_id())
+        await store.meta.set(CLOCK, msgspec.json.encode(anchor).decode())
+        await _save_waiting(store)
 
     def _tell(self) -> None:
         time = self._time
@@ -166,6 +165,10 @@ def clamp(watermarks: Watermarks, limit: float) -> bool:
     if found:
         watermarks.link_clicks.clear()
     return found
+
+
+async def _save_waiting(store: Store) -> None:
+    await store.meta.set(WAITING, msgspec.json.encode(store.waiting.anchor()).decode())
 
 
 async def _anchor(store: Store, name: str) -> Anchor | None:

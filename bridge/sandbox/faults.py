@@ -26,13 +26,14 @@ from .fault import (
     Silent,
     Status,
     Torn,
+    WrongDate,
 )
 
 KINDS: dict[str, type[Fault]] = {
     kind.name: kind
     for kind in (
         *(Latency, Status, Reset, Lost, Torn, Silent, Garbage, Empty, ExpireToken),
-        *(Huge, Deep, Circle, Denial),
+        *(Huge, Deep, Circle, Denial, WrongDate),
     )
 }
 
