@@ -118,6 +118,7 @@ LAYERS = [
     ["bridge.flow.context"],
     [
         "bridge.flow.readers.restart",
+        "bridge.flow.readers.click_tally",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
     ],

@@ -34,7 +34,11 @@ class ActivityPage:
 
 @dataclass(eq=False)
 class ClickPage:
-    """Clicks on a link of a message; fields as of ActivityPage."""
+    """Clicks on a link of a message; fields as of ActivityPage.
+
+    ordinals: of clicks that look the same, the number of each row among these; None where all
+        count as the first of theirs.
+    """
 
     poll: MessagePoll
     number: int
@@ -42,6 +46,7 @@ class ClickPage:
     link: wire.Link
     rows: list[wire.Clicker]
     origins: list[wire.Origin] | None
+    ordinals: list[int] | None = None
 
 
 @dataclass(eq=False)
