@@ -4,23 +4,17 @@ The linter keeps other modules from reading the time, so that the service can ru
 """
 
 import time
-from collections import deque
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from statistics import median_low
+from pathlib import Path
 from typing import Final
+
+from bridge.source_time import CLOSE_ENOUGH, Anchor, Moment, SourceTime
 
 MINUTE: Final = 60.0
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 """MINUTE, HOUR and DAY in seconds."""
-
-CLOSE_ENOUGH: Final = 2.0
-"""Seconds of difference that count as none, as a Date header is cut to the second."""
-
-WITNESSES: Final = 5
-"""Answers of which the middle offset counts, so that one wrong Date (a proxy's, perhaps) can't end
-the tracking of messages."""
 
 
 def wall_time() -> float:
@@ -38,34 +32,100 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def boot_time() -> float:
+    """Seconds since this machine was started, also while it slept: they never jump."""
+    # Linux alone tells them; elsewhere what a machine slept through is not counted.
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def boot_id() -> str:
+    """A text that differs after each start of this machine; "" where it can't be told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def moment() -> Moment:
+    """The present by both clocks."""
+    return Moment(boot_time(), wall_time())
+
+
 def utc_now() -> datetime:
     """The present instant by this machine's clock, aware."""
     return datetime.fromtimestamp(wall_time(), UTC)
 
 
 class SourceClock:
-    """Listrak's clock: this machine's, corrected by the Date headers of Listrak's answers.
+    """Listrak's clock, by the Date headers of its answers, as far as they are to be believed.
 
     Everything that is compared with Listrak's own dates is timed by it.
+
+    evidence: what is known of it.
     """
 
     def __init__(self) -> None:
-        self.offset: float | None = None
-        """Seconds by which Listrak's clock is ahead; None before the first answer with a Date."""
-        self._offsets: deque[float] = deque(maxlen=WITNESSES)
+        self.evidence = SourceTime()
 
     def observe(self, date: str) -> None:
         """Takes note of an answer's Date header; ignores one that is no date."""
         try:
-            ahead = parsedate_to_datetime(date).timestamp() - wall_time()
+            said = parsedate_to_datetime(date)
+            # Dates of HTTP are in UTC, whether they say so or not.
+            seconds = (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             return
-        # A Date is cut to the second, and the lower middle counts: this clock is rather behind than
-        # ahead, as its instants serve as lower bounds.
-        self._offsets.append(ahead)
-        middle = median_low(self._offsets)
-        self.offset = 0.0 if abs(middle) <= CLOSE_ENOUGH else middle
+        self.evidence.testify(seconds, moment())
+
+    @property
+    def offset(self) -> float | None:
+        """Seconds by which it is ahead of this machine's; None before the first answer."""
+        if not self.evidence.answers:
+            return None
+        at = moment()
+        ahead = self.evidence.now(at) - at.wall
+        return 0.0 if abs(ahead) <= CLOSE_ENOUGH else ahead
 
     def now(self) -> float:
         """Seconds since 1970 by Listrak's clock."""
-        return wall_time() + (self.offset or 0.0)
+        return self.evidence.now(moment())
+
+    def certain(self) -> float:
+        """A time by Listrak's clock that it is at least: what is forgotten goes by it."""
+        return self.now() - self.evidence.unconfirmed
+
+
+class WaitingClock:
+    """A clock for waits that outlast the process: only time that surely passed counts.
+
+    It never jumps, whatever this machine's clock is set to, and doesn't go back at a restart. Its
+    seconds are those since 1970 only by and large: at the first start they were.
+    """
+
+    def __init__(self) -> None:
+        at = moment()
+        self._base = at.wall - at.boot
+
+    def go_on(self, anchor: Anchor | None, latest: float) -> None:
+        """Goes on after a restart.
+
+        anchor: `source` is this clock's time then; None for none.
+        latest: the latest time that was noted by it.
+        """
+        boot = boot_time()
+        if anchor is None:
+            self._base = max(self._base, latest - boot)
+        elif anchor.boot_id == boot_id() and boot >= anchor.boot:
+            self._base = max(anchor.source - anchor.boot, latest - boot)
+        else:
+            # How long the machine was off can't be told for sure.
+            self._base = max(anchor.source, latest)
+
+    def anchor(self) -> Anchor:
+        """The present, for a state file to keep."""
+        at = moment()
+        return Anchor(self.now(), at.boot, at.wall, boot_id())
+
+    def now(self) -> float:
+        """Seconds, of which only differences mean anything."""
+        return self._base + boot_time()

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from bridge import VERSION, clock
+from bridge import VERSION
 from bridge.clients import (
     RETRY_DEADLINE,
     RETRY_DEADLINE_ONCE,
@@ -26,6 +26,7 @@ from bridge.flow.reconfiguration import take_over
 from bridge.flow.reversal import take_up
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.source import ResolvedLists, SourceList
+from bridge.flow.time_keeper import TimeKeeper
 from bridge.health import Health
 from bridge.list_watch import ListWatch, must_wait
 from bridge.listrak import times
@@ -110,8 +111,10 @@ class Service:
             raise TemporaryError(STOPPED)
 
     async def _work(self, ledger: Ledger, clients: Clients, *, worked_before: bool) -> None:
+        keeper = TimeKeeper(ledger, clients.listrak)
+        await keeper.recall()
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
-        first_start = await self._fix(ledger, "first_start", str(clock.wall_time()))
+        first_start = await self._fix(ledger, "first_start", str(ledger.store.waiting.now()))
         watch = ListWatch(clients.listrak, self._settings.lists)
         lists = await unless_stopped(
             self._stop, lambda: watch.at_start(once=self._once, worked_before=worked_before)
@@ -127,8 +130,9 @@ class Service:
         lists.require(all_of_them=False)
         if not worked_before and len(lists.problems) > len(lists.passing):
             lists.require()
-        ahead = clients.listrak.clock.offset or 0.0
-        since = horizon_from(self._settings, float(first_start) + ahead)
+        await keeper.settle()
+        waited = ledger.store.waiting.now() - float(first_start)
+        since = horizon_from(self._settings, clients.listrak.clock.now() - waited)
         await self._fix(ledger, "since", since)
         if not worked_before:
             # A copy of the file from now on is no fresh start.
@@ -144,7 +148,8 @@ class Service:
             elif self._once:
                 self._complete = await pipeline.catch_up(self._stop)
             else:
-                lists = await self._serve(pipeline, ledger, watch, lists)
+                lists = await self._serve(pipeline, keeper, watch, lists)
+                await keeper.settle()
             if self._once or self._stop.is_set():
                 break
         if self._once and self._only is None:
@@ -156,9 +161,12 @@ class Service:
         self._health.degrade(problems, nothing_left=nothing_left, once=self._once)
 
     async def _serve(
-        self, pipeline: Pipeline, ledger: Ledger, watch: ListWatch, lists: ResolvedLists
+        self, pipeline: Pipeline, keeper: TimeKeeper, watch: ListWatch, lists: ResolvedLists
     ) -> ResolvedLists:
-        """Runs the pipeline until a stop, or until other lists can be read: returns these."""
+        """Runs the pipeline until a stop, or until other lists can be read: returns these.
+
+        Or until a clock turns out to have been wrong.
+        """
         turn = anyio.Event()
 
         async def end_turn() -> None:
@@ -168,7 +176,8 @@ class Service:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(end_turn)
-            await supervise(lambda: pipeline.run(turn), ledger.flush, self._metrics)
+            tasks.start_soon(keeper.run, turn)
+            await supervise(lambda: pipeline.run(turn), keeper.ledger.flush, self._metrics)
             tasks.cancel_scope.cancel()
         return lists
 

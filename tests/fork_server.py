@@ -31,6 +31,11 @@ import anyio
 
 import bridge
 
+sys.path.append(str(Path(__file__).parent))
+import machine_clock
+
+sys.path.pop()
+
 LONGEST_REQUEST = 1 << 20  # bytes; the kernel refuses longer ones before
 _idle: list[socket.socket] = []
 
@@ -117,6 +122,7 @@ def become(request: bytes, output: list[int]) -> None:
     os.environ.update(environment)
     time.tzset()
     sys.argv[1:] = arguments
+    machine_clock.install()
     sys.path.insert(0, folder)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 import anyio
+import machine_clock
 import printed
 import structlog
 from rig import Rig
@@ -28,14 +29,14 @@ async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:
     Lists that the account hasn't are no failure: the others are caught up.
     """
     with suppress(ConfigurationError):
-        return await _done(service.run(_settings(rig, environment), once=True))
+        return await _done(rig, service.run(_settings(rig, environment), once=True))
     return ""
 
 
 async def interrupted(rig: Rig, environment: dict[str, str | None], requests: int) -> str:
     """Begins a catch-up that ends after so many requests to Listrak, whatever is on its way."""
     end = sum(rig.listrak.requests.values()) + requests
-    with undisturbed_process() as log:
+    with undisturbed_process(rig) as log:
         async with anyio.create_task_group() as tasks:
 
             async def interrupt() -> None:
@@ -59,7 +60,7 @@ async def backfilled(rig: Rig, environment: dict[str, str | None], step: Backfil
         events=step.withheld,
         warehouse_only=step.warehouse_only,
     )
-    return await _done(backfill(wanted, wish, only_list=step.list_id))
+    return await _done(rig, backfill(wanted, wish, only_list=step.list_id))
 
 
 async def reconciled(rig: Rig, environment: dict[str, str | None]) -> dict[str, Any]:
@@ -68,13 +69,14 @@ async def reconciled(rig: Rig, environment: dict[str, str | None]) -> dict[str, 
     # Of lists that the account hasn't the others are compared.
     with redirect_stdout(said), suppress(ConfigurationError):
         await _done(
+            rig,
             reconcile(
                 _settings(rig, environment),
                 only_list=None,
                 everything=True,
                 repair=False,
                 as_json=True,
-            )
+            ),
         )
     told: dict[str, Any] = json.loads(said.getvalue())
     return told
@@ -85,17 +87,22 @@ def _settings(rig: Rig, environment: dict[str, str | None]) -> Settings:
     return loaded
 
 
-async def _done(work: Awaitable[None]) -> str:
-    with undisturbed_process() as log:
+async def _done(rig: Rig, work: Awaitable[None]) -> str:
+    with undisturbed_process(rig) as log:
         await work
         return log.getvalue()
 
 
 @contextmanager
-def undisturbed_process() -> Iterator[StringIO]:
+def undisturbed_process(rig: Rig | None = None) -> Iterator[StringIO]:
     """Undoes afterwards what a run changes of its process; yields the stream that it logs to."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     log = StringIO()
+    undo = (
+        machine_clock.install(rig.machine.environment[machine_clock.VARIABLE])
+        if rig
+        else (lambda: None)
+    )
     configure_logging(level="info", style="json", stream=log)
     try:
         yield log
@@ -104,4 +111,5 @@ def undisturbed_process() -> Iterator[StringIO]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         gc.unfreeze()
+        undo()
         structlog.reset_defaults()

@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import fork_server
 import printed
+from machine_clock import MachineClock
 
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
@@ -71,7 +72,10 @@ class Run:
 
 @dataclass
 class Rig:
-    """Two emulated servers, a place for the state file, and the command."""
+    """Two emulated servers, a place for the state file, and the command.
+
+    machine: the clocks that the command has. They go along with the world's.
+    """
 
     world: World
     clock: Clock
@@ -79,6 +83,7 @@ class Rig:
     segment: Segment
     folder: Path
     environment: dict[str, str]
+    machine: MachineClock
     processes: list[anyio.abc.Process] = field(default_factory=list)
 
     @property
@@ -195,6 +200,9 @@ async def make_rig(
     """A rig on loopback; ends every process that it started."""
     world = world or retailer()
     clock = clock or Clock.manual(world.now)
+    machine = MachineClock(folder / "machine-clock")
+    clock.on_set = lambda: machine.follow(clock.now.timestamp(), clock.rate)
+    clock.on_set()
     listrak = Listrak(
         world,
         clock,
@@ -230,8 +238,9 @@ async def make_rig(
             "BRIDGE_STATUS_BIND": "",
             "BRIDGE_FLUSH_INTERVAL": "0.05",
             "BRIDGE_LOG_LEVEL": "info",
+            **machine.environment,
         }
-        rig = Rig(world, clock, listrak, segment, folder, settings | environment)
+        rig = Rig(world, clock, listrak, segment, folder, settings | environment, machine)
         try:
             yield rig
         finally:

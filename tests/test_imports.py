@@ -17,6 +17,7 @@ LAYERS = [
     ["bridge"],
     ["bridge.redaction"],
     ["bridge.texts"],
+    ["bridge.source_time"],
     [
         "bridge.errors",
         "bridge.event_types",
@@ -62,6 +63,7 @@ LAYERS = [
         "bridge.state.identify_runs",
         "bridge.state.erasures",
         "bridge.state.reversals",
+        "bridge.state.future_times",
     ],
     ["bridge.state.store"],
     # Each server: its wire format without I/O, then who calls it.
@@ -143,6 +145,7 @@ LAYERS = [
     ["bridge.flow.context"],
     [
         "bridge.flow.readers.restart",
+        "bridge.flow.readers.click_tally",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
     ],
@@ -161,7 +164,13 @@ LAYERS = [
     ["bridge.flow.requests"],
     ["bridge.flow.poller", "bridge.flow.catch_up"],
     ["bridge.flow.pipeline", "bridge.flow.eraser"],
-    ["bridge.flow.reconfiguration", "bridge.flow.reversal", "bridge.present", "bridge.list_watch"],
+    [
+        "bridge.flow.time_keeper",
+        "bridge.flow.reconfiguration",
+        "bridge.flow.reversal",
+        "bridge.present",
+        "bridge.list_watch",
+    ],
     ["bridge.health", "bridge.supervisor"],
     ["bridge.exits"],
     ["bridge.status_server"],

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
+from bridge.clock import SourceClock
 from bridge.commands.consequences import consequences
 from bridge.commands.state_finding import state_finding
 from bridge.commands.status_port import check_status_port
@@ -15,11 +16,12 @@ from bridge.commands.terminal import print_json, terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
 from bridge.flow.source import SourceList, resolve
 from bridge.http import Http
-from bridge.listrak import wire
+from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
 from bridge.settings import Settings
+from bridge.source_time import DIFFERENCE
 from bridge.state.database import look, verify
 from bridge.state.place import require
 from bridge.state.store import open_store
@@ -47,7 +49,7 @@ async def check_all(settings: Settings, *, as_json: bool = False) -> int:
         if await report.note("Listrak credentials", lambda: _credentials(listrak)):
             found = await _lists(listrak, settings, report)
             await _scopes(listrak, found, report)
-        report.add("clock", *_clock(listrak.clock.offset))
+        report.add("clock", *_clock(listrak.clock))
         await _changes(listrak, settings, found, report)
     await report.note("Segment", lambda: _segment(settings))
     report.add(
@@ -197,11 +199,28 @@ async def _scopes(listrak: Listrak, sources: list[SourceList], report: _Report) 
         await report.note(f"scope {scope}", attempt)
 
 
-def _clock(offset: float | None) -> tuple[str, str]:
+def _clock(source: SourceClock) -> tuple[str, str]:
+    offset = source.offset
     if offset is None:
-        return "unknown", "Listrak's answers carry no date"
+        return (
+            "unknown",
+            "can't be compared: no answer of Listrak's told its time",
+        )
+    if source.evidence.doubted:
+        return (
+            "warning",
+            "Listrak's answers contradict each other: the latest differs by "
+            f"{source.evidence.doubt:+.0f} s from those before",
+        )
+    if abs(offset) > DIFFERENCE:
+        return (
+            "warning",
+            f"this machine's clock differs by {-offset:+.0f} s from Listrak's, and nothing else "
+            "tells which is right. Listrak's counts, as its dates are compared: a list that is new "
+            f"begins at {times.from_seconds(source.now())[:19]}Z. Have this machine's set (NTP)",
+        )
     if abs(offset) > MOST_CLOCK_OFFSET:
-        return "warning", f"this machine's clock differs by {offset:+.0f} s from Listrak's"
+        return "warning", f"this machine's clock differs by {-offset:+.0f} s from Listrak's"
     return "ok", "agrees with Listrak's"
 
 

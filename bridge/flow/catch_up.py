@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 import anyio
 
-from bridge import clock
 from bridge.errors import BridgeError, MissingError, RefusedError, TemporaryError
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
@@ -54,7 +53,9 @@ class CatchUp:
         for source in self._sources:
             # Where a message couldn't be read it may be the one that they came through.
             waited = schedule.LONGEST_ATTRIBUTION_WAIT if source.list_id in incomplete else 0
-            await self._readers.unsubscribes.release(source, clock.wall_time() - waited)
+            await self._readers.unsubscribes.release(
+                source, self._ledger.store.waiting.now() - waited
+            )
         for _, error in failed + unread:
             raise TemporaryError(f"not everything could be read and sent, nothing is lost: {error}")
         if aside := await self._readers.outbox.events_set_aside():
@@ -145,7 +146,9 @@ class CatchUp:
         for message in await store.messages.tracked(source.list_id):
             end = schedule.sent_at(message) + self._track
             unread = message.polled_at is not None and message.polled_at < end
-            if schedule.is_over(message, self._track, began) and not unread:
+            # Not by a time that is later than it began, nor by one that nothing bears out.
+            ended = min(began, self._clock.certain())
+            if schedule.is_over(message, self._track, ended) and not unread:
                 await self._readers.messages.untrack(message)
 
     async def _message(

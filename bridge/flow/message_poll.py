@@ -146,7 +146,7 @@ class MessagePoll:
         if self.result is None or not self.result.complete:
             return self.window.floor
         snapshot = self.planned.snapshot
-        return max(self.window.floor, floor_of(self.message, snapshot.now - snapshot.track))
+        return max(self.window.floor, floor_of(self.message, snapshot.oldest_tracked))
 
     def identity(self, event: str) -> str:
         """The head of the identity of all events of that name of this message."""

@@ -38,7 +38,11 @@ class ActivityPage:
 
 @dataclass(eq=False)
 class ClickPage:
-    """Clicks on a link of a message; fields as of ActivityPage."""
+    """Clicks on a link of a message; fields as of ActivityPage.
+
+    ordinals: of clicks that look the same, the number of each row among these; None where all
+        count as the first of theirs.
+    """
 
     poll: MessagePoll
     number: int
@@ -47,6 +51,7 @@ class ClickPage:
     rows: list[wire.Clicker]
     origins: list[wire.Origin] | None
     unread: Sequence[UnreadRow] = ()
+    ordinals: list[int] | None = None
 
 
 @dataclass(eq=False)

@@ -69,7 +69,7 @@ class Poller:
         self._changed = anyio.Event()
         self._failures: dict[Task, int] = {}
         self._discoveries: dict[int, int] = {}
-        # Start of each task's last success, by this machine's clock.
+        # Start of each task's last success, by the clock for what waits.
         self._last_polled: dict[Task, float] = {}
 
     async def run(self) -> None:
@@ -132,7 +132,7 @@ class Poller:
 
     async def _do(self, task: Task, slot: Slot) -> None:
         """Does a task once, and queues it again, after a failure that may pass with a backoff."""
-        began, polled_at = clock.wall_time(), self._clock.now()
+        began, polled_at = self._ledger.store.waiting.now(), self._clock.now()
         delay: float | None
         try:
             delay = await self._perform(task, slot)
@@ -202,7 +202,7 @@ class Poller:
         reader, messages = self._readers.messages, self._ledger.store.messages
         message = await messages.get(task.subject)
         now = self._clock.now()
-        over = schedule.is_over(message, self._track, now)
+        over = schedule.is_over(message, self._track, self._clock.certain())
         try:
             planned = await reader.plan(message, last=over)
             if planned is not None:
@@ -226,9 +226,10 @@ class Poller:
         return schedule.poll_delay(message, self._clock.now(), self._poll_interval)
 
     async def _attributable_until(self, source: SourceList) -> float:
-        """The time up to which unsubscribes can be attributed, by this machine's clock."""
+        """The time up to which unsubscribes can be attributed, by the clock for what waits."""
         messages = await self._ledger.store.messages.tracked(source.list_id)
         tasks = [Task("message", source.list_id, message.id) for message in messages]
         tasks.append(Task("discovery", source.list_id, source.list_id))
         last_polls = [self._last_polled.get(task, 0.0) for task in tasks]
-        return schedule.attributable_until(last_polls, self._poll_interval, clock.wall_time())
+        now = self._ledger.store.waiting.now()
+        return schedule.attributable_until(last_polls, self._poll_interval, now)

@@ -114,16 +114,9 @@ class Claims:
         self._names: dict[tuple[int, int], list[tuple[Properties, Collection[str]]]] = {}
         owners = [world.lists[list_id] for list_id in self.lists]
         self._messages = {id(message) for owner in owners for message in findable(owner)}
-        seen: set[tuple[object, ...]] = set()
         for fact in world.log:
             if fact.what in ("contact", "unsubscribe") or id(fact.message) not in self._messages:
                 continue
-            if fact.link is not None:
-                # Two clicks that look the same are one.
-                shown = (fact.link.link_id, fact.message, fact.email, self.dates.local(fact.at))
-                if shown in seen:
-                    continue
-                seen.add(shown)
             self._add(fact)
         for key, orders in self.orders.items():
             self.by_key[key] += self._order_claims(orders)

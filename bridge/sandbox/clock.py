@@ -20,6 +20,7 @@ class Clock:
     start: its first instant, aware; ValueError for a naive one.
     speed: its seconds in a real second.
     monotonic: counts real seconds.
+    on_set: called whenever it is stopped, started or moved.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Clock:
     ) -> None:
         if start.tzinfo is None:
             raise ValueError("the clock needs an aware start")
+        self.on_set: Callable[[], None] = lambda: None
         self._monotonic = monotonic
         self._base = start
         self._speed = speed
@@ -50,6 +52,11 @@ class Clock:
             return self._base
         return self._base + timedelta(seconds=self._speed * (self._monotonic() - self._since))
 
+    @property
+    def rate(self) -> float:
+        """Its seconds in a real second, 0 while it stands still."""
+        return 0.0 if self._since is None else self._speed
+
     def real_seconds(self) -> float:
         """Seconds of the monotonic clock, which freezing doesn't stop."""
         return self._monotonic()
@@ -63,17 +70,20 @@ class Clock:
         """Stops the clock, if it runs."""
         self._base = self.now
         self._since = None
+        self.on_set()
 
     def resume(self) -> None:
         """Starts a stopped clock from where it is."""
         if self._since is None:
             self._since = self._monotonic()
+            self.on_set()
 
     def advance(self, by: timedelta) -> datetime:
         """Moves the clock, running or not; returns its instant. ValueError for a step back."""
         if by < timedelta(0):
             raise ValueError("time does not run backwards")
         self._base += by
+        self.on_set()
         return self.now
 
 

@@ -143,18 +143,17 @@ class Evidence:
         self.lives: defaultdict[tuple[int, str], Life] = defaultdict(Life)
         owners = {list_id: world.lists[list_id] for list_id in expectations.lists}
         self.messages = {id(m): m for owner in owners.values() for m in findable(owner)}
-        seen: set[tuple[int | None, int, str, datetime]] = set()
         for fact in world.log:
             if fact.list_id not in owners:
                 continue
             if fact.what in ("contact", "unsubscribe"):
                 self.lives[fact.list_id, fact.email].facts.append(fact)
             elif id(fact.message) in self.messages:
-                self._read(fact, seen)
+                self._read(fact)
         for life in self.lives.values():
             self._follow(life)
 
-    def _read(self, fact: Fact, seen: set[tuple[int | None, int, str, datetime]]) -> None:
+    def _read(self, fact: Fact) -> None:
         """Reads a fact of a message."""
         message, row = fact.message, fact.row
         assert message is not None
@@ -167,10 +166,6 @@ class Evidence:
         if fact.what == "click" and fact.link is not None:
             # Only the click itself counts here, as its row is not in the report.
             link_id = fact.link.link_id
-            shown = (link_id, message.message_id, fact.email, self.wall.at(fact.at))
-            if shown in seen:
-                return
-            seen.add(shown)
             duty = self._tracked(self._plain_duty({fact.at}), fact.at, row)
             key = Key(CLICKED, message, fact.email, link_id)
             slot = Slot(duty, self._points(fact.at), source=fact.click)

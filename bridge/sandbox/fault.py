@@ -9,9 +9,12 @@ import json
 import random
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -21,6 +24,9 @@ from aiohttp.typedefs import Handler
 
 # True while the request of an expired token is served, for the emulator to see.
 token_expired: ContextVar[bool] = ContextVar("token_expired", default=False)
+
+# Makes the Date of the next answer of the true time, "" for none; None for the true one.
+date_of: ContextVar[Callable[[datetime], str] | None] = ContextVar("date_of", default=None)
 
 
 @dataclass(kw_only=True)
@@ -254,6 +260,27 @@ class Denial(Fault):
     async def serve(self, _request: web.Request, _handler: Handler, /) -> web.StreamResponse:
         said = {"status": self.code, "error": "ERROR_UNAUTHORIZED", "message": "No.", "data": []}
         return web.json_response(said)
+
+
+@dataclass
+class WrongDate(Fault):
+    """An answer whose Date is `days` wrong, as of a server whose clock is, or of a proxy's memory.
+
+    text: the Date itself; empty for an answer without one.
+    """
+
+    name = "wrong_date"
+    days: float = 40.0
+    text: str | None = None
+
+    async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        date_of.set(self._date)
+        return await handler(request)
+
+    def _date(self, true: datetime) -> str:
+        if self.text is not None:
+            return self.text
+        return format_datetime(true + timedelta(days=self.days), usegmt=True)
 
 
 @dataclass

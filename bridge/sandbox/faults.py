@@ -40,13 +40,14 @@ from .fault import (
     Silent,
     Status,
     Torn,
+    WrongDate,
 )
 
 KINDS: dict[str, type[Fault]] = {
     kind.name: kind
     for kind in (
         *(Latency, Status, Reset, Lost, Torn, Silent, Garbage, Empty, ExpireToken),
-        *(Huge, Deep, Circle, Denial, BadValues),
+        *(Huge, Deep, Circle, Denial, BadValues, WrongDate),
         *(Blank, WrongType, Redirect, NotPacked, CutShort, Charset, NoHttp, Slow),
         *(Echo, Throttle, Poison),
     )

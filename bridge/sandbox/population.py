@@ -11,6 +11,8 @@ from .world import World
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
+DOUBLE_CLICK_EVERY = 11  # clicks on a link, of which one is two within the same instant
+
 LIST_NAMES = ("Newsletter", "Café & Größe — акции 🎁", "VIP")
 CAMPAIGNS = ("Summer sale", "Осенняя распродажа", "Back in stock")
 SUBJECTS = (
@@ -300,6 +302,9 @@ class Population:
         origin = self._origin()
         link = rng.choice(message.links) if message.links else None
         world.click(message, row.email, link, row=row, origin=origin)
+        if link is not None and len(link.clicks) % DOUBLE_CLICK_EVERY == 0:
+            # Nothing but its count tells the second from the first.
+            world.click(message, row.email, link, row=row, origin=origin)
         if rng.random() < 0.25:
             world.plan(rng.expovariate(1 / HOUR), self._order, message, row)
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from bridge.clock import WaitingClock
 from bridge.state.backfills import Backfills
 from bridge.state.contact_polls import ContactPolls
 from bridge.state.contacts import Contacts
@@ -12,6 +13,7 @@ from bridge.state.database import Database, open_database
 from bridge.state.dead_letters import DeadLetters
 from bridge.state.erasures import Erasures
 from bridge.state.event_counts import EventCounts
+from bridge.state.future_times import FutureTimes
 from bridge.state.identify_runs import IdentifyRuns
 from bridge.state.lists import Lists
 from bridge.state.messages import Messages
@@ -24,7 +26,10 @@ from bridge.state.unsubscribes import Unsubscribes
 
 
 class Store:
-    """Typed operations, table by table. All that write belong into a `transaction`."""
+    """Typed operations, table by table. All that write belong into a `transaction`.
+
+    waiting: times what waits in the file.
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -32,6 +37,7 @@ class Store:
         self.copied = database.copied
         self.went_back = database.went_back
         self.is_untraced = database.is_untraced
+        self.waiting = WaitingClock()
         self.meta = Meta(database)
         self.counters = Counters(database)
         self.lists = Lists(database)
@@ -48,6 +54,7 @@ class Store:
         self.backfills = Backfills(database)
         self.erasures = Erasures(database)
         self.reversals = Reversals(database)
+        self.future_times = FutureTimes(database)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """A transaction, on disk when it is left; see Database."""

@@ -17,12 +17,20 @@ class Unsubscribes:
     ) -> None:
         """Keeps unsubscribes until they are attributed.
 
-        at: present time, seconds since 1970 by this machine's clock.
+        at: present time by the store's clock for what waits.
         """
         await self._db.many(
             "INSERT OR IGNORE INTO unsubscribes VALUES (?, ?, ?, ?, ?, ?)",
             [(list_id, row.email, row.date, row.instant, row.method, at) for row in unsubscribes],
         )
+
+    async def latest_noted(self) -> float:
+        """The latest time that anything was noted at, 0 for none."""
+        row = await self._db.one(
+            "SELECT max(ifnull((SELECT max(noted_at) FROM unsubscribes), 0),"
+            " ifnull((SELECT max(noted_at) FROM causes), 0))"
+        )
+        return float(row[0])
 
     async def pending(self, list_id: int, noted_by: float, limit: int) -> list[PendingUnsubscribe]:
         """Pending unsubscribes noted by then, with the properties of the message behind each."""
@@ -129,7 +137,7 @@ class Unsubscribes:
     ) -> None:
         """Notes who unsubscribed through a message.
 
-        at: present time, seconds since 1970 by this machine's clock.
+        at: present time by the store's clock for what waits.
         old: perhaps before the start horizon.
         """
         await self._db.many(
@@ -144,7 +152,7 @@ class Unsubscribes:
 
         Those of pending unsubscribes stay.
 
-        before: those noted before then, in seconds since 1970 by this machine's clock.
+        before: those noted before then, by the store's clock for what waits.
         """
         await self._db.run(
             "DELETE FROM causes WHERE list_id = ?1 AND noted_at < ?2 AND"

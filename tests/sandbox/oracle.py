@@ -417,11 +417,12 @@ def sights(message: Message, row: Row) -> Iterator[Sight]:
     elif message.latest.get(row.email) is row:
         # A click names the contact, not the send: told once, with the latest of the sends.
         for link in message.links:
-            for click in link.clicks:
-                if click.email == row.email:
-                    at = click.at if message.kind == "conversation" else sent
-                    key = ("link", link.link_id, row.email, click.at)
-                    yield Sight(key, "Email Link Clicked", row, click.at, at, link=link)
+            own = [click for click in link.clicks if click.email == row.email]
+            for number, click in enumerate(own):
+                at = click.at if message.kind == "conversation" else sent
+                alike = sum(one.at == click.at for one in own[:number])
+                key = ("link", link.link_id, row.email, click.at, alike)
+                yield Sight(key, "Email Link Clicked", row, click.at, at, link=link)
 
 
 def about(owner: MailingList, message: Message, configuration: Configuration) -> dict[str, object]:

@@ -69,7 +69,7 @@ class PageCheckpoint:
             return
         message = self.poll.message
         await self.runs.save(message.id, store)
-        now = clock.wall_time()
+        now = store.waiting.now()
         for emails, old in ((self.attributions.recent, False), (self.attributions.old, True)):
             if emails:
                 await store.unsubscribes.attribute(
@@ -190,7 +190,7 @@ class ContactCheckpoint:
         list_id = page.poll.source.list_id
         await store.contacts.set(list_id, changes.contacts.values())
         await store.unsubscribes.forget_attributions(list_id, changes.resubscribed)
-        await store.unsubscribes.add(list_id, changes.unsubscribes, clock.wall_time())
+        await store.unsubscribes.add(list_id, changes.unsubscribes, store.waiting.now())
         await store.contacts.add_twins(list_id, changes.twins)
         await store.contacts.remove_twins(list_id, page.single or ())
         if changes.contacts:

@@ -121,6 +121,8 @@ class ActivityRules:
             wanted=self.wanted,
             properties=events.merged(poll.message.properties or "{}", link),
         )
+        if page.ordinals:
+            mapping.number_alike(page.ordinals)
         head = f"{poll.identity(CLICKED)}{page.link.link_id}\x1f"
         numbers, fingerprints = mapping.unseen(head, mapping.tracked)
         mapping.mapped.known += len(mapping.tracked) - len(numbers)

@@ -95,6 +95,13 @@ class PageMapping(Generic[Row]):
         ]
         self.mapped.filtered += len(rows) - len(self.tracked)
 
+    def number_alike(self, ordinals: Sequence[int]) -> None:
+        """Tells rows apart that look the same, by the number of each; the first keeps its id."""
+        self._tails = [
+            tail if ordinal == 1 else tail + f"\x1f{ordinal}".encode()
+            for tail, ordinal in zip(self._tails, ordinals, strict=True)
+        ]
+
     def bucket(self, number: int) -> int:
         """The bucket of a row; what is known of a bucket's rows is dropped together."""
         return self._buckets[number]

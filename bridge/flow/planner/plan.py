@@ -246,7 +246,7 @@ def _scan(snapshot: MessageSnapshot, event: str, scan_type: ScanType) -> Scan:
     elif scan_type.lookback:
         since = snapshot.now - scan_type.lookback
     elif scan_type.tracked_only and snapshot.message.kind != "broadcast":
-        since = snapshot.now - snapshot.track - TRACKED_OVERLAP
+        since = snapshot.oldest_tracked - TRACKED_OVERLAP
         if scan_type.reads_all_tracked and snapshot.message.floor is not None:
             # It is forgotten afterwards what lies below: after an absence that reaches further.
             since = min(since, start_of(snapshot.message.floor))

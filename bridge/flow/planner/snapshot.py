@@ -37,8 +37,15 @@ class MessageSnapshot:
     """Seconds that a send is tracked."""
     page_rows: int = wire.MOST_ROWS
     """Rows of a page."""
+    certain: float | None = None
+    """A time that `now` is at least, where that is another: what is forgotten goes by it."""
     is_last: bool = False
     """Tells whether it is the last poll before the message is untracked."""
+
+    @property
+    def oldest_tracked(self) -> float:
+        """The earliest send that is tracked, in seconds since 1970."""
+        return (self.now if self.certain is None else self.certain) - self.track
 
     @property
     def age(self) -> float:

@@ -180,7 +180,7 @@ class BackfillReader:
         self, source: SourceList, queued: BackfillMessage, backfill: Backfill
     ) -> MessagePoll:
         """A poll of what a backfill is to send of a message."""
-        store, track, now = self._ledger.store, self._scope.track, self._clock.now()
+        store, track, now = self._ledger.store, self._scope.track, self._clock.certain()
         message = await store.messages.get(queued.tracked) if queued.tracked else queued.message
         if queued.properties is not None:
             is_known = message.properties is not None

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Final
 
-from bridge import clock
 from bridge.clock import DAY, HOUR
 from bridge.flow.context import ReaderContext
 from bridge.flow.page import ContactPage, ContactPoll
@@ -49,6 +48,8 @@ class ContactReader:
         self._scope = context.scope
         self._readings = readings
         self._user_ids = user_ids
+        # When polls began that this process began, by list and by the clock for what waits.
+        self._began: dict[int, float] = {}
 
     async def is_sweep_next(self, source: SourceList) -> bool:
         """Tells whether a sweep is next: it has begun already, or is due."""
@@ -68,11 +69,12 @@ class ContactReader:
         cursor: ContactCursor | None = None
         if begun is None or (sweep and not begun.sweep):
             started_at = self._listrak.clock.now()
+            self._began[source.list_id] = store.waiting.now()
             await self._ledger.commit(
                 lambda store: store.contact_polls.begin(source.list_id, started_at, sweep=sweep)
             )
         else:
-            sweep, started_at, cursor = begun
+            sweep, _, cursor = begun
         readings = await self._readings.of(source.list_id)
         poll = await self._readings.poll_of(source, sweep=sweep)
         await read_from(
@@ -81,23 +83,24 @@ class ContactReader:
             lambda cursor: self._read_stages(poll, cursor, readings),
             f"contacts of list {source.list_id}",
         )
-        await self._ledger.commit(partial(self._complete, poll, started_at))
+        await self._ledger.commit(partial(self._complete, poll))
         value, contacts = "", 0
         if sweep:
             value, contacts = await store.contacts.most_shared_user_id(source.list_id)
         self._user_ids.complete(poll, value, contacts)
 
-    async def _complete(self, poll: ContactPoll, started_at: float, store: Store) -> None:
-        list_id, now = poll.source.list_id, self._listrak.clock.now()
+    async def _complete(self, poll: ContactPoll, store: Store) -> None:
+        list_id, now = poll.source.list_id, self._listrak.clock.certain()
         await store.contact_polls.complete(list_id)
+        began = self._began.get(list_id)
         if poll.sweep:
             # Nothing of them is tracked any more.
             await store.contacts.forget_deleted(list_id, now - self._scope.track)
             oldest = times.from_seconds(now - self._scope.track)
             await store.unsubscribes.forget_withheld(list_id, oldest)
-            # Whoever was there when the sweep began is known by now.
-            took = now - started_at + SHOWS_LATE
-            await store.unsubscribes.forget_strangers(list_id, clock.wall_time() - took)
+            if began is not None:
+                # Whoever was there when the sweep began is known by now.
+                await store.unsubscribes.forget_strangers(list_id, began - SHOWS_LATE)
 
     async def _read_stages(
         self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings

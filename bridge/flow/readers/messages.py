@@ -77,6 +77,7 @@ class MessageReader:
             now=started,
             track=self._scope.track,
             page_rows=self._page_rows,
+            certain=min(started, self._listrak.clock.certain()),
             is_last=last,
         )
         chosen = plan(snapshot, full=full or begun is not None)

@@ -16,6 +16,7 @@ from bridge.flow.planner.filter_check import (
     without_filter,
 )
 from bridge.flow.planner.scan_types import Scan
+from bridge.flow.readers.click_tally import ClickTally
 from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
@@ -136,34 +137,81 @@ class RowReader:
     async def _read_clicks(
         self, poll: MessagePoll, source: SourceList, cursor: PollCursor, scan: Scan | None = None
     ) -> None:
-        """Reads clicks, link by link, from a page on; in a recent scan, of links with new ones."""
+        """Reads clicks, link by link, from one on; in a recent scan, of links with new ones."""
         recent = scan is not None and scan.scan_type.from_watermark
         before = poll.plan.watermarks.link_clicks if recent else {}
-        listrak, path, since = self._client_for(poll), poll.message.path, self._start_of(scan)
-        links = await listrak.links(path)
+        links = await self._client_for(poll).links(poll.message.path)
         poll.stats.link_clicks = {link.link_id: link.click_count or 0 for link in links}
         for link in sorted(links, key=lambda link: link.link_id):
             if link.link_id < cursor.link_id or link.click_count == before.get(link.link_id, 0):
                 continue
-            start = cursor.page if link.link_id == cursor.link_id else wire.START
-            more: str | None = start
-            trail = Trail(f"the clicks of {path}", start)
-            while more is not None:
-                page = await listrak.clickers(path, link.link_id, more, since=since)
-                if page.rows and poll.message.properties is None:
-                    # Clicks without a single row: the rows are late, the next poll sees both.
-                    poll.stats.link_clicks = {}
-                    return
-                if page.rows:
-                    await self._properties.prepare(poll, source)
-                if scan is not None:
-                    poll.stats.rows[scan.scan_type.name] += len(page.rows)
-                more = trail.after(page)
-                following = PollCursor("clicks", link.link_id + (not more), more or wire.START)
-                number = await self._open(poll)
-                await self._pages.send(
-                    ClickPage(poll, number, following, link, page.rows, page.origins, page.unread)
-                )
+            tally = await self._read_link(poll, source, link, scan)
+            if tally is None:
+                # Clicks without a single row: the rows are late, the next poll sees both.
+                poll.stats.link_clicks = {}
+                return
+            if tally.twins:
+                await self._read_twins(poll, source, link, None if self._start_of(scan) else tally)
+
+    async def _read_link(
+        self, poll: MessagePoll, source: SourceList, link: wire.Link, scan: Scan | None = None
+    ) -> ClickTally | None:
+        """Reads the clicks on a link; returns their tally, None where no row told of any before.
+
+        It begins with the first page, also after a restart: only a complete tally tells of twins.
+        """
+        listrak, path, since = self._client_for(poll), poll.message.path, self._start_of(scan)
+        here = PollCursor("clicks", link.link_id, wire.START)
+        tally = ClickTally()
+        more: str | None = wire.START
+        trail = Trail(f"the clicks of {path}", wire.START)
+        while more is not None:
+            page = await listrak.clickers(path, link.link_id, more, since=since)
+            if page.rows and poll.message.properties is None:
+                return None
+            if page.rows:
+                await self._properties.prepare(poll, source)
+            if scan is not None:
+                poll.stats.rows[scan.scan_type.name] += len(page.rows)
+            tally.add(page)
+            more = trail.after(page)
+            following = here if more or tally.twins else _after(link)
+            number = await self._open(poll)
+            await self._pages.send(
+                ClickPage(poll, number, following, link, page.rows, page.origins, page.unread)
+            )
+        return tally
+
+    async def _read_twins(
+        self, poll: MessagePoll, source: SourceList, link: wire.Link, tally: ClickTally | None
+    ) -> None:
+        """Sends on the rows that are like others, if it is certain that they are clicks.
+
+        Otherwise they are missing clicks, as the link's count tells, and are looked for like these.
+
+        tally: of all clicks on the link; None where only a part was read.
+        """
+        tally = tally or await self._read_link(poll, source, link)
+        again: ClickTally | None = None
+        counted = after = link.click_count or 0
+        if tally and tally.pages > 1 and tally.rows == counted:
+            again = await self._read_link(poll, source, link)
+            links = await self._client_for(poll).links(poll.message.path)
+            after = sum(one.click_count or 0 for one in links if one.link_id == link.link_id)
+        is_certain = tally is not None and tally.is_certain(counted, again, after)
+        twins = tally.twins if tally and is_certain else []
+        number = await self._open(poll)
+        await self._pages.send(
+            ClickPage(
+                poll,
+                number,
+                _after(link),
+                link,
+                [twin.row for twin in twins],
+                [twin.origin for twin in twins],
+                ordinals=[twin.ordinal for twin in twins],
+            )
+        )
 
     def _start_of(self, scan: Scan | None) -> str | None:
         """The naive time from which a scan reads, None for the beginning."""
@@ -184,6 +232,10 @@ class RowReader:
         """The number of the poll's next page, as soon as it may have one more."""
         await poll.acks.wait_for_room()
         return poll.acks.open()
+
+
+def _after(link: wire.Link) -> PollCursor:
+    return PollCursor("clicks", link.link_id + 1, wire.START)
 
 
 class _IgnoredError(Exception):

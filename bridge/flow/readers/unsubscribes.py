@@ -29,7 +29,7 @@ class UnsubscribeReader:
     async def release(self, source: SourceList, noted_by: float) -> None:
         """Sends a list's pending unsubscribes; returns when they are acknowledged.
 
-        noted_by: those noted by then, in seconds since 1970 by this machine's clock.
+        noted_by: those noted by then, by the store's clock for what waits.
         """
         store = self._ledger.store
         while rows := await store.unsubscribes.pending(source.list_id, noted_by, CHUNK):

@@ -102,7 +102,7 @@ def is_over(message: Message, track: float, now: float) -> bool:
 
 
 def attributable_until(last_polls: Iterable[float], poll_interval: float, now: float) -> float:
-    """Time up to which noted unsubscribes are sent, in seconds since 1970 by this machine's clock.
+    """Time up to which noted unsubscribes are sent, in by the clock for what waits.
 
     1. Every message of the list, and their discovery, was polled since, and no counter lags any
        more: all that could attribute them to a message is known.

@@ -1,0 +1,83 @@
+"""A tally of the rows of a link's clicks, to tell two clicks from one that was shown twice.
+
+Of a contact's clicks within one second each has a row of its own, and the rows are alike. But a row
+can also come twice because pages shift while they are read (bridge/listrak/FACTS.md: Paging).
+"""
+
+from collections import Counter, defaultdict
+from typing import NamedTuple
+
+from bridge.listrak import wire
+from bridge.listrak.pages import PageOf
+from bridge.listrak.times import canonical
+from bridge.segment import events
+from bridge.state.keys import SeenKeys, heads, sorted_keys
+
+
+class Twin(NamedTuple):
+    """A row that is like another one before it.
+
+    ordinal: its number among those alike, from 2 on.
+    """
+
+    row: wire.Clicker
+    origin: wire.Origin
+    ordinal: int
+
+
+class ClickTally:
+    """A tally of one reading of a link's clicks.
+
+    rows: how many there were.
+    pages: pages that had any.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.pages = 0
+        self._seen = SeenKeys()
+        self._alike: defaultdict[str, list[Twin]] = defaultdict(list)
+
+    @property
+    def alike(self) -> Counter[str]:
+        """The number of rows that are like another one before them, by what they show."""
+        return Counter({text: len(twins) for text, twins in self._alike.items()})
+
+    @property
+    def twins(self) -> list[Twin]:
+        """The rows that are like another one before them."""
+        return [twin for twins in self._alike.values() for twin in twins]
+
+    def add(self, page: PageOf[wire.Clicker]) -> None:
+        """Adds the rows of a page."""
+        if not page.rows:
+            return
+        self.rows += len(page.rows)
+        self.pages += 1
+        texts = [f"{canonical(row.click_date)}\x1f{row.email_address or ''}" for row in page.rows]
+        keys = heads([events.digest(text.encode()) for text in texts])
+        new = self._seen.unseen(keys)
+        if len(new) < len(texts):
+            for place in sorted(set(range(len(texts))).difference(new)):
+                twins = self._alike[texts[place]]
+                origin = page.origins[place] if page.origins else wire.Origin(None, None)
+                twins.append(Twin(page.rows[place], origin, len(twins) + 2))
+            keys = keys[list(new)]
+        self._seen.add(sorted_keys(keys))
+
+    def is_certain(self, before: int, again: "ClickTally | None", after: int) -> bool:
+        """Tells whether each row is a click of its own.
+
+        1. The link counts as many clicks as there were rows.
+        2. All came on one page: no answer has a row twice.
+        3. Or the link was read once more, which showed the same, and its count didn't move: what
+           shifted once doesn't shift again without a click that is counted.
+
+        before, after: what the link counted before and after the readings.
+        """
+        if self.rows != before:  # 1
+            return False
+        if self.pages == 1:  # 2
+            return True
+        same = again is not None and again.rows == self.rows and again.alike == self.alike
+        return same and after == before  # 3

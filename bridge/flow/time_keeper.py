@@ -1,0 +1,180 @@
+"""Keeps Listrak's time over restarts, tells of doubts, and has what a wrong clock left mended."""
+
+from typing import Final
+
+import anyio
+import msgspec
+
+from bridge import clock
+from bridge.errors import BridgeError, TemporaryError
+from bridge.flow.ledger import Ledger
+from bridge.flow.message_cache import FILTER_SUPPORT
+from bridge.flow.planner.watermarks import Watermarks, read_watermarks
+from bridge.listrak.client import Listrak
+from bridge.logs import log
+from bridge.source_time import DIFFERENCE, DOUBTED_AT_LEAST, EARLIEST, Anchor
+from bridge.state.store import Store
+
+CLOCK: Final = "clock"
+"""The name under which the state file keeps an anchor of Listrak's time."""
+
+WAITING: Final = "waiting"
+"""The name under which it keeps one of the clock for what waits."""
+
+LOOK_INTERVAL: Final = 1.0
+"""Seconds between two looks at what the clocks tell."""
+
+SAVE_INTERVAL: Final = 600.0
+"""Seconds between two anchors, so that a restart on another machine knows the time by and large."""
+
+MOST_QUESTIONS: Final = 3 * DOUBTED_AT_LEAST
+"""Answers that are asked for at a start at most, until it is clear what to believe."""
+
+TOLD_FROM: Final = 3
+"""Doubted answers in a row from which on it is told."""
+
+
+class TimeKeeper:
+    """The keeper of Listrak's time, for one run of the service."""
+
+    def __init__(self, ledger: Ledger, listrak: Listrak) -> None:
+        self.ledger = ledger
+        self._listrak = listrak
+        self._time = listrak.clock.evidence
+        self._mended_steps = 0
+        self._saved = (0.0, 0.0)
+        self._told = False
+
+    async def recall(self) -> None:
+        """Goes on from what the state file remembers; to be called before the first request."""
+        store = self.ledger.store
+        if anchor := await _anchor(store, CLOCK):
+            self._time.recall(anchor, clock.moment(), clock.boot_id())
+        latest = await store.unsubscribes.latest_noted()
+        waited = await _anchor(store, WAITING)
+        store.waiting.go_on(waited, latest)
+        if waited is None:
+            # Whatever this machine's clock is set to from now on, it counts from here.
+            await self.ledger.commit(_save_waiting)
+
+    async def settle(self) -> None:
+        """Returns when it is clear what time it is, as far as that can be; mends, and saves it.
+
+        Where the first answers and this machine's clock disagree, a few more are asked for. Raises
+        TemporaryError where no clock tells the time.
+        """
+        time = self._time
+        for _ in range(MOST_QUESTIONS):
+            enough = 1 if time.recalled else DOUBTED_AT_LEAST
+            if time.agrees_with_wall or time.agreeing >= enough or not time.answers:
+                break
+            if time.doubted >= DOUBTED_AT_LEAST:
+                time.give_in(clock.moment())
+                break
+            try:
+                await self._listrak.lists()
+            except BridgeError as error:
+                log.info("clock.not_asked", reason=str(error))
+                break
+        if self._listrak.clock.now() < EARLIEST:
+            raise TemporaryError(
+                "this machine's clock was never set, and no answer of Listrak's tells the time: "
+                "set it, and see to it that it is set at each start (NTP)"
+            )
+        self._tell()
+        await self._mend()
+        await self.ledger.commit(self._save)
+
+    async def run(self, turn: anyio.Event) -> None:
+        """Tells of doubts, and saves anchors, until an earlier time is believed than before.
+
+        Then sets `turn`, as what was saved meanwhile has to be mended.
+        """
+        saved_at = clock.boot_time()
+        while self._time.steps_back == self._mended_steps:
+            await anyio.sleep(LOOK_INTERVAL)
+            self._tell()
+            is_due = clock.boot_time() - saved_at >= SAVE_INTERVAL
+            if is_due or self._saved != self._state():
+                saved_at = clock.boot_time()
+                self.ledger.enqueue(self._save)
+        turn.set()
+
+    def _state(self) -> tuple[float, float]:
+        # An anchor holds as long as neither changes: time goes on by itself.
+        return self._time.unconfirmed, float(self._time.steps_back)
+
+    async def _save(self, store: Store) -> None:
+        self._saved = self._state()
+        anchor = self._time.anchor(clock.moment(), clock.boot_id())
+        await store.meta.set(CLOCK, msgspec.json.encode(anchor).decode())
+        await _save_waiting(store)
+
+    def _tell(self) -> None:
+        time = self._time
+        doubted = time.doubted >= TOLD_FROM
+        is_odd = doubted or time.unconfirmed > DIFFERENCE
+        if is_odd == self._told:
+            return
+        self._told = is_odd
+        if not is_odd:
+            log.warning("clock.trusted", note="Listrak's clock and this machine's agree again")
+            return
+        log.warning(
+            "clock.distrusted",
+            ahead=round(time.doubt if doubted else time.unconfirmed),
+            note="Listrak's answers tell a time that this machine's clock doesn't bear out; until "
+            "both agree nothing is forgotten, and no message is untracked by it",
+        )
+
+    async def _mend(self) -> None:
+        """Replaces stored times that are still to come."""
+        self._mended_steps = self._time.steps_back
+        limit = self._listrak.clock.now() + DIFFERENCE
+        if not await self.ledger.store.future_times.any_after(limit):
+            return
+
+        async def work(store: Store) -> None:
+            await store.future_times.forget(limit)
+            await store.meta.set(FILTER_SUPPORT, "{}")
+            for message, text in await store.future_times.watermarks():
+                watermarks = read_watermarks(text)
+                if clamp(watermarks, limit):
+                    await store.future_times.replace_watermarks(message, watermarks.text())
+
+        await self.ledger.commit(work)
+        log.warning(
+            "clock.mended",
+            note="the state file had times that are still to come, as a clock was wrong: what they "
+            "may have hidden is read again",
+        )
+
+
+def clamp(watermarks: Watermarks, limit: float) -> bool:
+    """Takes back what was noted at times later than a limit; tells whether there was any."""
+    found = False
+    for watermark in watermarks.by_event.values():
+        times = (watermark.reconciled_at, watermark.complete_until, watermark.pending_at)
+        attempts = [attempt.started_at for attempt in watermark.attempts]
+        if max(*times, *attempts) <= limit:
+            continue
+        found = True
+        watermark.reconciled_at = watermark.complete_until = watermark.pending_at = 0.0
+        for attempt in watermark.attempts:
+            attempt.started_at = 0.0
+    if found:
+        watermarks.link_clicks.clear()
+    return found
+
+
+async def _save_waiting(store: Store) -> None:
+    await store.meta.set(WAITING, msgspec.json.encode(store.waiting.anchor()).decode())
+
+
+async def _anchor(store: Store, name: str) -> Anchor | None:
+    text = await store.meta.get(name)
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Anchor)
+    except msgspec.DecodeError:
+        # Without one it is as at a first start.
+        return None

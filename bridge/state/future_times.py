@@ -1,0 +1,65 @@
+"""Stored times that are still to come: a wrong clock left them, and they must not be gone by."""
+
+from typing import Final
+
+from bridge.state.database import Database
+
+_LISTS: Final = (
+    # Read again from the horizon on: more than needed, and nothing is missed.
+    "UPDATE lists SET discovered_at = CAST(strftime('%s', horizon) AS REAL)"
+    " WHERE discovered_at > ?1",
+    "UPDATE lists SET contacts_at = NULL, swept_at = NULL WHERE contacts_at > ?1 OR swept_at > ?1",
+    "DELETE FROM met WHERE list_id IN (SELECT list_id FROM contact_looks WHERE started_at > ?1)",
+    "DELETE FROM contact_looks WHERE started_at > ?1",
+    "UPDATE identify_runs SET started_at = ?1 WHERE started_at > ?1",
+)
+_MESSAGES: Final = (
+    "DELETE FROM looks WHERE started_at > ?1",
+    "UPDATE messages SET found_at = ?1 WHERE found_at > ?1",
+    "UPDATE messages SET moved_at = ?1 WHERE moved_at > ?1",
+    "UPDATE messages SET described_at = NULL WHERE described_at > ?1",
+    # It is read in full; that nothing was missed is known of the time it was found, at least.
+    "UPDATE messages SET looked_at = min(looked_at, found_at), asked = 1"
+    " WHERE looked_at > ?1 AND NOT retired",
+)
+
+
+class FutureTimes:
+    """The times of all tables that Listrak's clock is compared with."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def any_after(self, time: float) -> bool:
+        """Tells whether any is later than a time (seconds since 1970)."""
+        row = await self._db.one(
+            "SELECT EXISTS (SELECT 1 FROM lists WHERE max(ifnull(discovered_at, 0),"
+            " ifnull(contacts_at, 0), ifnull(swept_at, 0)) > ?1)"
+            " OR EXISTS (SELECT 1 FROM looks WHERE started_at > ?1)"
+            " OR EXISTS (SELECT 1 FROM contact_looks WHERE started_at > ?1)"
+            " OR EXISTS (SELECT 1 FROM identify_runs WHERE started_at > ?1)"
+            " OR EXISTS (SELECT 1 FROM messages WHERE max(ifnull(looked_at, 0), found_at,"
+            " ifnull(moved_at, 0), ifnull(described_at, 0)) > ?1 AND NOT retired)",
+            time,
+        )
+        return bool(row[0])
+
+    async def forget(self, time: float) -> None:
+        """Replaces all that are later than a time by what is certain; what they hid is read again.
+
+        The timestamps of identifies stay: a later one must still carry a later.
+        """
+        for statement in (*_LISTS, *_MESSAGES):
+            await self._db.run(statement, time)
+
+    async def watermarks(self) -> list[tuple[int, str]]:
+        """The watermarks (JSON) of each tracked message, by its row."""
+        return await self._db.all(
+            "SELECT id, watch FROM messages WHERE watch != '' AND NOT retired"
+        )
+
+    async def replace_watermarks(self, message: int, watermarks: str) -> None:
+        """Replaces the watermarks of a message, which is read in full once more."""
+        await self._db.run(
+            "UPDATE messages SET watch = ?, asked = 1 WHERE id = ?", watermarks, message
+        )

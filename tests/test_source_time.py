@@ -1,0 +1,185 @@
+"""Listrak's time by evidence: any clocks, any wrong dates."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.source_time import (
+    DIFFERENCE,
+    DOUBTED_AT_LEAST,
+    DOUBTED_FOR,
+    FASTEST,
+    Anchor,
+    Moment,
+    SourceTime,
+)
+
+DAY = 86_400.0
+TRUE = 1_780_000_000.0
+"""Listrak's time when the machine was started."""
+
+
+def at(boot: float, wall_ahead: float = 0.0) -> Moment:
+    """A moment so many seconds after the machine's start."""
+    return Moment(boot, TRUE + boot + wall_ahead)
+
+
+def close(time: float) -> Any:
+    """That time, but for a second or two."""
+    return pytest.approx(time, rel=0, abs=2)
+
+
+def settled(wall_ahead: float = 0.0, boot: float = 100.0) -> SourceTime:
+    """One that has heard a few answers."""
+    time = SourceTime()
+    for _ in range(DOUBTED_AT_LEAST):
+        time.testify(TRUE + boot, at(boot, wall_ahead))
+    return time
+
+
+@pytest.mark.parametrize("ahead", [40 * DAY, -40 * DAY, 3600.0, 56 * 365 * DAY])
+def test_a_few_wrong_dates_move_nothing(ahead: float) -> None:
+    """Six within two seconds, as of one bad server or an old answer of a proxy."""
+    time = settled()
+    for number in range(6):
+        now = at(101 + number / 3)
+        time.testify(TRUE + now.boot + ahead, now)
+        assert abs(time.now(now) - TRUE - now.boot) < DIFFERENCE
+    assert time.doubted == 6
+    time.testify(TRUE + 104, at(104))
+    assert not time.doubted
+    assert time.certain(at(104)) == time.now(at(104)) == close(TRUE + 104)
+
+
+def test_wrong_for_ever_is_believed_and_forgets_nothing() -> None:
+    """Whoever stays by it is followed, but what is forgotten goes by what both clocks bear out."""
+    time = settled()
+    for number in range(100):
+        time.testify(TRUE + 101 + number + 40 * DAY, at(101.0 + number))
+    assert time.now(at(201)) == close(TRUE + 201 + 40 * DAY)
+    assert time.certain(at(201)) == close(TRUE + 201)
+    time.testify(TRUE + 202, at(202))
+    assert time.now(at(202)) == time.certain(at(202)) == close(TRUE + 202)
+    assert time.steps_back == 1
+
+
+def test_both_clocks_moved_alike() -> None:
+    """A machine that was frozen, without its own clock's counting it."""
+    for wall_ahead in (0.0, 2 * DAY):
+        time = settled(wall_ahead)
+        time.testify(TRUE + 101 + 3 * DAY, at(101, wall_ahead + 3 * DAY))
+        assert time.certain(at(101)) == close(TRUE + 101 + 3 * DAY)
+
+
+@pytest.mark.parametrize("jump", [DAY, -DAY, -3600.0, -56 * 365 * DAY])
+def test_this_machines_clock_is_set(jump: float) -> None:
+    """Whatever it is set to in the middle of a run, Listrak's time goes on."""
+    time = settled()
+    for number in range(20):
+        now = at(101.0 + number, jump)
+        assert time.now(now) == close(TRUE + now.boot)
+        time.testify(TRUE + now.boot, now)
+        assert time.certain(now) == close(TRUE + now.boot)
+
+
+def test_an_emulated_clock_runs_fast() -> None:
+    """It is followed at once; nothing is forgotten by it."""
+    time = settled()
+    for number in range(1, 100):
+        boot = 100.0 + 60 * number
+        time.testify(TRUE + 100 + 60 * number * FASTEST / 2, at(boot))
+        assert time.now(at(boot)) == close(TRUE + 100 + 60 * number * FASTEST / 2)
+    assert time.certain(at(boot)) <= TRUE + boot + DIFFERENCE
+
+
+def test_without_an_answer() -> None:
+    """This machine's clock is all there is."""
+    assert SourceTime().now(at(7, 5)) == TRUE + 12
+
+
+@pytest.mark.parametrize("wall_ahead", [0.0, 5 * DAY, -5 * DAY])
+@pytest.mark.parametrize("boot_id", ["same", "other"])
+def test_a_restart(wall_ahead: float, boot_id: str) -> None:
+    """It goes on after ten days, be the machine's clock as it was, or set right, or set wrong."""
+    anchor = settled().anchor(at(100), "same")
+    away, boot = 10 * DAY, 60.0 if boot_id == "other" else 100 + 10 * DAY
+    later = Moment(boot, TRUE + 100 + away + wall_ahead)
+    time = SourceTime()
+    time.recall(anchor, later, boot_id)
+    for _ in range(DOUBTED_AT_LEAST):
+        time.testify(TRUE + 100 + away, later)
+    time.give_in(later)
+    assert time.now(later) == close(TRUE + 100 + away)
+    # Where neither bears out how long it was away, only so much is certain.
+    assert time.certain(later) <= TRUE + 100 + away
+    if boot_id == "same" or wall_ahead >= 0:
+        assert time.certain(later) == close(TRUE + 100 + away)
+    later = Moment(boot + 1, TRUE + 101 + away)
+    time.testify(TRUE + 101 + away, later)
+    assert time.certain(later) == close(TRUE + 101 + away), "set right, all is certain"
+
+
+def test_wrong_dates_at_a_restart() -> None:
+    """Those of a burst may be believed; forgotten is nothing by them, and they are found out."""
+    anchor = settled().anchor(at(100), "same")
+    for wrong in (40 * DAY, -40 * DAY):
+        time = SourceTime()
+        time.recall(anchor, at(200), "same")
+        for _ in range(2 * DOUBTED_AT_LEAST):
+            time.testify(TRUE + 200 + wrong, at(200))
+        assert time.now(at(200)) == close(TRUE + 200)
+        time.give_in(at(200))
+        assert time.now(at(200)) == close(TRUE + 200 + wrong)
+        assert time.certain(at(200)) <= TRUE + 201
+        time.testify(TRUE + 201, at(201))
+        assert time.certain(at(201)) == close(TRUE + 201)
+
+
+def test_a_clock_that_is_never_set() -> None:
+    """1970 at each start of the machine: Listrak's time counts, what is certain lags behind."""
+    anchor = Anchor(TRUE, 500.0, 500.0, "one")
+    time = SourceTime()
+    time.recall(anchor, Moment(30.0, 30.0), "two")
+    for number in range(DOUBTED_AT_LEAST):
+        now = Moment(31.0 + number, 31.0 + number)
+        time.testify(TRUE + 9000 + number, now)
+    assert time.now(now) == close(TRUE + 9000 + number)
+    assert time.certain(now) == close(TRUE + 31 + number)
+
+
+# What both are wrong by never is the same: two clocks that lie alike would bear each other out.
+moves = st.lists(
+    st.tuples(
+        st.floats(0, 3 * DAY),  # until the next answer
+        st.one_of(st.just(0.0), st.integers(-90, 90).map(lambda days: (days + 0.2) * DAY)),
+        st.one_of(st.none(), st.integers(-90, 90).map(lambda days: (days + 0.5) * DAY)),
+        st.booleans(),  # the machine is started anew
+    ),
+    max_size=40,
+)
+
+
+@given(moves)
+def test_any_clocks(drawn: list[tuple[float, float, float | None, bool]]) -> None:
+    """What is certain never is later than it is, unless both clocks lie alike; the end is right."""
+    time, boot, true, wall, starts = settled(), 100.0, TRUE + 100, TRUE + 100, 0
+    for seconds, wrong_by, wall_set, restarts in drawn:
+        boot, true, wall = boot + seconds, true + seconds, wall + seconds
+        if restarts:
+            anchor = time.anchor(Moment(boot, wall), str(starts))
+            starts += 1
+            boot, time = 10.0, SourceTime()
+            time.recall(anchor, Moment(boot, wall), str(starts))
+        if wall_set is not None:
+            wall = true + wall_set
+        # One of the two is right at a time.
+        lie = 0.0 if abs(wall - true) > 1 else wrong_by
+        time.testify(true + lie, Moment(boot, wall))
+        assert time.certain(Moment(boot, wall)) <= true + 4 * DIFFERENCE + 10 * starts
+    for _ in range(DOUBTED_AT_LEAST + 1):
+        boot, true = boot + DOUBTED_FOR, true + DOUBTED_FOR
+        now = Moment(boot, true)
+        time.testify(true, now)
+    assert time.now(now) == time.certain(now) == pytest.approx(true, rel=0, abs=DIFFERENCE)
