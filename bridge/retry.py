@@ -44,7 +44,7 @@ def _state(attempt: int) -> RetryCallState:
 async def retry(
     call: Callable[[], Awaitable[Result]],
     *,
-    deadline: float | None,
+    deadline: float | None | Callable[[], float | None],
     on_wait: Callable[[TemporaryError, float], None],
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     give_up_on: tuple[type[Exception], ...] = (),
@@ -52,7 +52,8 @@ async def retry(
     """Calls until no TemporaryError is raised, or until the next wait would pass the deadline.
 
     call: makes one attempt.
-    deadline: seconds from the first call, None for no end.
+    deadline: seconds from the first call, None for no end; asked for again with each failure where
+        it is a function.
     on_wait: called before each wait with the error and the seconds of the wait.
     sleep: waits for so many seconds.
     give_up_on: kinds of errors that are raised at once.
@@ -72,7 +73,8 @@ async def retry(
 
     def is_over(state: RetryCallState) -> bool:
         elapsed = clock.monotonic() - began
-        return deadline is not None and elapsed + state.upcoming_sleep >= deadline
+        seconds = deadline() if callable(deadline) else deadline
+        return seconds is not None and elapsed + state.upcoming_sleep >= seconds
 
     def report(state: RetryCallState) -> None:
         error = _error_of(state)

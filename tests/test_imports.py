@@ -57,7 +57,7 @@ LAYERS = [
     ["bridge.listrak.lenient"],
     ["bridge.listrak.shapes", "bridge.listrak.refusals"],
     ["bridge.listrak.auth"],
-    ["bridge.listrak.paging"],
+    ["bridge.listrak.paging", "bridge.listrak.answers"],
     ["bridge.listrak.calls"],
     ["bridge.listrak.client"],
     ["bridge.segment"],
