@@ -88,6 +88,4 @@ class CursorError(RefusedError):
 
 def is_isolated(error: BridgeError) -> bool:
     """Tells whether a failure is of what was asked for alone, so that others need not wait."""
-    return isinstance(error, RefusedError) or (
-        isinstance(error, TemporaryError) and error.isolated
-    )
+    return isinstance(error, RefusedError) or (isinstance(error, TemporaryError) and error.isolated)

@@ -61,6 +61,12 @@ class Metrics:
         self.degraded = self._gauge(
             "list_degraded", "1 for a list that can't be read at present", "list"
         )
+        self.set_aside = self._gauge(
+            "set_aside",
+            "Parts of a list that can't be read and are set aside while the rest goes on",
+            "list",
+            "what",
+        )
         self.last_commit = self._gauge(
             "last_commit_timestamp_seconds", "When progress was last saved"
         )

@@ -44,7 +44,7 @@ def _state(attempt: int) -> RetryCallState:
 async def retry(
     call: Callable[[], Awaitable[Result]],
     *,
-    deadline: float | None | Callable[[], float | None],
+    deadline: float | Callable[[], float | None] | None,
     on_wait: Callable[[TemporaryError, float], None],
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     give_up_on: tuple[type[Exception], ...] = (),
@@ -52,8 +52,7 @@ async def retry(
     """Calls until no TemporaryError is raised, or until the next wait would pass the deadline.
 
     call: makes one attempt.
-    deadline: seconds from the first call, None for no end; asked for again with each failure where
-        it is a function.
+    deadline: seconds from the first call, None for no end; of a function, as of each failure.
     on_wait: called before each wait with the error and the seconds of the wait.
     sleep: waits for so many seconds.
     give_up_on: kinds of errors that are raised at once.
@@ -62,8 +61,7 @@ async def retry(
     try:
         return await call()
     except TemporaryError as error:
-        # Nearly every call has succeeded above: the machinery of retries is set up only after a
-        # failure.
+        # Nearly every call has succeeded above: the machinery is set up only after a failure.
         failed = [error]
 
     async def attempt() -> Result:

@@ -24,6 +24,7 @@ from bridge.flow.pipeline import Pipeline, Sink
 from bridge.flow.readers import ErrandKind
 from bridge.flow.reconfiguration import take_over
 from bridge.flow.sending.sender import Sender, SendLimits
+from bridge.flow.set_aside import SetAside
 from bridge.flow.source import ResolvedLists, SourceList
 from bridge.health import Health
 from bridge.list_watch import ListWatch, must_wait
@@ -66,6 +67,7 @@ class Service:
         self._sink = sink
         self._metrics = Metrics()
         self._health = Health(self._metrics)
+        self._set_aside: SetAside
         self._notifier = Notifier()
         self._stop = anyio.Event()
         self._complete = False
@@ -92,6 +94,9 @@ class Service:
                 required = not self._once and not worked_before
                 await port.open(stack, tasks, required=required, insist=not self._once)
             ledger = Ledger(store, self._metrics)
+            now = clients.listrak.clock.now
+            self._set_aside = SetAside(ledger, self._metrics, now, interval=settings.poll_interval)
+            self._health.set_aside = self._set_aside
             await self._load_counters(store)
             tasks.start_soon(ledger.run)
             tasks.start_soon(Eraser(ledger, self._metrics).run)
@@ -219,6 +224,7 @@ class Service:
                 concurrency=settings.poll_concurrency,
                 queue_pages=settings.queue_pages,
             ),
+            set_aside=self._set_aside,
         )
 
     async def _scope(

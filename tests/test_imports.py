@@ -49,6 +49,7 @@ LAYERS = [
         "bridge.state.backfills",
         "bridge.state.identify_runs",
         "bridge.state.erasures",
+        "bridge.state.set_aside",
     ],
     ["bridge.state.store"],
     # Each server: its wire format without I/O, then who calls it.
@@ -99,6 +100,7 @@ LAYERS = [
     # The way back.
     ["bridge.flow.interruptions"],
     ["bridge.flow.ledger"],
+    ["bridge.flow.set_aside"],
     ["bridge.flow.message_cache", "bridge.flow.findings"],
     ["bridge.flow.findings.finding"],
     ["bridge.flow.findings.contact_findings", "bridge.flow.findings.row_findings"],
@@ -118,6 +120,7 @@ LAYERS = [
         "bridge.flow.readers.restart",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
+        "bridge.flow.readers.listings",
     ],
     ["bridge.flow.readers.properties", "bridge.flow.readers.person"],
     [

@@ -7,6 +7,7 @@ from anyio.abc import ObjectSendStream
 
 from bridge.flow.ledger import Ledger
 from bridge.flow.page import Page
+from bridge.flow.set_aside import SetAside
 from bridge.flow.source import SourceList
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
@@ -55,9 +56,11 @@ class ReaderContext:
     listrak: where they read.
     ledger: where they save.
     pages: where they send the pages they read.
+    set_aside: where they note what fails by itself.
     """
 
     listrak: Listrak
     ledger: Ledger
     pages: ObjectSendStream[Page]
     scope: Scope
+    set_aside: SetAside

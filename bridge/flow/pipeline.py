@@ -19,6 +19,7 @@ from bridge.flow.page import Page
 from bridge.flow.poller import Poller
 from bridge.flow.readers import ErrandKind, Readers, readers_of
 from bridge.flow.scheduling.slots import slot_count
+from bridge.flow.set_aside import SetAside
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.stopping import unless_stopped
@@ -53,6 +54,7 @@ class Pipeline:
         *,
         scope: Scope,
         limits: PollLimits,
+        set_aside: SetAside,
     ) -> None:
         self._listrak = listrak
         self._ledger = ledger
@@ -60,6 +62,7 @@ class Pipeline:
         self._make_sink = make_sink
         self._scope = scope
         self._limits = limits
+        self._set_aside = set_aside
 
     async def run(self, stop: anyio.Event) -> None:
         """Polls until `stop`, then drains."""
@@ -91,6 +94,7 @@ class Pipeline:
 
     async def _run_actors(self, read: Read, stop: anyio.Event) -> bool:
         limits, scope = self._limits, self._scope
+        await self._set_aside.load({source.list_id for source in scope.sources})
         page_in, page_out = anyio.create_memory_object_stream[Page](
             # Each reader has a page as well; mapper and sender have a delivery each, which is
             # larger.
@@ -107,7 +111,7 @@ class Pipeline:
             ),
             self._metrics,
         )
-        context = ReaderContext(self._listrak, self._ledger, page_in, scope)
+        context = ReaderContext(self._listrak, self._ledger, page_in, scope, self._set_aside)
         readers = readers_of(context, self._metrics)
 
         async def read_all() -> bool:

@@ -1,4 +1,4 @@
-"""What Listrak answers lately: by it a call tells its own trouble from everybody's."""
+"""The latest answers of Listrak: by them a call tells its own trouble from everybody's."""
 
 import math
 from collections import Counter
@@ -43,7 +43,7 @@ class Answers:
         return True
 
     def trouble(self, resource: str) -> "Trouble":
-        """What is to become of a call of a resource, should it fail."""
+        """The failures of a new call of a resource."""
         return Trouble(self, hurried=self._given_up[resource] >= MOST_GIVEN_UP)
 
 

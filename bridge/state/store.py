@@ -19,6 +19,7 @@ from bridge.state.meta import Meta
 from bridge.state.outbox import Outbox
 from bridge.state.polls import Polls
 from bridge.state.seen_events import SeenEvents
+from bridge.state.set_aside import SetAsideParts
 from bridge.state.unsubscribes import Unsubscribes
 
 
@@ -44,6 +45,7 @@ class Store:
         self.dead_letters = DeadLetters(database)
         self.backfills = Backfills(database)
         self.erasures = Erasures(database)
+        self.set_aside = SetAsideParts(database)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """A transaction, on disk when it is left; see Database."""

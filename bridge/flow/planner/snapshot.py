@@ -40,6 +40,9 @@ class MessageSnapshot:
     is_last: bool = False
     """Tells whether it is the last poll before the message is untracked."""
 
+    clicks_left: bool = False
+    """Tells whether clicks were set aside that may be read again by now."""
+
     @property
     def age(self) -> float:
         """Seconds since it was sent or, if it goes on sending, since anything moved."""

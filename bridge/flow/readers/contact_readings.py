@@ -7,6 +7,7 @@ import anyio
 from anyio.abc import ObjectSendStream
 
 from bridge.clock import SourceClock
+from bridge.errors import BridgeError, RefusedError, TemporaryError, is_isolated
 from bridge.flow.context import ReaderContext
 from bridge.flow.in_flight import InFlight
 from bridge.flow.page import ContactPage, ContactPoll, Flush, Page, address_keys
@@ -138,18 +139,36 @@ def unseen_of(
     return Unseen(single, others, known[-1].key)
 
 
+class Requested(NamedTuple):
+    """Contacts that were requested one by one.
+
+    rows: of those that the list has.
+    deleted: addresses that it doesn't have.
+    failures: of those of whom nothing is known, as their requests failed by themselves.
+    """
+
+    rows: list[wire.Contact]
+    deleted: list[str]
+    failures: list[BridgeError]
+
+
 async def request_each(
     listrak: Listrak, source: SourceList, contacts: Sequence[KnownAddress]
-) -> tuple[list[wire.Contact], list[str]]:
-    """The rows of contacts, requested one by one, and the addresses that the list doesn't have."""
-    rows: list[wire.Contact] = []
-    deleted: list[str] = []
+) -> Requested:
+    """Requests contacts one by one; one that fails by itself is left for another time."""
+    requested = Requested([], [], [])
     for one in contacts:
-        row = await listrak.contact(source.list_id, one.spelling, source.field_id)
+        try:
+            row = await listrak.contact(source.list_id, one.spelling, source.field_id)
+        except (TemporaryError, RefusedError) as error:
+            if not is_isolated(error):
+                raise
+            requested.failures.append(error)
+            continue
         if row is None:
-            deleted.append(one.spelling)
+            requested.deleted.append(one.spelling)
         else:
             # The known spelling: the answer's may differ in upper and lower case.
             row.email_address = one.spelling
-            rows.append(row)
-    return rows, deleted
+            requested.rows.append(row)
+    return requested

@@ -1,7 +1,8 @@
 """Reads the rows of a message: activity and clicks, page by page."""
 
 import copy
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from bridge.errors import RefusedError
 from bridge.flow.context import ReaderContext
@@ -24,6 +25,7 @@ from bridge.listrak.paging import Trail
 from bridge.logs import log
 from bridge.priority import Priority
 from bridge.state.cursors import PollCursor
+from bridge.state.set_aside import Part
 
 FIRST_PAGE: Final = PollCursor("activity", 0, wire.START)
 FIRST_CLICKS: Final = PollCursor("clicks", 0, wire.START)
@@ -37,6 +39,7 @@ class RowReader:
         self._unhurried = context.listrak.with_priority(Priority.FULL)
         self._pages = context.pages
         self._scope = context.scope
+        self._set_aside = context.set_aside
         self._properties = properties
 
     def with_priority(self, priority: Priority) -> "RowReader":
@@ -133,34 +136,70 @@ class RowReader:
     async def _read_clicks(
         self, poll: MessagePoll, source: SourceList, cursor: PollCursor, scan: Scan | None = None
     ) -> None:
-        """Reads clicks, link by link, from a page on; in a recent scan, of links with new ones."""
+        """Reads clicks, link by link, from a page on; in a recent scan, of links with new ones.
+
+        What fails by itself is set aside, the links or one of them: the other clicks are read.
+        """
         recent = scan is not None and scan.scan_type.from_watermark
         before = poll.plan.watermarks.link_clicks if recent else {}
-        listrak, path, since = self._client_for(poll), poll.message.path, self._start_of(scan)
-        links = await listrak.links(path)
+        list_id, path = poll.message.list_id, poll.message.path
+        of_all = Part(list_id, "links", path)
+        failed = of_all in self._set_aside
+        links = await self._set_aside.attempt(of_all, lambda: self._client_for(poll).links(path))
+        if links is None:
+            poll.stats.clicks_left = True
+            return
         poll.stats.link_clicks = {link.link_id: link.click_count or 0 for link in links}
         for link in sorted(links, key=lambda link: link.link_id):
-            if link.link_id < cursor.link_id or link.click_count == before.get(link.link_id, 0):
+            part = Part(list_id, "link", f"{path}/Link/{link.link_id}")
+            if part not in self._set_aside and (
+                link.link_id < cursor.link_id or link.click_count == before.get(link.link_id, 0)
+            ):
                 continue
+            # After a failure also what is older than the watermark may be missing.
+            since = None if failed or part in self._set_aside else self._start_of(scan)
+            reading = _LinkReading(poll, source, scan, link, since)
             start = cursor.page if link.link_id == cursor.link_id else wire.START
-            more: str | None = start
-            trail = Trail(f"the clicks of {path}", start)
-            while more is not None:
-                page = await listrak.clickers(path, link.link_id, more, since=since)
-                if page.rows and poll.message.properties is None:
-                    # Clicks without a single row: the rows are late, the next poll sees both.
-                    poll.stats.link_clicks = {}
-                    return
-                if page.rows:
-                    await self._properties.prepare(poll, source)
-                if scan is not None:
-                    poll.stats.rows[scan.scan_type.name] += len(page.rows)
-                more = trail.after(page)
-                following = PollCursor("clicks", link.link_id + (not more), more or wire.START)
-                number = await self._open(poll)
-                await self._pages.send(
-                    ClickPage(poll, number, following, link, page.rows, page.origins)
-                )
+            is_read = await self._set_aside.attempt(part, partial(self._read_link, reading, start))
+            if is_read is None:
+                poll.stats.clicks_left = True
+                poll.stats.link_clicks.pop(link.link_id)
+            elif not is_read:
+                # Clicks without a single row: the rows are late, the next poll sees both.
+                poll.stats.link_clicks = {}
+                return
+
+    async def _read_link(self, reading: "_LinkReading", start: str) -> bool:
+        """Reads the clicks on a link; False where they come before the rows of the message."""
+        is_read = True
+
+        async def read(cursor: str) -> None:
+            nonlocal is_read
+            is_read = await self._read_link_from(reading, cursor)
+
+        await read_from(start, wire.START, read, reading.poll.message.path)
+        return is_read
+
+    async def _read_link_from(self, reading: "_LinkReading", cursor: str) -> bool:
+        poll, source, scan, link, since = reading
+        listrak, path = self._client_for(poll), poll.message.path
+        more: str | None = cursor
+        trail = Trail(f"the clicks of {path}", cursor)
+        while more is not None:
+            page = await listrak.clickers(path, link.link_id, more, since=since)
+            if page.rows and poll.message.properties is None:
+                return False
+            if page.rows:
+                await self._properties.prepare(poll, source)
+            if scan is not None:
+                poll.stats.rows[scan.scan_type.name] += len(page.rows)
+            more = trail.after(page)
+            following = PollCursor("clicks", link.link_id + (not more), more or wire.START)
+            number = await self._open(poll)
+            await self._pages.send(
+                ClickPage(poll, number, following, link, page.rows, page.origins)
+            )
+        return True
 
     def _start_of(self, scan: Scan | None) -> str | None:
         """The naive time from which a scan reads, None for the beginning."""
@@ -181,6 +220,19 @@ class RowReader:
         """The number of the poll's next page, as soon as it may have one more."""
         await poll.acks.wait_for_room()
         return poll.acks.open()
+
+
+class _LinkReading(NamedTuple):
+    """A reading of the clicks on a link.
+
+    since: the naive time from which on; None for the beginning.
+    """
+
+    poll: MessagePoll
+    source: SourceList
+    scan: Scan | None
+    link: wire.Link
+    since: str | None
 
 
 class _IgnoredError(Exception):
