@@ -69,7 +69,7 @@ class CatchUp:
         self._raise_for_failures()
 
     async def errand(self, errand: ErrandKind) -> None:
-        """Brings what was requested of an errand to its end. Raises TemporaryError if some isn't."""
+        """Brings what was requested of an errand to its end. Raises TemporaryError as above."""
         await self._requests.take()
         await self._readers.outbox.replay()
         await self._of_each_list(errand, lambda source: self._to_the_end(errand, source))

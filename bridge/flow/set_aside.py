@@ -54,7 +54,8 @@ class SetAside:
         self._entries: dict[Part, _Entry] = {}
 
     def __contains__(self, part: Part) -> bool:
-        return part in self._entries
+        entry = self._entries.get(part)
+        return entry is not None and bool(entry.record.reason)
 
     async def load(self, lists: Collection[int]) -> None:
         """Takes up what the state file has of the lists that are read; each is due at once."""
@@ -64,9 +65,9 @@ class SetAside:
             part: entry for part, entry in self._entries.items() if part in known
         }
         self._count()
-        if known:
-            names = [f"{part.name} of list {part.list_id}" for part in list(known)[:20]]
-            log.warning("set_aside.known", number=len(known), parts=names)
+        if told := [one.part for one in self.records()]:
+            names = [f"{part.name} of list {part.list_id}" for part in told[:20]]
+            log.warning("set_aside.known", number=len(told), parts=names)
 
     def records(
         self, list_id: int | None = None, kinds: Collection[PartKind] = ()
@@ -75,7 +76,9 @@ class SetAside:
         return [
             entry.record
             for part, entry in self._entries.items()
-            if list_id in (None, part.list_id) and (not kinds or part.kind in kinds)
+            if entry.record.reason
+            and list_id in (None, part.list_id)
+            and (not kinds or part.kind in kinds)
         ]
 
     def is_due(self, part: Part) -> bool:
@@ -117,7 +120,9 @@ class SetAside:
         complete_until: start of its latest complete reading; of one that is set aside it stays.
         """
         reason, entry = line_of(str(error)), self._entries.get(part)
-        if entry is None:
+        if entry is None or not entry.record.reason:
+            if entry is not None:
+                complete_until = entry.record.complete_until
             entry = _Entry(PartSetAside(part, self._now(), reason, complete_until))
             self._entries[part] = entry
             self._tell("set_aside.begun", entry)
@@ -131,10 +136,21 @@ class SetAside:
         entry.due_at = clock.monotonic() + delay
         return delay
 
+    def miss(self, part: Part, complete_until: float | None) -> None:
+        """Notes that Listrak has no such part: it isn't set aside, nor read.
+
+        Should it have one later, that goes on from its latest complete reading.
+        """
+        if part not in self._entries:
+            record = PartSetAside(part, self._now(), "", complete_until)
+            self._entries[part] = _Entry(record)
+            self._ledger.enqueue(partial(_put, record))
+
     def recovered(self, part: Part) -> None:
         """Notes that a part was read: it is no longer set aside."""
-        if part in self._entries:
+        if part in self:
             log.info("set_aside.ended", list=part.list_id, part=part.name)
+        if part in self._entries:
             self._remove([part])
 
     def keep_only(self, list_id: int, kind: PartKind, subjects: Collection[str]) -> None:
@@ -188,7 +204,7 @@ class SetAside:
 
     def _count(self) -> None:
         self._metrics.set_aside.clear()
-        numbers = Counter((str(part.list_id), part.kind) for part in self._entries)
+        numbers = Counter((str(one.part.list_id), one.part.kind) for one in self.records())
         for labels, number in numbers.items():
             self._metrics.set_aside.labels(*labels).set(number)
 

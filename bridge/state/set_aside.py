@@ -61,7 +61,7 @@ class PartSetAside:
     """A part that is set aside.
 
     since: seconds since 1970.
-    reason: why, as last told.
+    reason: why, as last told; "" for what Listrak says it doesn't have.
     complete_until: start of its latest complete reading in seconds since 1970; None for none.
     """
 

@@ -53,6 +53,7 @@ class Listings:
         self._failed: dict[Part, tuple[BridgeError, float | None]] = {}
         self._left: set[Part] = set()
         self._read: list[Part] = []
+        self._missing: list[Part] = []
         self._there: dict[PartKind, set[str]] = {}
 
     async def broadcasts(self, lately: Instant | None) -> None:
@@ -71,7 +72,9 @@ class Listings:
     async def split_tests(self) -> None:
         """Reads the messages of split tests that the list of broadcasts leaves out."""
         part, list_id = self._part("split tests"), self._list_id
-        tests = await self._attempt(part, lambda: self._if_any(self._listrak.split_tests(list_id)))
+        tests = await self._attempt(
+            part, lambda: self._if_any(self._listrak.split_tests(list_id), part)
+        )
         if tests is None:
             return
         self._there["split test"] = {str(test.split_test_id) for test in tests}
@@ -156,11 +159,14 @@ class Listings:
         """Sets aside what failed: before it is noted that all else was read."""
         for part, (error, until) in self._failed.items():
             self._set_aside.failed(part, error, until)
+        for part in self._missing:
+            self._set_aside.miss(part, self._until(part))
 
     def note_successes(self) -> None:
         """Takes back what was read at last: once that is saved which was found."""
         for part in self._read:
-            self._set_aside.recovered(part)
+            if part not in self._missing:
+                self._set_aside.recovered(part)
         for kind, subjects in self._there.items():
             self._set_aside.keep_only(self._list_id, kind, subjects)
 
@@ -195,12 +201,17 @@ class Listings:
         self._read.append(part)
         return answer
 
-    async def _if_any(self, listing: Awaitable[list[Row]]) -> list[Row]:
-        """A listing, empty where the account has no such thing at all."""
+    async def _if_any(self, listing: Awaitable[list[Row]], dated: Part | None = None) -> list[Row]:
+        """A listing, empty where the account has no such thing at all.
+
+        dated: what it is of, where it goes on from its latest complete reading, which it isn't.
+        """
         try:
             return await listing
         except MissingError as error:
             log.info("listing.missing", reason=str(error))
+            if dated is not None:
+                self._missing.append(dated)
             return []
 
 

@@ -6,7 +6,8 @@ CREATE TABLE set_aside (
     kind           TEXT NOT NULL,
     subject        TEXT NOT NULL,        -- its id or path, '' for the only one of its kind
     since          REAL NOT NULL,
-    reason         TEXT NOT NULL,        -- as last told; no address is in it
+    reason         TEXT NOT NULL,        -- as last told, no address is in it; '' for what
+                                         -- Listrak says it doesn't have
     complete_until REAL,                 -- start of its latest complete reading; NULL for none. Of
                                          -- a listing that is not set aside: lists.discovered_at
     PRIMARY KEY (list_id, kind, subject)

@@ -1,0 +1,182 @@
+"""One part of a list that keeps failing holds up nothing beside it, and loses nothing."""
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from typing import Any
+
+import in_process
+import pytest
+from aiohttp import web
+from rig import Rig, quiet_world
+
+from bridge.errors import TemporaryError
+from bridge.listrak import answers
+from bridge.sandbox.account import Message
+from bridge.sandbox.faults import Faults
+
+pytestmark = pytest.mark.anyio
+
+LIST = 12345
+PEOPLE = [f"person{number}@example.com" for number in range(3)]
+GONE = "gone@example.com"
+
+KINDS = {"Email Sent", "Email Opened"}
+CLICK = "Email Link Clicked"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is given up at its first failure, if others are answered."""
+    monkeypatch.setattr(answers, "PATIENCE", 0.0)
+    monkeypatch.setattr(answers, "PROBE_INTERVAL", 0.0)
+
+
+@dataclass
+class Account:
+    """An account with an email of each kind, sent, opened and clicked after the first catch-up."""
+
+    rig: Rig
+    emails: dict[str, Message]
+
+    @property
+    def arrived(self) -> dict[str, Counter[str]]:
+        """Numbers of events by the name of their email, those of contacts by ""."""
+        names = {message.subject: name for name, message in self.emails.items()}
+        found: dict[str, Counter[str]] = {name: Counter() for name in ("", *self.emails)}
+        for event in self.rig.segment.received():
+            subject = event.get("properties", {}).get("email_subject")
+            found[names.get(subject, "")][event.get("event") or event["type"]] += 1
+        return found
+
+    @property
+    def due(self) -> dict[str, Counter[str]]:
+        """What arrives where nothing fails."""
+        of_each = Counter({"Email Sent": len(PEOPLE), "Email Opened": 1, CLICK: 1})
+        identifies = Counter(identify=len(PEOPLE) + 2)
+        return {"": identifies} | dict.fromkeys(self.emails, of_each)
+
+    def fail(self, resource: str, fault: str) -> None:
+        """Puts a fault in force on all that a pattern fits: names of emails stand for their ids."""
+        pattern = re.sub(r"<(\w+)>", lambda found: str(self.emails[found[1]].message_id), resource)
+        added = Faults.parse(fault)
+        strikes = added.strikes
+
+        def strikes_there(request: web.Request, rng: Any) -> bool:
+            return bool(re.search(pattern, request.path)) and strikes(request, rng)
+
+        added.strikes = strikes_there  # type: ignore[method-assign]
+        self.rig.listrak.faults.add(added)
+
+    async def caught_up(self) -> str:
+        """Makes a catch-up; the error that it ends with, "" for none."""
+        try:
+            await in_process.caught_up(self.rig, {})
+        except BaseException as error:
+            leaf = error
+            while isinstance(leaf, BaseExceptionGroup):
+                leaf = leaf.exceptions[0]
+            if not isinstance(leaf, TemporaryError):
+                raise
+            return str(leaf)
+        return ""
+
+    def set_aside(self) -> list[str]:
+        """What the state file has as set aside, by its names."""
+        with closing(sqlite3.connect(self.rig.state)) as db:
+            rows = db.execute("SELECT kind, subject FROM set_aside WHERE reason != ''").fetchall()
+        return sorted(f"{kind} {subject}".strip() for kind, subject in rows)
+
+
+@asynccontextmanager
+async def account_of(rig_of: Any, **settings: str) -> AsyncIterator[Account]:
+    """The account, caught up once before anything was sent."""
+    world = quiet_world()
+    world.add_list("News", list_id=LIST)
+    world.add_field(LIST, "Customer ID")
+    campaign = world.add_campaign(LIST, "Spring")
+    for email in (*PEOPLE, GONE):
+        world.subscribe(LIST, email)
+    async with rig_of(world=world, lists=f"{LIST}=777", **settings) as rig:
+        await in_process.caught_up(rig, {})
+        rig.later(hours=1)
+        emails = {
+            "listed": world.add_message(LIST, subject="listed", campaign_id=campaign),
+            "plain": world.add_message(LIST, subject="plain"),
+            "split": world.add_message(LIST, subject="split", listed=False),
+            "talk": world.add_message(LIST, "conversation", subject="talk"),
+            "other": world.add_message(LIST, "conversation", subject="other"),
+            "mail": world.add_message(LIST, "transactional", subject="mail"),
+        }
+        world.add_split_test(LIST, "A or B").messages.append(("A", emails["split"]))
+        for message in emails.values():
+            world.send(message, PEOPLE)
+        rig.later(minutes=5)
+        for message in emails.values():
+            world.open(message, PEOPLE[0])
+            world.click(message, PEOPLE[0], *message.links[:1])
+        world.delete_contact(LIST, GONE)
+        rig.later(minutes=5)
+        yield Account(rig, emails)
+
+
+ALL = (*KINDS, CLICK)
+RESOURCES: dict[str, tuple[str, dict[str, Any]]] = {
+    "broadcasts": (rf"List/{LIST}/Message$", {"listed": ALL, "plain": ALL}),
+    "split tests": (r"/SplitTest$", {"split": ALL}),
+    "split test": (r"/SplitTest/\d+/Message$", {"split": ALL}),
+    "split test message": (rf"List/{LIST}/Message/<split>$", {"split": ALL}),
+    "conversations": (r"/Conversation$", {"talk": ALL, "other": ALL}),
+    "conversation": (r"/Conversation/901/Message$", {"talk": ALL}),
+    "transactional messages": (r"/TransactionalMessage$", {"mail": ALL}),
+    "campaigns": (r"/Campaign$", {"listed": ALL}),
+    "details": (r"/Message/<plain>$", {"plain": ALL}),
+    "message": (r"/Message/<plain>/Activity$", {"plain": ALL}),
+    "summary": (r"/Message/<plain>/Summary$", {}),
+    "links": (r"/Message/<plain>/Link$", {"plain": (CLICK,)}),
+    "link": (r"/Message/<plain>/Link/\d+/Clicker$", {"plain": (CLICK,)}),
+    "contact look-ups": (r"/Contact/gone", {"": ("identify",)}),
+}
+FAULTS = ["status:400", "status:403", "status:404", "status:500", 'status:200,body={"data":null}']
+OTHER_FAULTS = ["torn", "garbage", "deep", "circle:2", "huge:9000000"]
+
+
+def left(due: dict[str, Counter[str]], suffer: dict[str, Any]) -> dict[str, Counter[str]]:
+    """What is due without what a failing resource shows."""
+    return {
+        name: Counter(
+            {
+                event: number - (1 if event == "identify" else number)
+                if event in suffer.get(name, ())
+                else number
+                for event, number in events.items()
+            }
+        )
+        for name, events in due.items()
+    }
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_a_resource_that_fails(rig_of: Any, resource: str) -> None:
+    """What the others show arrives; the part is named; when it answers again, all arrives."""
+    pattern, suffer = RESOURCES[resource]
+    async with account_of(rig_of) as account:
+        account.fail(pattern, "status:500")
+        said = await account.caught_up()
+        named = account.set_aside()
+        assert [name for name in named if name.startswith(resource)], named
+        if resource == "summary":
+            assert not said
+        else:
+            assert f"of list {LIST}" in said
+        assert account.arrived == {
+            name: +events for name, events in left(account.due, suffer).items()
+        }
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+        assert account.set_aside() == []
+        assert account.rig.adds_up()
