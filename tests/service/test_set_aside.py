@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import in_process
 import pytest
 from aiohttp import web
@@ -17,6 +18,8 @@ from bridge.errors import TemporaryError
 from bridge.listrak import answers
 from bridge.sandbox.account import Message
 from bridge.sandbox.faults import Faults
+from bridge.service import Service
+from bridge.settings import load
 
 pytestmark = pytest.mark.anyio
 
@@ -140,8 +143,11 @@ RESOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "link": (r"/Message/<plain>/Link/\d+/Clicker$", {"plain": (CLICK,)}),
     "contact look-ups": (r"/Contact/gone", {"": ("identify",)}),
 }
-FAULTS = ["status:400", "status:403", "status:404", "status:500", 'status:200,body={"data":null}']
-OTHER_FAULTS = ["torn", "garbage", "deep", "circle:2", "huge:9000000"]
+FAULTS = [
+    *(f"status:{code}" for code in (400, 403, 404, 500)),
+    'status:200,body={"data":null}',
+    *("torn", "garbage", "deep", "huge:9000000"),
+]
 
 
 def left(due: dict[str, Counter[str]], suffer: dict[str, Any]) -> dict[str, Counter[str]]:
@@ -180,3 +186,100 @@ async def test_a_resource_that_fails(rig_of: Any, resource: str) -> None:
         assert account.arrived == account.due
         assert account.set_aside() == []
         assert account.rig.adds_up()
+
+
+def some_pairs() -> list[tuple[str, str]]:
+    """Each fault with some resources, each resource with some faults."""
+    names = [name for name in RESOURCES if name != "summary"]
+    pairs = [(names[(7 * number) % len(names)], fault) for number, fault in enumerate(FAULTS * 3)]
+    # A contact that isn't there was deleted, which is told.
+    return [pair for pair in pairs if pair != ("contact look-ups", "status:404")]
+
+
+PAGED = ("broadcasts", "split tests", "conversation", "message", "links", "link")
+
+
+@pytest.mark.parametrize(
+    ("resource", "fault"), [*some_pairs(), *((name, "circle:2") for name in PAGED[1::2])]
+)
+async def test_every_way_to_fail(rig_of: Any, resource: str, fault: str) -> None:
+    """What the others show arrives; nothing is lost."""
+    pattern, suffer = RESOURCES[resource]
+    async with account_of(rig_of) as account:
+        account.fail(pattern, fault)
+        said = await account.caught_up()
+        if "404" not in fault:
+            assert f"of list {LIST}" in said
+        due = left(account.due, suffer)
+        assert account.arrived == {name: +events for name, events in due.items()}
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+        assert account.set_aside() == []
+
+
+async def test_all_fail_once(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry is all it takes: nothing is set aside."""
+    monkeypatch.setattr(answers, "PATIENCE", 2.0)
+    async with account_of(rig_of) as account:
+        for pattern, _ in RESOURCES.values():
+            account.fail(pattern, "status:500,times=1")
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+
+
+async def test_a_listing_that_failed_for_long(rig_of: Any) -> None:
+    """It goes on from its own latest reading, while others went on: nothing is too old by then."""
+    async with account_of(rig_of, BRIDGE_TRACK_DAYS="7") as account:
+        for name in ("split tests", "conversation"):
+            account.fail(RESOURCES[name][0], "status:503")
+        for _ in range(3):
+            assert "split tests" in await account.caught_up()
+            account.rig.later(days=15)
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+
+
+async def test_names_are_waited_for(rig_of: Any) -> None:
+    """Events go on without names that can't be read after an hour, and are not sent again later."""
+    async with account_of(rig_of) as account:
+        for name in ("campaigns", "details"):
+            account.fail(RESOURCES[name][0], "status:500")
+        said = await account.caught_up()
+        assert "wait" in said
+        assert not account.arrived["listed"]
+        assert not account.arrived["plain"]
+        account.rig.later(minutes=61)
+        await account.caught_up()
+        assert account.arrived == account.due
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+
+
+async def test_the_service_goes_on(rig_of: Any) -> None:
+    """What fails is named by its health and counted; the rest arrives, and all once it answers."""
+    async with account_of(rig_of, BRIDGE_POLL_INTERVAL="0.1") as account:
+        rig = account.rig
+        failing = ("conversation", "split test", "message", "summary", "transactional messages")
+        for name in failing:
+            account.fail(RESOURCES[name][0], "status:500")
+        service = Service(load(rig.environment), once=False)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.run)
+            await rig.until(lambda: account.arrived["other"] == account.due["other"])
+            # At its usual pace: what happens now is seen, too.
+            rig.world.open(account.emails["listed"], PEOPLE[1])
+            await rig.until(lambda: account.arrived["listed"]["Email Opened"] == 2)
+            report = service._health.report()
+            named = " ".join(one["part"] for one in report["set_aside"])
+            for part in ("conversation 901", "split test 61", "transactional messages"):
+                assert part in named
+            assert "set aside" in report["status"]
+            assert report["ready"]
+            rig.listrak.faults.clear()
+            await rig.until(lambda: not service._health.report()["set_aside"])
+            await rig.until(lambda: account.arrived["talk"] == account.due["talk"])
+            await rig.until(lambda: account.arrived["plain"] == account.due["plain"])
+            service._stop.set()
