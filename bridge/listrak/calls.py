@@ -157,7 +157,7 @@ class Calls:
             try:
                 return await self._decoded(path, shape, resource, query)
             except TemporaryError as error:
-                if trouble.is_time_to_ask() and not error.throttled:
+                if trouble.is_time_to_ask() and not (error.throttled or error.isolated):
                     error.isolated = trouble.is_own() or await self._is_answering(resource)
                     trouble.isolated = error.isolated
                 raise

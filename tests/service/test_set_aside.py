@@ -1,5 +1,6 @@
 """One part of a list that keeps failing holds up nothing beside it, and loses nothing."""
 
+import json
 import re
 import sqlite3
 from collections import Counter
@@ -14,6 +15,11 @@ import pytest
 from aiohttp import web
 from rig import Rig, quiet_world
 
+from bridge.commands.backfill import backfill, wish_of
+from bridge.commands.check import check_all
+from bridge.commands.explain import explain
+from bridge.commands.identify import identify_all
+from bridge.commands.reconcile import reconcile
 from bridge.errors import TemporaryError
 from bridge.listrak import answers
 from bridge.sandbox.account import Message
@@ -95,8 +101,10 @@ class Account:
 
 
 @asynccontextmanager
-async def account_of(rig_of: Any, **settings: str) -> AsyncIterator[Account]:
-    """The account, caught up once before anything was sent."""
+async def account_of(
+    rig_of: Any, *, is_new: bool = True, **settings: str
+) -> AsyncIterator[Account]:
+    """The account; caught up once before anything was sent, unless that `is_new` no longer."""
     world = quiet_world()
     world.add_list("News", list_id=LIST)
     world.add_field(LIST, "Customer ID")
@@ -104,7 +112,8 @@ async def account_of(rig_of: Any, **settings: str) -> AsyncIterator[Account]:
     for email in (*PEOPLE, GONE):
         world.subscribe(LIST, email)
     async with rig_of(world=world, lists=f"{LIST}=777", **settings) as rig:
-        await in_process.caught_up(rig, {})
+        if is_new:
+            await in_process.caught_up(rig, {})
         rig.later(hours=1)
         emails = {
             "listed": world.add_message(LIST, subject="listed", campaign_id=campaign),
@@ -283,3 +292,55 @@ async def test_the_service_goes_on(rig_of: Any) -> None:
             await rig.until(lambda: account.arrived["talk"] == account.due["talk"])
             await rig.until(lambda: account.arrived["plain"] == account.due["plain"])
             service._stop.set()
+
+
+async def test_commands_go_on(rig_of: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """One resource that fails ends none of them before the rest is done; each says what is left."""
+    async with account_of(rig_of) as account:
+        for name in ("conversation", "summary", "message", "contact look-ups"):
+            account.fail(RESOURCES[name][0], "status:500")
+        await account.caught_up()
+        settings = load(account.rig.environment)
+        capsys.readouterr()
+        with pytest.raises(TemporaryError, match="compared"):
+            await reconcile(settings, only_list=None, everything=True, repair=False)
+        said = " ".join(capsys.readouterr().out.split())
+        assert "1 email is not compared: their counters can't be read now" in said
+        assert "conversation 901" in said
+        assert "listed" in said
+        await explain(settings, PEOPLE[0], only_list=None, as_json=True)
+        told = json.loads(capsys.readouterr().out)
+        assert {row["subject"] for row in told["rows"]} == {"listed", "split", "other", "mail"}
+        assert any("left out" in note for note in told["notes"])
+        await explain(settings, GONE, only_list=None, as_json=True)
+        assert "The contact of list" in json.loads(capsys.readouterr().out)["notes"][0]
+        plain = str(account.emails["plain"].message_id)
+        await explain(settings, plain, only_list=None, as_json=True)
+        assert json.loads(capsys.readouterr().out)["emails"]
+        await check_all(settings)
+        assert "conversation 901" in " ".join(capsys.readouterr().out.split())
+        before = account.arrived[""]["identify"]
+        await identify_all(settings, only_list=None)
+        assert "left out" in " ".join(capsys.readouterr().err.split())
+        assert account.arrived[""]["identify"] == before + len(PEOPLE)
+
+
+async def test_a_backfill_goes_on(rig_of: Any) -> None:
+    """A message that can't be read is left for later, named; the others are done first."""
+    async with account_of(rig_of, is_new=False) as account:
+        # All is from before the first start.
+        assert await account.caught_up() == ""
+        assert not account.arrived["listed"]
+        account.fail(RESOURCES["message"][0], "status:500")
+        settings = load(account.rig.environment)
+        wish = wish_of(settings, "1d", events=False, warehouse_only=False)
+        with pytest.raises(BaseExceptionGroup) as raised:
+            await backfill(settings, wish, only_list=None)
+        assert raised.group_contains(TemporaryError, match="backfill message")
+        assert not account.arrived["plain"]
+        names = ("listed", "split", "talk", "other", "mail")
+        assert [account.arrived[name] for name in names] == [account.due[name] for name in names]
+        account.rig.listrak.faults.clear()
+        await backfill(settings, wish, only_list=None)
+        assert account.arrived["plain"] == account.due["plain"]
+        assert account.set_aside() == []
