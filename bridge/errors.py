@@ -50,7 +50,12 @@ class TemporaryError(BridgeError):
     """A failure that may pass by itself: wait and try again.
 
     retry_after: seconds to wait, if the server said so.
+    throttled: the server has too much to do, whatever it is asked for.
+    isolated: others are answered meanwhile, so that it is of what was asked for alone.
     """
+
+    throttled = False
+    isolated = False
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -59,6 +64,8 @@ class TemporaryError(BridgeError):
 
 class OversizeError(TemporaryError):
     """An answer has more bytes than it may have: ask for less, or try again."""
+
+    isolated = True
 
 
 class CredentialsError(TemporaryError):
@@ -85,3 +92,8 @@ class MissingError(RefusedError):
 
 class CursorError(RefusedError):
     """A page cursor isn't accepted any more: start that scan again."""
+
+
+def is_isolated(error: BridgeError) -> bool:
+    """Tells whether a failure is of what was asked for alone, so that others need not wait."""
+    return isinstance(error, RefusedError) or (isinstance(error, TemporaryError) and error.isolated)

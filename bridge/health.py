@@ -1,11 +1,17 @@
 """The health of the service, as others see it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from bridge.errors import BridgeError, TemporaryError
+from bridge.flow.set_aside import SetAside
+from bridge.listrak import times
 from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.state.set_aside import PartSetAside
+
+MOST_SHOWN: Final = 100
+"""Parts that are set aside, and named one by one."""
 
 
 class Health:
@@ -19,6 +25,8 @@ class Health:
         """The lists that can't be read, by id, with the reason."""
         self.nothing_left = False
         """Tells whether none of the lists can be read."""
+        self.set_aside: SetAside | None = None
+        """The parts that are set aside, once there is a state file."""
         self.unserved = False
         """Tells whether the status can't be served, as with a port that is taken."""
 
@@ -36,6 +44,15 @@ class Health:
             "status": self.sentence(),
             "waiting_for": waiting,
             "degraded": {str(list_id): reason for list_id, reason in self.degraded.items()},
+            "set_aside": [
+                {
+                    "list": one.part.list_id,
+                    "part": one.part.name,
+                    "since": times.from_seconds(one.since),
+                    "reason": one.reason,
+                }
+                for one in self._parts_set_aside()[:MOST_SHOWN]
+            ],
         }
 
     def degrade(
@@ -75,4 +92,11 @@ class Health:
         state = f"waiting for {', '.join(waiting)}" if waiting else "running"
         if self.nothing_left:
             state = f"none of the configured lists can be read: {state}"
+        if parts := self._parts_set_aside():
+            first = f"{parts[0].part.name} of list {parts[0].part.list_id}"
+            more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
+            state = f"{state}; set aside: {first}{more}"
         return f"{state}; health and metrics can't be served" if self.unserved else state
+
+    def _parts_set_aside(self) -> list[PartSetAside]:
+        return [] if self.set_aside is None else self.set_aside.records()

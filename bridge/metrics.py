@@ -34,7 +34,7 @@ class Metrics:
         # At any time: fetched = delivered + known + filtered + dead_lettered + in flight.
         self.events = self._counter("events", "Events by what became of them", "outcome")
         self.in_flight = self._gauge("events_in_flight", "Events read and not yet acknowledged")
-        self.set_aside = self._gauge(
+        self.events_set_aside = self._gauge(
             "events_set_aside", "Events in flight that Segment fails on by themselves"
         )
         self.delivered = self._counter("events_delivered", "Events Segment accepted", "event")
@@ -86,6 +86,12 @@ class Metrics:
         self.blocked = self._gauge("blocked", "1 while something keeps the bridge waiting", "by")
         self.degraded = self._gauge(
             "list_degraded", "1 for a list that can't be read at present", "list"
+        )
+        self.set_aside = self._gauge(
+            "set_aside",
+            "Parts of a list that can't be read and are set aside while the rest goes on",
+            "list",
+            "what",
         )
         self.last_commit = self._gauge(
             "last_commit_timestamp_seconds", "When progress was last saved"

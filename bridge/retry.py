@@ -44,7 +44,7 @@ def _state(attempt: int) -> RetryCallState:
 async def retry(
     call: Callable[[], Awaitable[Result]],
     *,
-    deadline: float | None,
+    deadline: float | Callable[[], float | None] | None,
     on_wait: Callable[[TemporaryError, float], None],
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     give_up_on: tuple[type[Exception], ...] = (),
@@ -52,7 +52,7 @@ async def retry(
     """Calls until no TemporaryError is raised, or until the next wait would pass the deadline.
 
     call: makes one attempt.
-    deadline: seconds from the first call, None for no end.
+    deadline: seconds from the first call, None for no end; of a function, as of each failure.
     on_wait: called before each wait with the error and the seconds of the wait.
     sleep: waits for so many seconds.
     give_up_on: kinds of errors that are raised at once.
@@ -61,8 +61,7 @@ async def retry(
     try:
         return await call()
     except TemporaryError as error:
-        # Nearly every call has succeeded above: the machinery of retries is set up only after a
-        # failure.
+        # Nearly every call has succeeded above: the machinery is set up only after a failure.
         failed = [error]
 
     async def attempt() -> Result:
@@ -72,7 +71,8 @@ async def retry(
 
     def is_over(state: RetryCallState) -> bool:
         elapsed = clock.monotonic() - began
-        return deadline is not None and elapsed + state.upcoming_sleep >= deadline
+        seconds = deadline() if callable(deadline) else deadline
+        return seconds is not None and elapsed + state.upcoming_sleep >= seconds
 
     def report(state: RetryCallState) -> None:
         error = _error_of(state)

@@ -25,6 +25,7 @@ from bridge.flow.readers import ErrandKind
 from bridge.flow.reconfiguration import take_over
 from bridge.flow.reversal import take_up
 from bridge.flow.sending.sender import Sender, SendLimits
+from bridge.flow.set_aside import SetAside
 from bridge.flow.source import ResolvedLists, SourceList
 from bridge.flow.time_keeper import TimeKeeper
 from bridge.health import Health
@@ -68,6 +69,7 @@ class Service:
         self._sink = sink
         self._metrics = Metrics()
         self._health = Health(self._metrics)
+        self._set_aside: SetAside
         self._notifier = Notifier()
         self._stop = anyio.Event()
         self._complete = False
@@ -94,6 +96,9 @@ class Service:
                 required = not self._once and not worked_before
                 await port.open(stack, tasks, required=required, insist=not self._once)
             ledger = Ledger(store, self._metrics)
+            now = clients.listrak.clock.now
+            self._set_aside = SetAside(ledger, self._metrics, now, interval=settings.poll_interval)
+            self._health.set_aside = self._set_aside
             await self._load_counters(store)
             tasks.start_soon(ledger.run)
             tasks.start_soon(store.watch)
@@ -230,6 +235,7 @@ class Service:
                 concurrency=settings.poll_concurrency,
                 queue_pages=settings.queue_pages,
             ),
+            set_aside=self._set_aside,
         )
 
     async def _scope(
@@ -314,7 +320,7 @@ class Service:
         for outcome, number in counters.items():
             self._metrics.events.labels(outcome).inc(number)
         self._metrics.dead_letters.set(await store.dead_letters.count())
-        self._metrics.set_aside.set(sum((await store.outbox.set_aside()).values()))
+        self._metrics.events_set_aside.set(sum((await store.outbox.set_aside()).values()))
 
 
 async def run(

@@ -64,6 +64,7 @@ LAYERS = [
         "bridge.state.erasures",
         "bridge.state.reversals",
         "bridge.state.future_times",
+        "bridge.state.set_aside",
     ],
     ["bridge.state.store"],
     # Each server: its wire format without I/O, then who calls it.
@@ -73,7 +74,7 @@ LAYERS = [
     ["bridge.listrak.lenient"],
     ["bridge.listrak.shapes", "bridge.listrak.refusals"],
     ["bridge.listrak.auth"],
-    ["bridge.listrak.paging"],
+    ["bridge.listrak.paging", "bridge.listrak.answers"],
     ["bridge.listrak.calls"],
     ["bridge.listrak.client"],
     ["bridge.segment"],
@@ -122,6 +123,7 @@ LAYERS = [
     # The way back.
     ["bridge.flow.interruptions"],
     ["bridge.flow.ledger"],
+    ["bridge.flow.set_aside"],
     ["bridge.flow.message_cache", "bridge.flow.findings"],
     ["bridge.flow.findings.finding"],
     ["bridge.flow.findings.contact_findings", "bridge.flow.findings.row_findings"],
@@ -148,6 +150,7 @@ LAYERS = [
         "bridge.flow.readers.click_tally",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
+        "bridge.flow.readers.listings",
     ],
     ["bridge.flow.readers.properties", "bridge.flow.readers.person"],
     [

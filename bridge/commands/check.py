@@ -14,6 +14,7 @@ from bridge.commands.status_port import check_status_port
 from bridge.commands.surroundings import Finding, surroundings
 from bridge.commands.terminal import print_json, terminal
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
+from bridge.flow.limits import MOST_NAMED
 from bridge.flow.source import SourceList, resolve
 from bridge.http import Http
 from bridge.listrak import times, wire
@@ -23,6 +24,7 @@ from bridge.metrics import Metrics
 from bridge.settings import Settings
 from bridge.source_time import DIFFERENCE
 from bridge.state.database import look, verify
+from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.place import require
 from bridge.state.store import open_store
 
@@ -39,6 +41,7 @@ async def check_all(settings: Settings, *, as_json: bool = False) -> int:
     report = _Report()
     await _state(settings, report)
     report.add("SQLite", "ok", _sqlite())
+    await _set_aside(settings, report)
     for finding in surroundings(settings):
         report.take(finding)
     await report.note("status port", lambda: check_status_port(settings))
@@ -121,6 +124,29 @@ async def _state(settings: Settings, report: _Report) -> None:
             report.add(what, *await state_finding(path, store, found))
     except BridgeError as error:
         report.failed(what, error)
+
+
+async def _set_aside(settings: Settings, report: _Report) -> None:
+    """A row for each list of which the service has set parts aside."""
+    if not settings.state.exists():
+        return
+    try:
+        async with open_store(settings.state, read_only=True) as store:
+            if await store.version() < SCHEMA_VERSION:
+                return
+            for list_id in sorted(setting.list_id for setting in settings.lists):
+                parts = [one for one in await store.set_aside.all(list_id) if one.reason]
+                if not parts:
+                    continue
+                named = "; ".join(f"{one.part.name}: {one.reason}" for one in parts[:MOST_NAMED])
+                report.add(
+                    f"list {list_id}",
+                    "warning",
+                    f"{len(parts)} parts set aside, as of its last "
+                    f"reading; all else goes on. {named}",
+                )
+    except BridgeError as error:
+        report.failed("parts set aside", error)
 
 
 async def _changes(

@@ -51,6 +51,12 @@ async def _see_through(settings: Settings, runs: "Runs", console: Console) -> No
                     f"List {list_id}: {run.told:,} contacts told again. Changes seen meanwhile "
                     "were told as they came."
                 )
+            for part in await store.set_aside.all(list_id):
+                if part.part.kind == "contact look-ups":
+                    console.print(
+                        f"List {list_id}: some contacts are left out, as they can't be read; the "
+                        f"next sweep requests them again: {part.reason}"
+                    )
 
 
 class Runs:

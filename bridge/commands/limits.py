@@ -52,5 +52,6 @@ async def _facts(store: Store, list_id: int, problem: str) -> ListFacts:
         withheld_messages=len(await store.seen_events.with_unwanted(list_id)),
         withheld_unsubscribes=await store.unsubscribes.count_withheld(list_id),
         history=history,
+        set_aside=await store.set_aside.all(list_id),
         ends=await store.backfills.ends(list_id, state.horizon, set(TRACKS) - {UNSUBSCRIBED}),
     )

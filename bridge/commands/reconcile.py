@@ -16,8 +16,9 @@ from bridge.commands.progress import side_by_side
 from bridge.commands.readable import resolve_now
 from bridge.commands.requirements import configured_lists, require_current
 from bridge.commands.terminal import print_json, terminal
+from bridge.errors import BridgeError, RefusedError, TemporaryError, is_isolated
 from bridge.flow.figures import REVENUE
-from bridge.flow.limits import Limit, not_counted, without_summary
+from bridge.flow.limits import Limit, not_counted, unread_counters, without_summary
 from bridge.flow.reconciliation import Line
 from bridge.flow.source import ResolvedLists
 from bridge.listrak.client import Listrak
@@ -29,10 +30,14 @@ from bridge.state.store import Store, open_store
 
 @dataclass(frozen=True)
 class Compared:
-    """A message with a line for each counter; none where Listrak has no Summary of it."""
+    """A message with a line for each counter; none where Listrak has no Summary of it.
+
+    problem: why its Summary can't be read now, None where it can.
+    """
 
     message: Message
     lines: list[Line]
+    problem: BridgeError | None = None
 
     @property
     def subject(self) -> str:
@@ -79,7 +84,8 @@ async def reconcile(
     everything: prints what agrees as well.
     repair: leaves a request for full polls of the messages whose differences nothing explains.
 
-    A list that can't be read isn't compared; its problem is told, and raised at the end.
+    A list, or a message, that can't be read isn't compared; its problem is told, and raised at the
+    end.
     """
     comparison = await _compare(settings, only_list)
     wanting = comparison.repairable if repair else []
@@ -90,6 +96,8 @@ async def reconcile(
     else:
         _tell_all(comparison, everything=everything, repair=repair)
     comparison.lists.require()
+    for problem in (one.problem for one in comparison.messages if one.problem is not None):
+        raise TemporaryError(f"not everything could be compared: {problem}")
 
 
 def _tell_all(comparison: Comparison, *, everything: bool, repair: bool) -> None:
@@ -123,7 +131,9 @@ async def _compare(settings: Settings, only_list: int | None) -> Comparison:
             }
         limits = [not_counted(), *await limits_of(store, settings, lists, found.reasons)]
     for list_id, compared in by_list.items():
-        if number := sum(not one.lines for one in compared):
+        if problems := [str(one.problem) for one in compared if one.problem is not None]:
+            limits.append(unread_counters(list_id, len(problems), problems[-1]))
+        if number := sum(not one.lines for one in compared) - len(problems):
             limits.append(without_summary(list_id, number))
     return Comparison(by_list, limits, found)
 
@@ -164,7 +174,14 @@ class _Reader:
         found: list[Compared] = []
 
         async def compare(message: Message) -> None:
-            found.append(Compared(message, await lines_of(self._store, self._listrak, message)))
+            try:
+                lines = await lines_of(self._store, self._listrak, message)
+            except (TemporaryError, RefusedError) as error:
+                if not is_isolated(error):
+                    raise
+                found.append(Compared(message, [], error))
+            else:
+                found.append(Compared(message, lines))
 
         await side_by_side(f"list {list_id}", messages, compare, at_once=self._at_once)
         return sorted(found, key=lambda one: one.message.id)
@@ -182,7 +199,7 @@ def _show(console: Console, compared: Sequence[Compared], *, everything: bool) -
         message = one.message
         name = f"{message.kind} {message.message_id}"
         if not one.lines and everything:
-            reason = "Listrak keeps no Summary of it"
+            reason = str(one.problem or "Listrak keeps no Summary of it")
             table.add_row(str(message.list_id), name, one.subject, *[""] * 6, reason)
         for line in one.lines:
             if everything or line.difference:

@@ -1,11 +1,17 @@
 """A catch-up: reads everything that exists at this moment, or all of an errand, once."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, NamedTuple, get_args
 
 import anyio
 
-from bridge.errors import BridgeError, MissingError, RefusedError, TemporaryError
+from bridge.errors import (
+    BridgeError,
+    MissingError,
+    RefusedError,
+    TemporaryError,
+    is_isolated,
+)
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
 from bridge.flow.readers import ErrandKind, Readers
@@ -15,12 +21,22 @@ from bridge.flow.scheduling.slots import Slots
 from bridge.flow.source import SourceList
 from bridge.logs import log
 from bridge.state.records import Message
+from bridge.state.set_aside import Part, PartKind
 
 MOST_ROUNDS: Final = 5
 """Polls of one message, or list, in a catch-up: one resumed from before it is repeated."""
 
-_Failure = tuple[int, BridgeError]
-"""The id of a list, and what failed in it."""
+NOT_LEFT_OUT: Final[tuple[PartKind, ...]] = (
+    *("summary", "details", "campaigns"),
+    *("backfill", "backfill message", "unsubscribes"),
+)
+"""Parts that a catch-up leaves out no event of: counters, names, and what isn't for it to read."""
+
+OF_CONTACTS: Final[tuple[PartKind, ...]] = ("contacts", "contact look-ups", "identify")
+"""Parts that no unsubscribe can have come through."""
+
+MOST_NAMED: Final = 10
+"""Parts that are named one by one where some are left out."""
 
 
 class CatchUp:
@@ -30,69 +46,107 @@ class CatchUp:
         self._readers = readers
         self._ledger = context.ledger
         self._clock = context.listrak.clock
+        self._set_aside = context.set_aside
         self._sources = context.scope.sources
         self._track = context.scope.track
         self._requests = Requests(context.ledger, readers, context.scope.sources)
         self._slots = Slots(limits.concurrency, [source.list_id for source in self._sources])
+        # With the reasons.
+        self._failed: dict[Part, str] = {}
+        self._unsent = ""
 
     async def everything(self) -> None:
         """Reads everything that exists at this moment. Raises TemporaryError if some is left."""
         began = self._clock.now()
-        failed: list[_Failure] = []
-        unread: list[_Failure] = []
         await self._requests.take()
-        identifies = await self._replay_identifies(failed)
+        identifies = await self._replay_identifies()
         await self._readers.outbox.replay(Channel.TRACKS)
         # Contacts first: their unsubscribes wait for the messages that they are attributed to.
         if identifies:
-            await self._step(self._contacts, began, failed)
-        await self._step(self._messages, began, unread)
+            await self._of_each_list("contacts", lambda source: self._contacts(source, began))
+        await self._of_each_list("discovery", lambda source: self._messages(source, began))
         if identifies:
-            await self._step(self._identify_all, began, failed)
-        incomplete = {list_id for list_id, _ in unread}
+            await self._of_each_list(
+                "identify", lambda source: self._to_the_end("identify", source)
+            )
+        self._note_all(set(get_args(PartKind)).difference(NOT_LEFT_OUT))
+        incomplete = {part.list_id for part in self._failed if part.kind not in OF_CONTACTS}
         for source in self._sources:
             # Where a message couldn't be read it may be the one that they came through.
             waited = schedule.LONGEST_ATTRIBUTION_WAIT if source.list_id in incomplete else 0
             await self._readers.unsubscribes.release(
                 source, self._ledger.store.waiting.now() - waited
             )
-        for _, error in failed + unread:
-            raise TemporaryError(f"not everything could be read and sent, nothing is lost: {error}")
+        self._raise_for_failures()
         if aside := await self._readers.outbox.events_set_aside():
             raise TemporaryError(
                 f"{aside} events wait, as Segment fails on them while it takes others; nothing is "
                 "lost, they are sent again by the next run"
             )
 
-    async def _step(
-        self,
-        step: Callable[[SourceList, float, list[_Failure]], Awaitable[None]],
-        began: float,
-        failed: list[_Failure],
-    ) -> None:
-        """Takes a step for all lists at once."""
-        async with anyio.create_task_group() as tasks:
-            for source in self._sources:
-                tasks.start_soon(self._attempt, step, source, began, failed)
-
-    async def _replay_identifies(self, failed: list[_Failure]) -> bool:
+    async def _replay_identifies(self) -> bool:
         """Sends the outbox's identifies; False if they must wait, and later ones behind them."""
         try:
             await self._readers.outbox.replay(Channel.IDENTIFIES)
         except TemporaryError as error:
             log.error("catch_up.failed", reason=str(error))
-            failed.append((0, error))
+            self._unsent = str(error)
             return False
         return True
 
     async def errand(self, errand: ErrandKind) -> None:
-        """Brings what was requested of an errand to its end."""
+        """Brings what was requested of an errand to its end. Raises TemporaryError as above."""
         await self._requests.take()
         for channel in Channel:
             await self._readers.outbox.replay(channel)
+        await self._of_each_list(errand, lambda source: self._to_the_end(errand, source))
+        if errand == "backfill":
+            self._note_all(["backfill message"])
+        self._raise_for_failures()
+
+    def _note_all(self, kinds: Collection[PartKind]) -> None:
+        """Counts what is set aside as failed, of some kinds."""
+        for record in self._set_aside.records(kinds=kinds):
+            self._failed.setdefault(record.part, record.reason)
+
+    async def _of_each_list(
+        self, kind: PartKind, step: Callable[[SourceList], Awaitable[None]]
+    ) -> None:
+        """Does a step for all lists, side by side: one that fails holds up no other."""
+
+        async def attempt(source: SourceList) -> None:
+            part = Part(source.list_id, kind)
+            try:
+                await step(source)
+            except (TemporaryError, RefusedError) as error:
+                self._note(part, error)
+            else:
+                self._set_aside.recovered(part)
+
         async with anyio.create_task_group() as tasks:
             for source in self._sources:
-                tasks.start_soon(self._to_the_end, errand, source)
+                tasks.start_soon(attempt, source)
+
+    def _note(self, part: Part, error: BridgeError) -> None:
+        """Notes a failure."""
+        log.error("catch_up.failed", list=part.list_id, part=part.name, reason=str(error))
+        self._failed[part] = str(error)
+        if is_isolated(error):
+            self._set_aside.failed(part, error)
+
+    def _raise_for_failures(self) -> None:
+        failed = [
+            f"{part.name} of list {part.list_id}: {why}" for part, why in self._failed.items()
+        ]
+        if self._unsent:
+            failed.insert(0, f"identifies saved before: {self._unsent}")
+        if not failed:
+            return
+        named, more = "; ".join(failed[:MOST_NAMED]), len(failed) - MOST_NAMED
+        also = f"; and {more} more" if more > 0 else ""
+        raise TemporaryError(
+            f"not everything could be read and sent, nothing is lost: {named}{also}"
+        )
 
     async def _to_the_end(self, errand: ErrandKind, source: SourceList) -> None:
         reader = self._readers.of_errand(errand)
@@ -100,23 +154,7 @@ class CatchUp:
             while await reader.read_next(source):
                 pass
 
-    async def _identify_all(self, source: SourceList, _: float, __: list[_Failure]) -> None:
-        await self._to_the_end("identify", source)
-
-    async def _attempt(
-        self,
-        step: Callable[[SourceList, float, list[_Failure]], Awaitable[None]],
-        source: SourceList,
-        began: float,
-        failed: list[_Failure],
-    ) -> None:
-        try:
-            await step(source, began, failed)
-        except (TemporaryError, RefusedError) as error:
-            log.error("catch_up.failed", list=source.list_id, reason=str(error))
-            failed.append((source.list_id, error))
-
-    async def _contacts(self, source: SourceList, began: float, _: list[_Failure]) -> None:
+    async def _contacts(self, source: SourceList, began: float) -> None:
         for _round in range(MOST_ROUNDS):
             async with self._slots.of(source.list_id):
                 await self._readers.contacts.read(source, sweep=True)
@@ -124,7 +162,7 @@ class CatchUp:
             if (state.swept_at or 0) >= began:
                 break
 
-    async def _messages(self, source: SourceList, began: float, failed: list[_Failure]) -> None:
+    async def _messages(self, source: SourceList, began: float) -> None:
         async with self._slots.of(source.list_id):
             await self._readers.discovery.discover(source, everything=True)
         store = self._ledger.store
@@ -133,7 +171,7 @@ class CatchUp:
             polls: list[_OpenPoll] = []
             async with anyio.create_task_group() as tasks:
                 for message in messages:
-                    tasks.start_soon(self._message, message, source, polls, failed)
+                    tasks.start_soon(self._message, message, source, polls)
             await self._readers.messages.flush()
             for poll in polls:
                 await poll.completed.wait()
@@ -148,16 +186,20 @@ class CatchUp:
             unread = message.polled_at is not None and message.polled_at < end
             # Not by a time that is later than it began, nor by one that nothing bears out.
             ended = min(began, self._clock.certain())
-            if schedule.is_over(message, self._track, ended) and not unread:
+            if schedule.is_over(message, self._track, ended) and not (
+                unread or self._is_left(message)
+            ):
                 await self._readers.messages.untrack(message)
 
+    def _is_left(self, message: Message) -> bool:
+        """Tells whether a message could not be read to its end: it stays until it is."""
+        part = Part(message.list_id, "message", message.path)
+        return part in self._failed or self._set_aside.is_unread(message.list_id, message.path)
+
     async def _message(
-        self,
-        message: Message,
-        source: SourceList,
-        polls: list["_OpenPoll"],
-        failed: list[_Failure],
+        self, message: Message, source: SourceList, polls: list["_OpenPoll"]
     ) -> None:
+        part = Part(message.list_id, "message", message.path)
         try:
             async with self._slots.of(source.list_id):
                 planned = await self._readers.messages.plan(message, full=True)
@@ -167,9 +209,9 @@ class CatchUp:
         except MissingError as error:
             log.warning("message.missing", message=message.path, reason=str(error))
         except (TemporaryError, RefusedError) as error:
-            log.error("catch_up.failed", message=message.path, reason=str(error))
-            failed.append((source.list_id, error))
+            self._note(part, error)
         else:
+            self._set_aside.recovered(part)
             polls.append(_OpenPoll(message.id, poll.started_at, poll.completed))
 
 

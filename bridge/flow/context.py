@@ -8,6 +8,7 @@ from anyio.abc import ObjectSendStream
 from bridge.flow.channel import Channel
 from bridge.flow.ledger import Ledger
 from bridge.flow.page import Page
+from bridge.flow.set_aside import SetAside
 from bridge.flow.source import SourceList
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
@@ -56,9 +57,11 @@ class ReaderContext:
     listrak: where they read.
     ledger: where they save.
     pages: where they send the pages they read, by channel.
+    set_aside: where they note what fails by itself.
     """
 
     listrak: Listrak
     ledger: Ledger
     pages: Mapping[Channel, ObjectSendStream[Page]]
     scope: Scope
+    set_aside: SetAside

@@ -6,12 +6,28 @@ Pure: what the state file tells of a list, in; a sentence for each limit, out.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Final
 
 from bridge.event_types import SPAM, TRACKS, UNSUBSCRIBED
 from bridge.flow.buckets import NO_DATE
 from bridge.listrak import times
 from bridge.listrak.times import Instant
 from bridge.state.records import Backfill, ListState, Message
+from bridge.state.set_aside import LISTING_KINDS, PartKind, PartSetAside
+
+MOST_NAMED: Final = 10
+"""Parts of a list that are told one by one."""
+
+CONSEQUENCES: Final[Mapping[PartKind, str]] = {
+    "message": "its events are missing until it is read; who unsubscribes through it is told "
+    "without naming it after an hour",
+    "summary": "its rows are read without its counters",
+    "details": "events wait for what only it tells, an hour at most, and go on without it then",
+    "campaigns": "events wait for the names, an hour at most, and go on without them then",
+    "contact look-ups": "these contacts stay as they are known until the next sweep",
+    "contacts": "no change of a contact is seen until they are read",
+}
+"""What is missing while a part can't be read."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ class ListFacts:
     withheld_unsubscribes: number of unsubscribes that are.
     history: the latest backfill of its history, None for none.
     ends: by the name of an event, the instant up to which its history is not sent.
+    set_aside: its parts that can't be read for now.
     """
 
     state: ListState
@@ -73,6 +90,7 @@ class ListFacts:
     withheld_unsubscribes: int
     history: Backfill | None
     ends: Mapping[str, Instant] = field(default_factory=dict)
+    set_aside: Sequence[PartSetAside] = ()
 
 
 def limits_of_list(facts: ListFacts, wanted: Collection[str]) -> list[Limit]:
@@ -86,6 +104,7 @@ def limits_of_list(facts: ListFacts, wanted: Collection[str]) -> list[Limit]:
         text = "the service has not read it yet: nothing of it is known, compared or sent"
         return [Limit("never_read", list_id, text)]
     return [
+        *_limits_of_parts(facts),
         *_limits_of_messages(facts),
         *_limits_of_events(facts, wanted),
         *_limits_of_history(facts, wanted),
@@ -117,6 +136,35 @@ def without_summary(list_id: int, number: int) -> Limit:
         "transactional ones, nor of those it doesn't have any more)"
     )
     return Limit("no_summary", list_id, text, number)
+
+
+def unread_counters(list_id: int, number: int, reason: str) -> Limit:
+    """The limit of messages whose Summary can't be read for now; `reason`: of one of them."""
+    text = f"{_emails(number)} not compared: their counters can't be read now: {reason}"
+    return Limit("unread_counters", list_id, text, number)
+
+
+def _limits_of_parts(facts: ListFacts) -> Iterator[Limit]:
+    list_id, parts = facts.state.list_id, [one for one in facts.set_aside if one.reason]
+    for one in parts[:MOST_NAMED]:
+        since = times.from_seconds(one.since)
+        text = (
+            f"set aside, as it can't be read since {since}: {one.part.name} "
+            f"({_consequence(one.part.kind)}): {one.reason}"
+        )
+        yield Limit("set_aside", list_id, text, until=since)
+    if len(parts) > MOST_NAMED:
+        more = len(parts) - MOST_NAMED
+        yield Limit("set_aside", list_id, f"{more:,} other parts are set aside, too", more)
+
+
+def _consequence(kind: PartKind) -> str:
+    """What is missing while a part of a kind can't be read."""
+    if kind in LISTING_KINDS:
+        return "emails that only it names are not found until it is read"
+    if kind in ("links", "link"):
+        return "its clicks are missing until it is read"
+    return CONSEQUENCES.get(kind, "it is not done until it can be read")
 
 
 def _limits_of_messages(facts: ListFacts) -> Iterator[Limit]:

@@ -138,7 +138,7 @@ class MessagePoll:
     def is_proof(self) -> bool:
         """Tells whether it has shown, once complete, that nothing is missing."""
         reconciled = self.result is not None and self.result.reconciled and not self.stats.skipped
-        return self.plan.full or reconciled
+        return (self.plan.full or reconciled) and not self.stats.clicks_left
 
     @property
     def floor_from_now_on(self) -> int:

@@ -21,6 +21,7 @@ from bridge.flow.page import Page
 from bridge.flow.poller import Poller
 from bridge.flow.readers import ErrandKind, Readers, readers_of
 from bridge.flow.scheduling.slots import slot_count
+from bridge.flow.set_aside import SetAside
 from bridge.flow.unreadable import Unreadable
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
@@ -62,6 +63,7 @@ class Pipeline:
         *,
         scope: Scope,
         limits: PollLimits,
+        set_aside: SetAside,
     ) -> None:
         self._listrak = listrak
         self._ledger = ledger
@@ -69,6 +71,7 @@ class Pipeline:
         self._make_sink = make_sink
         self._scope = scope
         self._limits = limits
+        self._set_aside = set_aside
 
     async def run(self, stop: anyio.Event) -> None:
         """Polls until `stop`, then drains."""
@@ -100,6 +103,7 @@ class Pipeline:
 
     async def _run_actors(self, read: Read, stop: anyio.Event) -> bool:
         limits, scope = self._limits, self._scope
+        await self._set_aside.load({source.list_id for source in scope.sources})
         # Each reader has a page as well; mapper and sender have a delivery each, which is larger.
         ahead = limits.queue_pages - slot_count(limits.concurrency, len(scope.sources)) - 3
         pages = {
@@ -123,7 +127,7 @@ class Pipeline:
         into = {channel: stream for channel, (stream, _) in pages.items()}
         unreadable = Unreadable(self._ledger, self._metrics)
         listrak = self._listrak.telling(unreadable.note_answer)
-        context = ReaderContext(listrak, self._ledger, into, scope)
+        context = ReaderContext(listrak, self._ledger, into, scope, self._set_aside)
         readers = readers_of(context, self._metrics)
 
         async def read_all() -> bool:

@@ -1,11 +1,17 @@
 """Polls everything when it is due: the beginning of the data flow."""
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import anyio
 
 from bridge import clock
-from bridge.errors import MissingError, RefusedError, TemporaryError
+from bridge.errors import (
+    BridgeError,
+    MissingError,
+    RefusedError,
+    TemporaryError,
+    is_isolated,
+)
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
 from bridge.flow.readers import Readers
@@ -17,8 +23,10 @@ from bridge.flow.source import SourceList
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.retry import backoff
+from bridge.state.set_aside import LISTING_KINDS, Part
 
-LIST_TASKS: Final = {
+TaskName = Literal["discovery", "contacts", "unsubscribes", "backfill", "identify", "message"]
+LIST_TASKS: Final[dict[Channel, tuple[TaskName, ...]]] = {
     Channel.TRACKS: ("discovery", "unsubscribes", "backfill"),
     Channel.IDENTIFIES: ("contacts", "identify"),
 }
@@ -29,11 +37,11 @@ TRACKS."""
 class Task(NamedTuple):
     """A task to be done again and again.
 
-    name: one of LIST_TASKS, or "message".
+    name: of all but messages there is one a list.
     subject: the list's id, or the row of the message.
     """
 
-    name: str
+    name: TaskName
     list_id: int
     subject: int
 
@@ -52,6 +60,7 @@ class Poller:
     ) -> None:
         self._readers = readers
         self._ledger = context.ledger
+        self._set_aside = context.set_aside
         self._clock = context.listrak.clock
         self._track = context.scope.track
         self._sources = {source.list_id: source for source in context.scope.sources}
@@ -136,19 +145,13 @@ class Poller:
         delay: float | None
         try:
             delay = await self._perform(task, slot)
-            if task.name != "message" or self._readers.messages.knows_attributions(
-                task.subject, polled_at
-            ):
+            if self._knows_attributions(task, polled_at):
                 self._last_polled[task] = began
             self._failures.pop(task, None)
-        except TemporaryError as error:
-            failures = self._failures[task] = self._failures.get(task, 0) + 1
-            # The client has retried already: leave the place to others for a while.
-            delay = max(self._poll_interval, backoff(error, failures))
-            log.warning("poll.postponed", task=task.name, list=task.list_id, reason=str(error))
-        except RefusedError as error:
-            delay = schedule.POSTPONED_INTERVALS * self._poll_interval
-            log.error("poll.refused", task=task.name, list=task.list_id, reason=str(error))
+            if task.name != "message":
+                self._set_aside.recovered(Part(task.list_id, task.name))
+        except (TemporaryError, RefusedError) as error:
+            delay = await self._postpone(task, error)
         finally:
             slot.leave()
         queue = self._queue_of(task)
@@ -158,6 +161,30 @@ class Poller:
         else:
             queue.put(task, clock.monotonic() + delay, slack=delay)
             self._announce()
+
+    def _knows_attributions(self, task: Task, at: float) -> bool:
+        """Tells whether a task has shown all unsubscribes up to a time that it may show."""
+        if task.name == "message":
+            return self._readers.messages.knows_attributions(task.subject, at)
+        # What isn't discovered may be what they came through.
+        return task.name != "discovery" or not self._set_aside.records(task.list_id, LISTING_KINDS)
+
+    async def _postpone(self, task: Task, error: BridgeError) -> float:
+        """Seconds until a task that failed is tried again; one that fails by itself is set aside.
+
+        The client has retried already: the place is for others for a while.
+        """
+        if is_isolated(error):
+            return self._set_aside.failed(await self._part(task), error)
+        failures = self._failures[task] = self._failures.get(task, 0) + 1
+        log.warning("poll.postponed", task=task.name, list=task.list_id, reason=str(error))
+        return max(self._poll_interval, backoff(error, failures))
+
+    async def _part(self, task: Task) -> Part:
+        if task.name != "message":
+            return Part(task.list_id, task.name)
+        message = await self._ledger.store.messages.get(task.subject)
+        return Part(task.list_id, "message", message.path)
 
     async def _perform(self, task: Task, slot: Slot) -> float | None:
         """Does a task; returns seconds until it is due again, None for never."""
@@ -222,6 +249,7 @@ class Poller:
                 await reader.untrack(message)
                 return None
             return schedule.POSTPONED_INTERVALS * self._poll_interval
+        self._set_aside.recovered(Part(message.list_id, "message", message.path))
         message = await messages.get(message.id)
         return schedule.poll_delay(message, self._clock.now(), self._poll_interval)
 

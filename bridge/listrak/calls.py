@@ -5,9 +5,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Self, TypeVar
 
+import anyio
+
 from bridge import clock
 from bridge.clock import SourceClock
 from bridge.errors import (
+    BridgeError,
     CredentialsError,
     CursorError,
     MissingError,
@@ -16,11 +19,12 @@ from bridge.errors import (
 )
 from bridge.http import Http
 from bridge.listrak import requests, wire
+from bridge.listrak.answers import PATIENCE, Answers
 from bridge.listrak.auth import Auth
 from bridge.listrak.pages import PageOf, UnreadRow
 from bridge.listrak.paging import Trail
 from bridge.listrak.refusals import explain
-from bridge.listrak.shapes import Answer, Shape
+from bridge.listrak.shapes import LISTS, Answer, Shape
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.priority import Priority
@@ -83,6 +87,7 @@ class Calls:
         self._priority = Priority.FRESH
         self._give_up_on: tuple[type[Exception], ...] = ()
         self._on_unread: OnUnread = log_unread
+        self._answers = Answers()
         self._most_rows: defaultdict[str, int] = defaultdict(lambda: wire.MOST_ROWS)
 
     def with_deadline(
@@ -151,7 +156,9 @@ class Calls:
                 cursor = trail.after(page)
         except CursorError as error:
             # The next reading begins with the first page again.
-            raise TemporaryError(str(error)) from error
+            failure = TemporaryError(str(error))
+            failure.isolated = True
+            raise failure from error
         return rows
 
     async def _fetch(
@@ -166,27 +173,75 @@ class Calls:
                 "listrak.waiting", resource=resource, seconds=round(seconds, 1), reason=str(error)
             )
 
-        async def attempt() -> Answer[Data]:
-            body = await self._try(path, resource, query)
-            try:
-                answer = shape.decode(body)
-                refusal = answer.envelope.refusal
-            except wire.UNREADABLE as error:
-                refusal = wire.refusal_in(body)
-                if not refusal:
-                    raise TemporaryError(
-                        f"Listrak's answer to {resource} isn't what its API describes: {error}"
-                    ) from None
-            if refusal:
-                raise explain(refusal, body, resource)
-            return answer
+        trouble = self._answers.trouble(resource)
 
-        give_up_on = (*self._give_up_on, OversizeError)
-        decoded = await retry(
-            attempt, deadline=self._deadline, on_wait=on_wait, give_up_on=give_up_on
-        )
+        async def attempt() -> Answer[Data]:
+            try:
+                return await self._decoded(path, shape, resource, query)
+            except TemporaryError as error:
+                if trouble.is_time_to_ask() and not (error.throttled or error.isolated):
+                    error.isolated = trouble.is_own() or await self._is_answering(resource)
+                    trouble.isolated = error.isolated
+                raise
+
+        try:
+            decoded = await retry(
+                attempt,
+                deadline=lambda: 0.0 if trouble.isolated else self._deadline,
+                on_wait=on_wait,
+                give_up_on=(*self._give_up_on, OversizeError),
+            )
+        except TemporaryError as error:
+            if error.isolated:
+                self._answers.give_up(resource)
+                self._metrics.blocked.labels("listrak").set(0)
+                if isinstance(error, CredentialsError):
+                    raise self._denied(resource) from error
+            raise
+        self._answers.note(resource)
         self._metrics.blocked.labels("listrak").set(0)
         return decoded
+
+    @staticmethod
+    def _denied(resource: str) -> TemporaryError:
+        """The error of a resource that is denied while others are answered."""
+        error = TemporaryError(
+            f"Listrak denies access to {resource}, while it answers others: is one of the scopes "
+            "Contact, List, Message, Report, Segmentation missing?"
+        )
+        error.isolated = True
+        return error
+
+    async def _decoded(
+        self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]
+    ) -> Answer[Data]:
+        """The decoded answer to one request."""
+        body = await self._try(path, resource, query)
+        try:
+            answer = shape.decode(body)
+            refusal = answer.envelope.refusal
+        except wire.UNREADABLE as error:
+            refusal = wire.refusal_in(body)
+            if not refusal:
+                raise TemporaryError(
+                    f"Listrak's answer to {resource} isn't what its API describes: {error}"
+                ) from None
+        if refusal:
+            raise explain(refusal, body, resource)
+        return answer
+
+    async def _is_answering(self, resource: str) -> bool:
+        """Tells whether Listrak answers anything else at all: asks for the lists once."""
+        if resource == "lists" or not self._answers.may_probe():
+            return False
+        with anyio.move_on_after(PATIENCE):
+            try:
+                await self._decoded("List", LISTS, "lists", {})
+            except BridgeError:
+                return False
+            self._answers.note("lists")
+            return True
+        return False
 
     async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
         """The body of the answer to one request; a refused token is renewed on the way."""
@@ -208,6 +263,8 @@ class Calls:
                 return answer.body
             paging = query.get("cursor", wire.START) != wire.START
             error = explain(answer.status, answer.body, resource, paging=paging)
+            if isinstance(error, TemporaryError):
+                error.throttled = answer.status == 429
             if isinstance(error, CredentialsError):
                 self._auth.refused(token)
                 if not last_try:

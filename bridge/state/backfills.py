@@ -131,15 +131,16 @@ class Backfills:
             backfill.kind,
         )
 
-    async def next(self, backfill: Backfill) -> BackfillMessage | None:
-        """The message of a backfill to be read next."""
+    async def next(self, backfill: Backfill, after: int = 0) -> BackfillMessage | None:
+        """The message of a backfill to be read next, of those behind a row of its queue."""
         row = await self._db.one(
             "SELECT id, part, tracked, properties, position,"
             " list_id, kind, message_id, conversation_id, campaign_id, sent_at"
             " FROM sound_backfill_messages WHERE list_id = ?"
-            " AND (part = 'unwanted') = (? = 'events') ORDER BY id LIMIT 1",
+            " AND (part = 'unwanted') = (? = 'events') AND id > ? ORDER BY id LIMIT 1",
             backfill.list_id,
             backfill.kind,
+            after,
         )
         if row is None:
             return None

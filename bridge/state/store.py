@@ -22,6 +22,7 @@ from bridge.state.outbox import Outbox
 from bridge.state.polls import Polls
 from bridge.state.reversals import Reversals
 from bridge.state.seen_events import SeenEvents
+from bridge.state.set_aside import SetAsideParts
 from bridge.state.unsubscribes import Unsubscribes
 
 
@@ -55,6 +56,7 @@ class Store:
         self.erasures = Erasures(database)
         self.reversals = Reversals(database)
         self.future_times = FutureTimes(database)
+        self.set_aside = SetAsideParts(database)
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """A transaction, on disk when it is left; see Database."""

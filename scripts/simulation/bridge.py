@@ -32,6 +32,7 @@ from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.due_queue import DueQueue
+from bridge.flow.set_aside import SetAside
 from bridge.flow.source import SourceList
 from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak import times
@@ -198,7 +199,8 @@ async def live(
     zone, events = Zone(ZoneInfo("UTC")), frozenset(TRACKS)
     source = SourceList(LIST, "News", None, times.from_seconds(begin))
     scope = Scope([source], zone, TRACK, events)
-    context = ReaderContext(listrak, ledger, dict.fromkeys(Channel, page_in), scope)
+    set_aside = SetAside(ledger, Metrics(), clock.now, interval=MINUTE)
+    context = ReaderContext(listrak, ledger, dict.fromkeys(Channel, page_in), scope, set_aside)
     rows = RowReader(context, PropertyReader(context, Names(context)))
     reader = MessageReader(context, rows, SummaryMetrics(Metrics()), page_rows=page)
     poller = VirtualPoller(reader, source, ledger, clock, result)

@@ -8,8 +8,9 @@ from planner_parts import message_of
 
 from bridge.event_types import OPENED, SENT, TRACKS, UNSUBSCRIBED
 from bridge.flow.buckets import NO_DATE
-from bridge.flow.limits import ListFacts, limits_of_list, resting, without_summary
+from bridge.flow.limits import ListFacts, limits_of_list, resting, unread_counters, without_summary
 from bridge.state.records import Backfill, ListState
+from bridge.state.set_aside import Part, PartSetAside
 
 HORIZON = "2026-05-01T00:00:00.000Z"
 STATE = ListState(5, "News", HORIZON, 1_778_500_000.0, None, None)
@@ -50,6 +51,13 @@ def test_a_list_without_limits() -> None:
         ({"history": replace(HISTORY, finished=0, waiting=4)}, "backfill", 4, "2026-03", "way"),
         ({"history": replace(HISTORY, left_out=4)}, "left_out", 4, "2026-03", "4 emails"),
         ({"history": replace(HISTORY, missing=1)}, "missing", 1, "2026-03", "1 email:"),
+        (
+            {"set_aside": [PartSetAside(Part(5, "conversation", "9"), 0.0, "no answer", None)]},
+            "set_aside",
+            None,
+            "1970-01-01",
+            "conversation 9 (emails that only it names are not found until it is read): no answer",
+        ),
         ({"history": replace(HISTORY, dropped=OPENED)}, "dropped", None, "2026-03", OPENED),
     ],
 )
@@ -81,6 +89,16 @@ def test_history_that_nobody_wants() -> None:
     """No backfill is named that would bring nothing."""
     limit = told(FACTS, ends={OPENED: HORIZON}, wanted=set(TRACKS) - {OPENED})["history"]
     assert "backfill" not in limit["text"]
+
+
+def test_many_parts_that_are_set_aside() -> None:
+    """Ten are named, the rest is counted; what Listrak doesn't have is no limit."""
+    parts = [PartSetAside(Part(5, "message", str(n)), 0.0, "no", None) for n in range(13)]
+    missing = PartSetAside(Part(5, "split tests"), 0.0, "", None)
+    limits = limits_of_list(replace(FACTS, set_aside=[missing, *parts]), TRACKS)
+    assert len(limits) == 11
+    assert "3 other parts" in limits[-1].text
+    assert "4 emails are not compared" in unread_counters(5, 4, "no").text
 
 
 def test_limits_of_other_lists() -> None:

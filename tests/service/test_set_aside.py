@@ -1,107 +1,346 @@
-"""What Segment refuses of one kind, or fails on by itself, holds up nothing beside it."""
+"""One part of a list that keeps failing holds up nothing beside it, and loses nothing."""
 
-import signal
+import json
+import re
 import sqlite3
-from contextlib import closing
-from datetime import timedelta
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from typing import Any
 
+import anyio
+import in_process
 import pytest
-from rig import Rig, quiet_world, retailer
+from aiohttp import web
+from rig import Rig, quiet_world
 
-from bridge.sandbox.world import World
+from bridge.commands.backfill import backfill, wish_of
+from bridge.commands.check import check_all
+from bridge.commands.explain import explain
+from bridge.commands.identify import identify_all
+from bridge.commands.reconcile import reconcile
+from bridge.errors import TemporaryError
+from bridge.listrak import answers
+from bridge.sandbox.account import Message
+from bridge.sandbox.faults import Faults
+from bridge.service import Service
+from bridge.settings import load
 
 pytestmark = pytest.mark.anyio
 
-SINCE = "2026-06-01T00:00:00Z"
+LIST = 12345
+PEOPLE = [f"person{number}@example.com" for number in range(3)]
+GONE = "gone@example.com"
+
+KINDS = {"Email Sent", "Email Opened"}
+CLICK = "Email Link Clicked"
 
 
-def aside(rig: Rig) -> int:
-    """The number of events that are set aside in the state file."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        return int(db.execute("SELECT total(events) FROM outbox WHERE set_aside").fetchone()[0])
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is given up at its first failure, if others are answered."""
+    monkeypatch.setattr(answers, "PATIENCE", 0.0)
+    monkeypatch.setattr(answers, "PROBE_INTERVAL", 0.0)
 
 
-def sent(world: World) -> int:
-    return sum(fact.what == "send" for fact in world.log)
+@dataclass
+class Account:
+    """An account with an email of each kind, sent, opened and clicked after the first catch-up."""
+
+    rig: Rig
+    emails: dict[str, Message]
+
+    @property
+    def arrived(self) -> dict[str, Counter[str]]:
+        """Numbers of events by the name of their email, those of contacts by ""."""
+        names = {message.subject: name for name, message in self.emails.items()}
+        found: dict[str, Counter[str]] = {name: Counter() for name in ("", *self.emails)}
+        for event in self.rig.segment.received():
+            subject = event.get("properties", {}).get("email_subject")
+            found[names.get(subject, "")][event.get("event") or event["type"]] += 1
+        return found
+
+    @property
+    def due(self) -> dict[str, Counter[str]]:
+        """What arrives where nothing fails."""
+        of_each = Counter({"Email Sent": len(PEOPLE), "Email Opened": 1, CLICK: 1})
+        identifies = Counter(identify=len(PEOPLE) + 2)
+        return {"": identifies} | dict.fromkeys(self.emails, of_each)
+
+    def fail(self, resource: str, fault: str) -> None:
+        """Puts a fault in force on all that a pattern fits: names of emails stand for their ids."""
+        pattern = re.sub(r"<(\w+)>", lambda found: str(self.emails[found[1]].message_id), resource)
+        added = Faults.parse(fault)
+        strikes = added.strikes
+
+        def strikes_there(request: web.Request, rng: Any) -> bool:
+            return bool(re.search(pattern, request.path)) and strikes(request, rng)
+
+        added.strikes = strikes_there  # type: ignore[method-assign]
+        self.rig.listrak.faults.add(added)
+
+    async def caught_up(self) -> str:
+        """Makes a catch-up; the error that it ends with, "" for none."""
+        try:
+            await in_process.caught_up(self.rig, {})
+        except BaseException as error:
+            leaf = error
+            while isinstance(leaf, BaseExceptionGroup):
+                leaf = leaf.exceptions[0]
+            if not isinstance(leaf, TemporaryError):
+                raise
+            return str(leaf)
+        return ""
+
+    def set_aside(self) -> list[str]:
+        """What the state file has as set aside, by its names."""
+        with closing(sqlite3.connect(self.rig.state)) as db:
+            rows = db.execute("SELECT kind, subject FROM set_aside WHERE reason != ''").fetchall()
+        return sorted(f"{kind} {subject}".strip() for kind, subject in rows)
 
 
-@pytest.mark.parametrize("code", [400, 500])
-async def test_refused_identifies_hold_up_no_tracks(rig_of: Any, code: int) -> None:
-    """Segment takes no identify from the first start on: all tracks arrive, also after a restart.
-
-    No identify is given up; each arrives once Segment takes them.
-    """
-    world = retailer(contacts=15)
-    since = world.now - timedelta(days=4)
-    async with rig_of(
-        world=world,
-        BRIDGE_SINCE=since.isoformat(),
-        BRIDGE_POLL_INTERVAL="0.1",
-        BRIDGE_DRAIN_TIMEOUT="2",
-    ) as rig:
-        rig.segment.faults.add(f'poison:"identify",code={code}')
-        for _start in range(2):
-            process = await rig.start("run")
-            await rig.until(lambda: rig.segment.counts().get("Email Sent", 0) == sent(world))
-            await rig.until(lambda: "segment.waiting" in rig.log())
-            process.send_signal(signal.SIGTERM)
-            await process.wait()
-            rig.later(hours=4)
-        # A catch-up says that it isn't complete; whatever can be sent is sent.
-        done = await rig.run("run", "--once", within=120)
-        assert done.code == 75, done.err
-        assert rig.segment.counts()["Email Sent"] == sent(world)
-        assert "identify" not in rig.segment.counts()
-        assert "No dead letters" in (await rig.run("dead-letters", "list")).out
-        rig.segment.faults.clear()
-        await rig.caught_up()
-        verdict = rig.verdict(since)
-        assert verdict.ok, verdict
-        assert rig.adds_up()
-
-
-def small_world() -> tuple[World, int]:
+@asynccontextmanager
+async def account_of(
+    rig_of: Any, *, is_new: bool = True, **settings: str
+) -> AsyncIterator[Account]:
+    """The account; caught up once before anything was sent, unless that `is_new` no longer."""
     world = quiet_world()
-    list_id = world.add_list("News").list_id
-    people = [f"person{number}@example.com" for number in range(30)]
-    for email in [*people, "bad@example.com"]:
-        world.subscribe(list_id, email)
-    world.send_broadcast(list_id, [*people, "bad@example.com"], subject="all")
-    return world, list_id
+    world.add_list("News", list_id=LIST)
+    world.add_field(LIST, "Customer ID")
+    campaign = world.add_campaign(LIST, "Spring")
+    for email in (*PEOPLE, GONE):
+        world.subscribe(LIST, email)
+    async with rig_of(world=world, lists=f"{LIST}=777", **settings) as rig:
+        if is_new:
+            await in_process.caught_up(rig, {})
+        rig.later(hours=1)
+        emails = {
+            "listed": world.add_message(LIST, subject="listed", campaign_id=campaign),
+            "plain": world.add_message(LIST, subject="plain"),
+            "split": world.add_message(LIST, subject="split", listed=False),
+            "talk": world.add_message(LIST, "conversation", subject="talk"),
+            "other": world.add_message(LIST, "conversation", subject="other"),
+            "mail": world.add_message(LIST, "transactional", subject="mail"),
+        }
+        world.add_split_test(LIST, "A or B").messages.append(("A", emails["split"]))
+        for message in emails.values():
+            world.send(message, PEOPLE)
+        rig.later(minutes=5)
+        for message in emails.values():
+            world.open(message, PEOPLE[0])
+            world.click(message, PEOPLE[0], *message.links[:1])
+        world.delete_contact(LIST, GONE)
+        rig.later(minutes=5)
+        yield Account(rig, emails)
 
 
-async def test_a_poison_event_waits_by_itself(rig_of: Any) -> None:
-    """Segment answers 500 to whatever holds one address: all else goes on, also of its page.
+ALL = (*KINDS, CLICK)
+RESOURCES: dict[str, tuple[str, dict[str, Any]]] = {
+    "broadcasts": (rf"List/{LIST}/Message$", {"listed": ALL, "plain": ALL}),
+    "split tests": (r"/SplitTest$", {"split": ALL}),
+    "split test": (r"/SplitTest/\d+/Message$", {"split": ALL}),
+    "split test message": (rf"List/{LIST}/Message/<split>$", {"split": ALL}),
+    "conversations": (r"/Conversation$", {"talk": ALL, "other": ALL}),
+    "conversation": (r"/Conversation/901/Message$", {"talk": ALL}),
+    "transactional messages": (r"/TransactionalMessage$", {"mail": ALL}),
+    "campaigns": (r"/Campaign$", {"listed": ALL}),
+    "details": (r"/Message/<plain>$", {"plain": ALL}),
+    "message": (r"/Message/<plain>/Activity$", {"plain": ALL}),
+    "summary": (r"/Message/<plain>/Summary$", {}),
+    "links": (r"/Message/<plain>/Link$", {"plain": (CLICK,)}),
+    "link": (r"/Message/<plain>/Link/\d+/Clicker$", {"plain": (CLICK,)}),
+    "contact look-ups": (r"/Contact/gone", {"": ("identify",)}),
+}
+FAULTS = [
+    *(f"status:{code}" for code in (400, 403, 404, 500)),
+    'status:200,body={"data":null}',
+    *("torn", "garbage", "deep", "huge:9000000"),
+]
 
-    The polls of its message and of its list go on, too; the events wait in the state file, are
-    told, are counted as in flight, and arrive once they may, under the same ids.
-    """
-    world, list_id = small_world()
-    async with rig_of(
-        world=world, lists=str(list_id), BRIDGE_SINCE=SINCE, BRIDGE_POLL_INTERVAL="0.1"
-    ) as rig:
-        rig.segment.faults.add("poison:bad@example.com")
-        process = await rig.start("run")
-        await rig.until(lambda: rig.segment.accepted >= 60 and aside(rig) == 2)
-        assert rig.log().count("event.set_aside") == 2
-        assert "bad@example.com" not in rig.log()
-        # What comes later isn't held up: of the same contact, it is set aside as well.
-        world.subscribe(list_id, "late@example.com")
-        world.send_broadcast(list_id, ["late@example.com", "bad@example.com"], subject="more")
-        await rig.until(lambda: rig.segment.accepted >= 62 and aside(rig) == 3)
-        process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0
-        with closing(sqlite3.connect(rig.state)) as db:
-            counts = dict(db.execute("SELECT name, value FROM counters"))
-        assert counts["fetched"] == counts["delivered"] + counts.get("known", 0) + 3
-        done = await rig.run("run", "--once")
-        assert done.code == 75, done.err
-        assert "3 events wait" in done.err
-        assert aside(rig) == 3
-        rig.segment.faults.clear()
-        await rig.caught_up()
-        assert aside(rig) == 0
-        assert rig.adds_up()
-        assert not rig.complaints()
-        assert rig.segment.counts() == {"identify": 32, "Email Sent": 33}
+
+def left(due: dict[str, Counter[str]], suffer: dict[str, Any]) -> dict[str, Counter[str]]:
+    """What is due without what a failing resource shows."""
+    return {
+        name: Counter(
+            {
+                event: number - (1 if event == "identify" else number)
+                if event in suffer.get(name, ())
+                else number
+                for event, number in events.items()
+            }
+        )
+        for name, events in due.items()
+    }
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_a_resource_that_fails(rig_of: Any, resource: str) -> None:
+    """What the others show arrives; the part is named; when it answers again, all arrives."""
+    pattern, suffer = RESOURCES[resource]
+    async with account_of(rig_of) as account:
+        account.fail(pattern, "status:500")
+        said = await account.caught_up()
+        named = account.set_aside()
+        assert [name for name in named if name.startswith(resource)], named
+        if resource == "summary":
+            assert not said
+        else:
+            assert f"of list {LIST}" in said
+        assert account.arrived == {
+            name: +events for name, events in left(account.due, suffer).items()
+        }
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+        assert account.set_aside() == []
+        assert account.rig.adds_up()
+
+
+def some_pairs() -> list[tuple[str, str]]:
+    """Each fault with some resources, each resource with some faults."""
+    names = [name for name in RESOURCES if name != "summary"]
+    pairs = [(names[(7 * number) % len(names)], fault) for number, fault in enumerate(FAULTS * 3)]
+    # A contact that isn't there was deleted, which is told.
+    return [pair for pair in pairs if pair != ("contact look-ups", "status:404")]
+
+
+PAGED = ("broadcasts", "split tests", "conversation", "message", "links", "link")
+
+
+@pytest.mark.parametrize(
+    ("resource", "fault"), [*some_pairs(), *((name, "circle:2") for name in PAGED[1::2])]
+)
+async def test_every_way_to_fail(rig_of: Any, resource: str, fault: str) -> None:
+    """What the others show arrives; nothing is lost."""
+    pattern, suffer = RESOURCES[resource]
+    async with account_of(rig_of) as account:
+        account.fail(pattern, fault)
+        said = await account.caught_up()
+        if "404" not in fault:
+            assert f"of list {LIST}" in said
+        due = left(account.due, suffer)
+        assert account.arrived == {name: +events for name, events in due.items()}
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+        assert account.set_aside() == []
+
+
+async def test_all_fail_once(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry is all it takes: nothing is set aside."""
+    monkeypatch.setattr(answers, "PATIENCE", 2.0)
+    async with account_of(rig_of) as account:
+        for pattern, _ in RESOURCES.values():
+            account.fail(pattern, "status:500,times=1")
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+
+
+async def test_a_listing_that_failed_for_long(rig_of: Any) -> None:
+    """It goes on from its own latest reading, while others went on: nothing is too old by then."""
+    async with account_of(rig_of, BRIDGE_TRACK_DAYS="7") as account:
+        for name in ("split tests", "conversation"):
+            account.fail(RESOURCES[name][0], "status:503")
+        for _ in range(3):
+            assert "split tests" in await account.caught_up()
+            account.rig.later(days=15)
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+
+
+async def test_names_are_waited_for(rig_of: Any) -> None:
+    """Events go on without names that can't be read after an hour, and are not sent again later."""
+    async with account_of(rig_of) as account:
+        for name in ("campaigns", "details"):
+            account.fail(RESOURCES[name][0], "status:500")
+        said = await account.caught_up()
+        assert "wait" in said
+        assert not account.arrived["listed"]
+        assert not account.arrived["plain"]
+        account.rig.later(minutes=61)
+        await account.caught_up()
+        assert account.arrived == account.due
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+
+
+async def test_the_service_goes_on(rig_of: Any) -> None:
+    """What fails is named by its health and counted; the rest arrives, and all once it answers."""
+    async with account_of(rig_of, BRIDGE_POLL_INTERVAL="0.1") as account:
+        rig = account.rig
+        failing = ("conversation", "split test", "message", "summary", "transactional messages")
+        for name in failing:
+            account.fail(RESOURCES[name][0], "status:500")
+        service = Service(load(rig.environment), once=False)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.run)
+            await rig.until(lambda: account.arrived["other"] == account.due["other"])
+            # At its usual pace: what happens now is seen, too.
+            rig.world.open(account.emails["listed"], PEOPLE[1])
+            await rig.until(lambda: account.arrived["listed"]["Email Opened"] == 2)
+            report = service._health.report()
+            named = " ".join(one["part"] for one in report["set_aside"])
+            for part in ("conversation 901", "split test 61", "transactional messages"):
+                assert part in named
+            assert "set aside" in report["status"]
+            assert report["ready"]
+            rig.listrak.faults.clear()
+            await rig.until(lambda: not service._health.report()["set_aside"])
+            await rig.until(lambda: account.arrived["talk"] == account.due["talk"])
+            await rig.until(lambda: account.arrived["plain"] == account.due["plain"])
+            service._stop.set()
+
+
+async def test_commands_go_on(rig_of: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """One resource that fails ends none of them before the rest is done; each says what is left."""
+    async with account_of(rig_of) as account:
+        for name in ("conversation", "summary", "message", "contact look-ups"):
+            account.fail(RESOURCES[name][0], "status:500")
+        await account.caught_up()
+        settings = load(account.rig.environment)
+        capsys.readouterr()
+        with pytest.raises(TemporaryError, match="compared"):
+            await reconcile(settings, only_list=None, everything=True, repair=False)
+        said = " ".join(capsys.readouterr().out.split())
+        assert "1 email is not compared: their counters can't be read now" in said
+        assert "conversation 901" in said
+        assert "listed" in said
+        await explain(settings, PEOPLE[0], only_list=None, as_json=True)
+        told = json.loads(capsys.readouterr().out)
+        assert {row["subject"] for row in told["rows"]} == {"listed", "split", "other", "mail"}
+        assert any("left out" in note for note in told["notes"])
+        await explain(settings, GONE, only_list=None, as_json=True)
+        assert "The contact of list" in json.loads(capsys.readouterr().out)["notes"][0]
+        plain = str(account.emails["plain"].message_id)
+        await explain(settings, plain, only_list=None, as_json=True)
+        assert json.loads(capsys.readouterr().out)["emails"]
+        await check_all(settings)
+        assert "conversation 901" in " ".join(capsys.readouterr().out.split())
+        before = account.arrived[""]["identify"]
+        await identify_all(settings, only_list=None)
+        assert "left out" in " ".join(capsys.readouterr().err.split())
+        assert account.arrived[""]["identify"] == before + len(PEOPLE)
+
+
+async def test_a_backfill_goes_on(rig_of: Any) -> None:
+    """A message that can't be read is left for later, named; the others are done first."""
+    async with account_of(rig_of, is_new=False) as account:
+        # All is from before the first start.
+        assert await account.caught_up() == ""
+        assert not account.arrived["listed"]
+        account.fail(RESOURCES["message"][0], "status:500")
+        settings = load(account.rig.environment)
+        wish = wish_of(settings, "1d", events=False, warehouse_only=False)
+        with pytest.raises(BaseExceptionGroup) as raised:
+            await backfill(settings, wish, only_list=None)
+        assert raised.group_contains(TemporaryError, match="backfill message")
+        assert not account.arrived["plain"]
+        names = ("listed", "split", "talk", "other", "mail")
+        assert [account.arrived[name] for name in names] == [account.due[name] for name in names]
+        account.rig.listrak.faults.clear()
+        await backfill(settings, wish, only_list=None)
+        assert account.arrived["plain"] == account.due["plain"]
+        assert account.set_aside() == []

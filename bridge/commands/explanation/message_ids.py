@@ -9,6 +9,7 @@ from bridge.clock import DAY
 from bridge.commands.comparison import lines_of
 from bridge.commands.explanation.contact_ids import event_of_contact
 from bridge.commands.explanation.person import kept_events
+from bridge.errors import RefusedError, TemporaryError, is_isolated
 from bridge.event_types import CONVERTED, IDENTIFY, UNSUBSCRIBED
 from bridge.flow.findings.finding import Outcome
 from bridge.flow.planner.watermarks import read_watermarks
@@ -80,9 +81,14 @@ async def _numbers(
     settings: Settings, store: Store, listrak: Listrak, message: Message
 ) -> list[dict[str, Any]]:
     """Numbers by event: what was seen, sent and withheld, beside Listrak's own."""
-    lines = {}
+    lines, unread = {}, ""
     if any(one.list_id == message.list_id for one in settings.lists):
-        lines = {line.event: line for line in await lines_of(store, listrak, message)}
+        try:
+            lines = {line.event: line for line in await lines_of(store, listrak, message)}
+        except (TemporaryError, RefusedError) as error:
+            if not is_isolated(error):
+                raise
+            unread = f"Listrak's counters can't be read now: {error}"
     counts = await store.event_counts.of(message.id)
     numbers = []
     for event in [*counts, *(name for name in lines if name not in counts)]:
@@ -94,7 +100,7 @@ async def _numbers(
                 "seen": count.seen if count else line.figures.seen if line else 0,
                 "withheld": count.unsent if count else 0,
                 "dead": count.dead if count else 0,
-                "reason": "" if line is None else line.reason,
+                "reason": unread if line is None else line.reason,
             }
         )
     return numbers

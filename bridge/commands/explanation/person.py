@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.commands.progress import side_by_side
-from bridge.errors import MissingError
+from bridge.errors import MissingError, RefusedError, TemporaryError, is_isolated
 from bridge.event_types import TRACKS
 from bridge.flow.acks.journal import journaled_events
 from bridge.flow.findings.contact_findings import ContactFindings, KnownContact
@@ -85,7 +85,15 @@ class PersonExplainer:
     async def _contact(self, source: SourceList, findings: ContactFindings) -> list[str]:
         """Explains the contact of a list; returns the spellings of its address."""
         list_id, key = source.list_id, self._key
-        rows = (await self._listrak.contact(list_id, self._address, source.field_id)).rows
+        try:
+            rows = (await self._listrak.contact(list_id, self._address, source.field_id)).rows
+        except (TemporaryError, RefusedError) as error:
+            if not is_isolated(error):
+                raise
+            self._person.notes.append(
+                f"The contact of list {list_id} is left out, it can't be read now: {error}"
+            )
+            return [self._address]
         row = rows[0] if rows else None
         contacts = await self._store.contacts.known(list_id, [key])
         contact = contacts.get(key)
@@ -132,6 +140,11 @@ class PersonExplainer:
             clicks = await self._reader.clicks(message, rows)
         except MissingError:
             self._person.notes.append(f"Listrak doesn't have {message.path} any more.")
+            return
+        except (TemporaryError, RefusedError) as error:
+            if not is_isolated(error):
+                raise
+            self._person.notes.append(f"{message.path} is left out, it can't be read now: {error}")
             return
         if not rows:
             return

@@ -50,7 +50,7 @@ class Outcomes:
         for outcome, number in self.numbers.items():
             metrics.events.labels(outcome).inc(number)
         metrics.in_flight.inc(self.in_flight)
-        metrics.set_aside.inc(self.aside)
+        metrics.events_set_aside.inc(self.aside)
         metrics.dead_letters.inc(self.numbers.get("dead_lettered", 0))
         for letter in self.dead:
             log.error("event.dead", event_name=letter.event, reason=letter.reason)

@@ -28,6 +28,8 @@ class ScanStats:
     """Clicks of each link, by id, when the links were listed."""
     unread: int = 0
     """Rows of which something can't be read."""
+    clicks_left: bool = False
+    """Tells whether clicks could not be read, of all links or of some: they are set aside."""
 
 
 class ScanFeedback(NamedTuple):
@@ -73,7 +75,8 @@ def evaluate(
         watermarks.link_clicks.update(stats.link_clicks)
     if plan.full:
         watermarks.unread = stats.unread
-    result.complete = plan.full or _reads_all_tracked(snapshot, plan, stats, watermarks)
+    reads_all = plan.full or _reads_all_tracked(snapshot, plan, stats, watermarks)
+    result.complete = reads_all and not stats.clicks_left
     return result
 
 
@@ -118,7 +121,7 @@ class _EventEvaluation:
         if not done:
             return
         watermark = result.watermarks.of(self.event)
-        if not self._is_first:
+        if not self._is_first and not self._is_partial:
             result.feedback.extend(self._feedback(watermark, widest=done[-1]))
         counted = self.snapshot.counted.get(self.event)
         missing = 0.0 if counted is None else watermark.missing(counted, self.seen)
@@ -128,10 +131,11 @@ class _EventEvaluation:
         if counted is None:
             self._note_uncounted(watermark, done)
             return
-        if self.plan.full:
+        full = self.plan.full and not self._is_partial
+        if full:
             missing = self._note_never_shown(result, missing, widest=done[-1])
         if missing > 0:
-            now, full = self.snapshot.now, self.plan.full
+            now = self.snapshot.now
             watermark.note_pending(now, counted, self.seen, full=full)
         else:
             watermark.reconcile(self.snapshot.now)
@@ -142,6 +146,11 @@ class _EventEvaluation:
     @property
     def _scan_types(self) -> tuple[ScanType, ...]:
         return ESCALATION[self.snapshot.message.kind][self.event]
+
+    @property
+    def _is_partial(self) -> bool:
+        """Tells whether some of the event's rows could not be read: no find proves anything."""
+        return self.event == CLICKED and self.stats.clicks_left
 
     @property
     def _is_first(self) -> bool:

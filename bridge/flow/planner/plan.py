@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bridge.clock import DAY, MINUTE
-from bridge.event_types import CONVERTED, SENT, UNCOUNTED
+from bridge.event_types import CLICKED, CONVERTED, SENT, UNCOUNTED
 from bridge.flow.buckets import start_of
 from bridge.flow.figures import TOLERANCE
 from bridge.flow.planner.scan_types import ALL_CLICKS, ESCALATION, TRACKED, Scan, ScanType
@@ -77,6 +77,8 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
         for event in ESCALATION[message.kind]
         if (number := _due_scan(snapshot, event)) is not None
     }
+    if snapshot.clicks_left:
+        due.setdefault(CLICKED, 0)
     if snapshot.is_last:
         if _may_miss_events(snapshot):  # 3
             return _full_poll(snapshot)

@@ -42,6 +42,9 @@ class MessageSnapshot:
     is_last: bool = False
     """Tells whether it is the last poll before the message is untracked."""
 
+    clicks_left: bool = False
+    """Tells whether clicks were set aside that may be read again by now."""
+
     @property
     def oldest_tracked(self) -> float:
         """The earliest send that is tracked, in seconds since 1970."""

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from bridge.errors import MissingError
+from bridge.errors import MissingError, RefusedError, TemporaryError, is_isolated
 from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import BackfillPollEnd
 from bridge.flow.buckets import NO_BUCKET, floor_of
@@ -25,6 +25,7 @@ from bridge.priority import Priority
 from bridge.state.keys import AllowedKeys, SeenKeys
 from bridge.state.records import Backfill, BackfillKind, BackfillMessage, MessageRef
 from bridge.state.seen_events import EARLY, UNWANTED
+from bridge.state.set_aside import Part
 from bridge.state.store import Store
 
 
@@ -55,6 +56,9 @@ class BackfillReader:
         self._clock = context.listrak.clock
         self._ledger = context.ledger
         self._scope = context.scope
+        self._set_aside = context.set_aside
+        # By list, the last message of this round that failed.
+        self._left: dict[int, int] = {}
         self._discovery = discovery
         self._rows = rows.with_priority(Priority.BACKFILL)
 
@@ -84,9 +88,10 @@ class BackfillReader:
         return begun
 
     async def read_next(self, source: SourceList) -> bool:
-        """Reads the next message of a list's backfill; False when none is left.
+        """Reads the next message of a list's backfill; False when none is left that can be read.
 
-        Returns when all its events are acknowledged. Raises what the Listrak client raises.
+        Returns when all its events are acknowledged. Raises what the Listrak client raises, but for
+        what fails of a message by itself: it is set aside, and read when the others are.
         """
         store = self._ledger.store
         backfill = await store.backfills.open_one(source.list_id)
@@ -103,18 +108,30 @@ class BackfillReader:
             await (self._list_unwanted if backfill.kind == "events" else self._list)(
                 source, backfill
             )
-        message = await store.backfills.next(backfill)
+        message = await store.backfills.next(backfill, self._left.get(source.list_id, 0))
+        if message is None and self._left.pop(source.list_id, 0):
+            # Those that failed are all that is left: they are for another time.
+            return False
         if message is None:
+            self._set_aside.keep_only(source.list_id, "backfill message", ())
             await self._ledger.commit(lambda store: store.backfills.finish(backfill))
             log.info(
                 "backfill.finished", list=source.list_id, kind=backfill.kind, since=backfill.since
             )
             return await store.backfills.open_one(source.list_id) is not None
+        part = Part(source.list_id, "backfill message", message.message.path)
         try:
             await self._read(source, message, backfill)
         except MissingError as error:
             log.info("message.missing", message=message.message.path, reason=str(error))
             await self._ledger.commit(lambda store: store.backfills.complete(message, missing=True))
+        except (RefusedError, TemporaryError) as error:
+            if not is_isolated(error):
+                raise
+            self._set_aside.failed(part, error)
+            self._left[source.list_id] = message.id
+            return True
+        self._set_aside.recovered(part)
         return True
 
     async def _read(self, source: SourceList, message: BackfillMessage, backfill: Backfill) -> None:

@@ -30,11 +30,13 @@ class ClickTally:
 
     rows: how many there were.
     pages: pages that had any.
+    came_early: tells whether clicks came before the rows of the message, and were left.
     """
 
     def __init__(self) -> None:
         self.rows = 0
         self.pages = 0
+        self.came_early = False
         self._seen = SeenKeys()
         self._alike: defaultdict[str, list[Twin]] = defaultdict(list)
 

@@ -7,6 +7,7 @@ import anyio
 from anyio.abc import ObjectSendStream
 
 from bridge.clock import SourceClock
+from bridge.errors import BridgeError, RefusedError, TemporaryError, is_isolated
 from bridge.flow.channel import Channel
 from bridge.flow.context import ReaderContext
 from bridge.flow.in_flight import InFlight
@@ -145,23 +146,40 @@ def unseen_of(
     return Unseen(single, others, known[-1].key)
 
 
+class Requested(NamedTuple):
+    """Contacts that were requested one by one.
+
+    rows: of those that the list has.
+    deleted: addresses that it doesn't have.
+    unread: of those of `rows` of which something can't be read.
+    failures: of those of whom nothing is known, as their requests failed by themselves.
+    """
+
+    rows: list[wire.Contact]
+    deleted: list[str]
+    unread: list[UnreadRow]
+    failures: list[BridgeError]
+
+
 async def request_each(
     listrak: Listrak, source: SourceList, contacts: Sequence[KnownAddress]
-) -> tuple[list[wire.Contact], list[str], list[UnreadRow]]:
-    """The rows of contacts, requested one by one, and the addresses that the list doesn't have.
-
-    The last are those of the rows of which something can't be read.
-    """
-    unread: list[UnreadRow] = []
-    rows: list[wire.Contact] = []
-    deleted: list[str] = []
+) -> Requested:
+    """Requests contacts one by one; one that fails by itself is left for another time."""
+    requested = Requested([], [], [], [])
     for one in contacts:
-        found = await listrak.contact(source.list_id, one.spelling, source.field_id)
+        try:
+            found = await listrak.contact(source.list_id, one.spelling, source.field_id)
+        except (TemporaryError, RefusedError) as error:
+            if not is_isolated(error):
+                raise
+            requested.failures.append(error)
+            continue
         if not found.rows:
-            deleted.append(one.spelling)
+            requested.deleted.append(one.spelling)
         for row in found.rows:
             # The known spelling: the answer's may differ in upper and lower case.
             row.email_address = one.spelling
-            unread += [each._replace(number=len(rows)) for each in found.unread]
-            rows.append(row)
-    return rows, deleted, unread
+            number = len(requested.rows)
+            requested.unread.extend(each._replace(number=number) for each in found.unread)
+            requested.rows.append(row)
+    return requested

@@ -1,9 +1,11 @@
 """Reads a list's contacts: all of them, or those who came or left lately."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from bridge.clock import DAY, HOUR
+from bridge.errors import BridgeError, TemporaryError
 from bridge.flow.context import ReaderContext
 from bridge.flow.page import ContactPage, ContactPoll
 from bridge.flow.readers.contact_readings import (
@@ -26,6 +28,7 @@ from bridge.priority import Priority
 from bridge.state.contacts import KnownAddress
 from bridge.state.cursors import ContactCursor
 from bridge.state.keys import SeenKeys
+from bridge.state.set_aside import Part
 from bridge.state.store import Store
 
 UNSUBSCRIBED_TURNS: Final = 30
@@ -46,6 +49,7 @@ class ContactReader:
         self._listrak = context.listrak
         self._ledger = context.ledger
         self._scope = context.scope
+        self._set_aside = context.set_aside
         self._readings = readings
         self._user_ids = user_ids
         # When polls began that this process began, by list and by the clock for what waits.
@@ -179,16 +183,38 @@ class ContactReader:
         def is_due(one: KnownAddress, key: int) -> bool:
             return one.subscribed or (key + turn) % UNSUBSCRIBED_TURNS == 0
 
+        failures: list[BridgeError] = []
         while known := await store.contacts.after(list_id, after, CHUNK):
             unseen = unseen_of(known, seen, is_due)
             after = unseen.after
             async with readings.turn:
-                rows, deleted, unread = await request_each(listrak, poll.source, unseen.single)
+                requested = await request_each(listrak, poll.source, unseen.single)
+                failures += requested.failures
                 cursor, at = ContactCursor("lost", after), readings.instant()
                 await readings.send(
-                    ContactPage(poll, cursor, rows, at, deleted=deleted, unread=unread)
+                    ContactPage(
+                        poll,
+                        cursor,
+                        requested.rows,
+                        at,
+                        deleted=requested.deleted,
+                        unread=requested.unread,
+                    )
                 )
         await readings.drain()
+        self._note(list_id, failures)
+
+    def _note(self, list_id: int, failures: Sequence[BridgeError]) -> None:
+        """Sets aside the look-ups of a sweep that failed, or takes back those of an earlier one.
+
+        Whoever is left stays as it is known, and is requested again by the next sweep.
+        """
+        part = Part(list_id, "contact look-ups")
+        if failures:
+            reason = f"{len(failures)} in the latest sweep, the last of them: {failures[-1]}"
+            self._set_aside.failed(part, TemporaryError(reason))
+        else:
+            self._set_aside.recovered(part)
 
     def _client_for(self, poll: ContactPoll) -> Listrak:
         return self._listrak.with_priority(Priority.FULL) if poll.sweep else self._listrak

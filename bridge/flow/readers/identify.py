@@ -20,6 +20,7 @@ from bridge.logs import log
 from bridge.priority import Priority
 from bridge.state.cursors import ContactCursor
 from bridge.state.keys import SeenKeys
+from bridge.state.set_aside import Part
 from bridge.state.store import Store
 
 SUBSCRIBED: Final = FIRST_STAGE.stage
@@ -32,7 +33,7 @@ class IdentifyReader:
 
     1. Those on the pages of subscribed ones: told as they are now.
     2. Those known as subscribed that no page has shown: requested one by one, and told as they are,
-       or as deleted.
+       or as deleted. One whose request fails by itself is left out; the next sweep requests it.
     3. Those known as not subscribed: told as they are known. Who came back meanwhile was on the
        pages, or is told by the next poll, which is later. Deleted ones are not told again.
 
@@ -43,6 +44,7 @@ class IdentifyReader:
         self._clock = context.listrak.clock
         self._listrak = context.listrak.with_priority(Priority.BACKFILL)
         self._ledger = context.ledger
+        self._set_aside = context.set_aside
         self._readings = readings
         self._trails: dict[int, Trail] = {}
 
@@ -125,16 +127,18 @@ class IdentifyReader:
             log.info("identify.finished", list=list_id)
             return
         unseen = unseen_of(known, told, lambda one, _: one.subscribed)
-        rows, deleted, unread = await request_each(self._listrak, poll.source, unseen.single)
+        requested = await request_each(self._listrak, poll.source, unseen.single)
+        for error in requested.failures:
+            self._set_aside.failed(Part(list_id, "contact look-ups"), error)
         await readings.send(
             ContactPage(
                 poll,
                 ContactCursor("lost", unseen.after),
-                rows,
+                requested.rows,
                 readings.instant(),
-                deleted=deleted,
+                deleted=requested.deleted,
                 as_known=[one.spelling for one in unseen.others],
                 told_before=frozenset(),
-                unread=unread,
+                unread=requested.unread,
             )
         )

@@ -21,6 +21,7 @@ from bridge.listrak import times, wire
 from bridge.state.cursors import PollCursor
 from bridge.state.keys import SeenKeys
 from bridge.state.records import Message
+from bridge.state.set_aside import Part
 from bridge.state.store import Store
 
 
@@ -41,6 +42,7 @@ class MessageReader:
         self._listrak = context.listrak
         self._ledger = context.ledger
         self._scope = context.scope
+        self._set_aside = context.set_aside
         self._rows = rows
         self._metrics = metrics
         self._page_rows = page_rows
@@ -79,6 +81,7 @@ class MessageReader:
             page_rows=self._page_rows,
             certain=min(started, self._listrak.clock.certain()),
             is_last=last,
+            clicks_left=self._set_aside.is_click_due(message.list_id, message.path),
         )
         chosen = plan(snapshot, full=full or begun is not None)
         self._cache.set_watermarks(message, chosen.watermarks)
@@ -142,19 +145,27 @@ class MessageReader:
         self._metrics.forget(message)
         self._cache.forget(message)
         self._turns.pop(message.id, None)
+        self._set_aside.forget_message(message.list_id, message.path)
 
     async def flush(self) -> None:
         """Makes the pages that were read so far be sent without waiting for full batches."""
         await self._rows.flush()
 
     async def _summary(self, message: Message) -> wire.Summary | None:
-        """A message's counters; None where there are none, so that only its rows can tell."""
+        """A message's counters; None where there are none, so that only its rows can tell.
+
+        Where they fail by themselves they are set aside: they are missing then, not the events.
+        """
         if message.kind == "transactional":
             return None
-        try:
-            return await self._listrak.summary(message.path)
-        except MissingError:
-            return None
+
+        async def read() -> wire.Summary | None:
+            try:
+                return await self._listrak.summary(message.path)
+            except MissingError:
+                return None
+
+        return await self._set_aside.attempt(Part(message.list_id, "summary", message.path), read)
 
     async def _begin(self, planned: PlannedPoll, source: SourceList) -> MessagePoll:
         seen_events = self._ledger.store.seen_events

@@ -1,15 +1,14 @@
 """The present names of lists and campaigns, which Listrak's users may change at any time."""
 
-from collections.abc import Awaitable
 from dataclasses import replace
-from typing import TypeVar
 
-from bridge.errors import MissingError, RefusedError
+from bridge.errors import RefusedError, TemporaryError, is_isolated
 from bridge.flow.context import ReaderContext
+from bridge.flow.scheduling import schedule
+from bridge.flow.set_aside import SetAside
 from bridge.flow.source import SourceList
 from bridge.logs import log
-
-Answer = TypeVar("Answer")
+from bridge.state.set_aside import Part
 
 
 class Names:
@@ -21,6 +20,7 @@ class Names:
     def __init__(self, context: ReaderContext) -> None:
         self._listrak = context.listrak
         self._ledger = context.ledger
+        self._set_aside = context.set_aside
         # By list and id; None for a campaign that isn't there.
         self._campaigns: dict[int, dict[int, str | None]] = {}
 
@@ -29,37 +29,62 @@ class Names:
         state = await self._ledger.store.lists.state(source.list_id)
         return replace(source, name=state.list_name) if state.horizon else source
 
-    async def campaign(self, list_id: int, campaign_id: int) -> str | None:
-        """The name of a campaign, None where there is none. Raises what the client raises."""
+    async def campaign(
+        self, list_id: int, campaign_id: int, otherwise: str | None, *, wait: bool
+    ) -> str | None:
+        """The name of a campaign, None where there is none.
+
+        otherwise: what it was called before, for while names can't be read.
+        wait: raises TemporaryError instead while they can't, for an hour at most.
+
+        Raises what the client raises where that isn't about campaigns alone.
+        """
         if not campaign_id:
             return None
         if campaign_id not in self._campaigns.get(list_id, {}):
             await self._read_campaigns(list_id)
-        return self._campaigns[list_id].setdefault(campaign_id, None)
+        known = self._campaigns.setdefault(list_id, {})
+        part = Part(list_id, "campaigns")
+        if campaign_id not in known and part in self._set_aside:
+            if wait:
+                await_name(self._set_aside, part)
+            return otherwise
+        return known.setdefault(campaign_id, None)
 
     async def read(self, list_id: int, *, campaigns: bool) -> str | None:
         """Reads a list's name again, and (`campaigns`) those of its campaigns.
 
         Returns the list's name, which is the caller's to save; None where Listrak tells none. What
-        Listrak refuses keeps the name it had.
+        can't be read keeps the name it had.
         """
         if campaigns:
-            await _unless_refused(list_id, self._read_campaigns(list_id))
-        rows = await _unless_refused(list_id, self._listrak.lists())
-        names = {row.list_id: row.list_name for row in rows or ()}
-        return names.get(list_id)
+            await self._read_campaigns(list_id)
+        try:
+            rows = await self._listrak.lists()
+        except (RefusedError, TemporaryError) as error:
+            if not is_isolated(error):
+                raise
+            log.info("names.unread", list=list_id, reason=str(error))
+            return None
+        return {row.list_id: row.list_name for row in rows}.get(list_id)
 
     async def _read_campaigns(self, list_id: int) -> None:
-        names = await self._listrak.campaigns(list_id)
-        # One that is gone is remembered as such, so that it isn't looked for at every poll.
-        gone = dict.fromkeys(self._campaigns.get(list_id, {}))
-        self._campaigns[list_id] = {**gone, **names}
+        """Reads the names of campaigns, unless they are set aside."""
+        names = await self._set_aside.attempt(
+            Part(list_id, "campaigns"), lambda: self._listrak.campaigns(list_id)
+        )
+        if names is not None:
+            # One that is gone is remembered as such, so that it isn't looked for at every poll.
+            gone = dict.fromkeys(self._campaigns.get(list_id, {}))
+            self._campaigns[list_id] = {**gone, **names}
 
 
-async def _unless_refused(list_id: int, reading: Awaitable[Answer]) -> Answer | None:
-    """The answer, None where Listrak has or tells none."""
-    try:
-        return await reading
-    except (MissingError, RefusedError) as error:
-        log.info("names.unread", list=list_id, reason=str(error))
-        return None
+def await_name(set_aside: SetAside, part: Part) -> None:
+    """Raises TemporaryError as long as events wait for names that can't be read."""
+    if set_aside.seconds(part) < schedule.LONGEST_NAME_WAIT:
+        error = TemporaryError(
+            f"its {part.kind} can't be read; its events wait for them for an hour at most, and go "
+            "on without them then"
+        )
+        error.isolated = True
+        raise error

@@ -1,24 +1,27 @@
 """The properties that all events of a poll carry: names as of its beginning, saved before use."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from bridge.errors import MissingError, RefusedError
 from bridge.event_types import CAMPAIGN_ID
 from bridge.flow.context import ReaderContext
 from bridge.flow.message_poll import MessagePoll
-from bridge.flow.readers.names import Names
+from bridge.flow.readers.names import Names, await_name
 from bridge.flow.scheduling import schedule
 from bridge.flow.source import SourceList
 from bridge.listrak import wire
-from bridge.logs import log
 from bridge.segment import events
 from bridge.state.records import Message
+from bridge.state.set_aside import Part
 from bridge.state.store import Store
 
+Answer = TypeVar("Answer")
+
 SUBJECT = "email_subject"
+CAMPAIGN = "campaign_name"
 ANALYTICS = "google_analytics_campaign_name"
 
 
@@ -43,6 +46,7 @@ class PropertyReader:
     def __init__(self, context: ReaderContext, names: Names) -> None:
         self._listrak = context.listrak
         self._ledger = context.ledger
+        self._set_aside = context.set_aside
         self._zone = context.scope.zone
         self._extra = context.scope.extra_properties
         self._names = names
@@ -62,16 +66,9 @@ class PropertyReader:
 
     async def _renew(self, poll: MessagePoll, source: SourceList) -> None:
         message, details = poll.message, None
-        try:
-            if _are_details_due(poll):
-                details = await self._details_of(message)
-            properties = await self._compose(message, details, source)
-        except (MissingError, RefusedError) as error:
-            if message.properties is None:
-                raise
-            # What it was called before is better than none of its events.
-            log.info("names.unread", message=message.path, reason=str(error))
-            properties = message.properties
+        if _are_details_due(poll):
+            details = await self._read_details(message)
+        properties = await self._compose(message, details, source)
         sent_at = message.sent_at
         if message.properties is None and details is not None:
             sent_at = details.sent_at
@@ -105,7 +102,12 @@ class PropertyReader:
         named = {
             "email_id": str(message.message_id),
             SUBJECT: known.get(SUBJECT) if subject is None else subject,
-            "campaign_name": await self._names.campaign(message.list_id, campaign_id),
+            CAMPAIGN: await self._names.campaign(
+                message.list_id,
+                campaign_id,
+                known.get(CAMPAIGN),
+                wait=message.properties is None,
+            ),
             ANALYTICS: analytics_name,
             **source.properties,
         }
@@ -113,21 +115,51 @@ class PropertyReader:
             named[CAMPAIGN_ID] = str(campaign_id)
         return events.properties_of(named)
 
+    async def _read_details(self, message: Message) -> Details | None:
+        """The details that the message itself tells; None where they can't be read.
+
+        What it was called before is better than none of its events. Those of one that was never
+        read wait first, for an hour at most: names can't be had later.
+        """
+        details = await self._attempt(
+            Part(message.list_id, "details", message.path),
+            lambda: self._details_of(message),
+            wait=message.properties is None,
+        )
+        is_dated = message.kind != "broadcast" or message.properties is not None
+        if details is None or details.sent_at or is_dated:
+            return details
+        sent_at = await self._attempt(
+            Part(message.list_id, "details", f"{message.path}/Status"),
+            lambda: self._started(message),
+            wait=True,
+        )
+        return details._replace(sent_at=sent_at or "")
+
+    async def _attempt(
+        self, part: Part, reading: Callable[[], Awaitable[Answer]], *, wait: bool
+    ) -> Answer | None:
+        answer = await self._set_aside.attempt(part, reading)
+        if answer is None and wait:
+            await_name(self._set_aside, part)
+        return answer
+
     async def _details_of(self, message: Message) -> Details:
         campaign_id = message.campaign_id
         if message.kind == "transactional":
             rows = await self._listrak.transactional_messages(message.list_id)
             return Details(_subject_of(message, rows), None, campaign_id, message.sent_at)
         detail = await self._listrak.message(message.path)
-        sent_at = message.sent_at or self._zone.lenient(detail.send_date)
         if message.kind == "broadcast":
             # Conversation messages may have the campaign of their conversation.
             campaign_id = detail.campaign_id or 0
-            if not sent_at and message.properties is None:
-                sent_at = self._zone.lenient(await self._listrak.started(message.path))
+        sent_at = message.sent_at or self._zone.lenient(detail.send_date)
         return Details(
             detail.subject or "", detail.google_analytics_campaign_name, campaign_id, sent_at
         )
+
+    async def _started(self, message: Message) -> str:
+        return self._zone.lenient(await self._listrak.started(message.path))
 
 
 def _goes_on(poll: MessagePoll) -> bool:

@@ -26,5 +26,7 @@ async def read_from(
         except CursorError as error:
             log.warning("scan.restarted", resource=resource, reason=str(error))
             if restart == MOST_RESTARTS:
-                raise TemporaryError(str(error)) from error
+                failure = TemporaryError(str(error))
+                failure.isolated = True
+                raise failure from error
             cursor = first

@@ -1,7 +1,8 @@
 """Reads the rows of a message: activity and clicks, page by page."""
 
 import copy
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from bridge.errors import RefusedError
 from bridge.flow.channel import Channel
@@ -26,6 +27,7 @@ from bridge.listrak.paging import Trail
 from bridge.logs import log
 from bridge.priority import Priority
 from bridge.state.cursors import PollCursor
+from bridge.state.set_aside import Part
 
 FIRST_PAGE: Final = PollCursor("activity", 0, wire.START)
 FIRST_CLICKS: Final = PollCursor("clicks", 0, wire.START)
@@ -39,6 +41,7 @@ class RowReader:
         self._unhurried = context.listrak.with_priority(Priority.FULL)
         self._pages = context.pages[Channel.TRACKS]
         self._scope = context.scope
+        self._set_aside = context.set_aside
         self._properties = properties
 
     def with_priority(self, priority: Priority) -> "RowReader":
@@ -137,30 +140,62 @@ class RowReader:
     async def _read_clicks(
         self, poll: MessagePoll, source: SourceList, cursor: PollCursor, scan: Scan | None = None
     ) -> None:
-        """Reads clicks, link by link, from one on; in a recent scan, of links with new ones."""
+        """Reads clicks, link by link, from one on; in a recent scan, of links with new ones.
+
+        What fails by itself is set aside, the links or one of them: the other clicks are read.
+        """
         recent = scan is not None and scan.scan_type.from_watermark
         before = poll.plan.watermarks.link_clicks if recent else {}
-        links = await self._client_for(poll).links(poll.message.path)
+        list_id, path = poll.message.list_id, poll.message.path
+        of_all = Part(list_id, "links", path)
+        failed = of_all in self._set_aside
+        links = await self._set_aside.attempt(of_all, lambda: self._client_for(poll).links(path))
+        if links is None:
+            poll.stats.clicks_left = True
+            return
         poll.stats.link_clicks = {link.link_id: link.click_count or 0 for link in links}
         for link in sorted(links, key=lambda link: link.link_id):
-            if link.link_id < cursor.link_id or link.click_count == before.get(link.link_id, 0):
+            part = Part(list_id, "link", f"{path}/Link/{link.link_id}")
+            if part not in self._set_aside and (
+                link.link_id < cursor.link_id or link.click_count == before.get(link.link_id, 0)
+            ):
                 continue
-            tally = await self._read_link(poll, source, link, scan)
+            # After a failure also what is older than the watermark may be missing.
+            since = None if failed or part in self._set_aside else self._start_of(scan)
+            reading = _LinkReading(poll, source, scan, link, since)
+            tally = await self._set_aside.attempt(part, partial(self._read_link, reading))
             if tally is None:
+                poll.stats.clicks_left = True
+                poll.stats.link_clicks.pop(link.link_id)
+            elif tally.came_early:
                 # Clicks without a single row: the rows are late, the next poll sees both.
                 poll.stats.link_clicks = {}
                 return
-            if tally.twins:
-                await self._read_twins(poll, source, link, None if self._start_of(scan) else tally)
 
-    async def _read_link(
-        self, poll: MessagePoll, source: SourceList, link: wire.Link, scan: Scan | None = None
-    ) -> ClickTally | None:
-        """Reads the clicks on a link; returns their tally, None where no row told of any before.
+    async def _read_link(self, reading: "_LinkReading") -> ClickTally:
+        """Reads the clicks on a link, twins as well; returns their tally."""
+        tally = await self._tally(reading)
+        if tally.twins and not tally.came_early:
+            await self._read_twins(reading, None if reading.since else tally)
+        return tally
 
-        It begins with the first page, also after a restart: only a complete tally tells of twins.
+    async def _tally(self, reading: "_LinkReading") -> ClickTally:
+        """Reads the clicks on a link from its first page on: only a complete tally tells of twins.
+
+        Where a cursor is refused, it begins again.
         """
-        listrak, path, since = self._client_for(poll), poll.message.path, self._start_of(scan)
+        tally = ClickTally()
+
+        async def read(_: str) -> None:
+            nonlocal tally
+            tally = await self._read_pages(reading)
+
+        await read_from(wire.START, wire.START, read, reading.poll.message.path)
+        return tally
+
+    async def _read_pages(self, reading: "_LinkReading") -> ClickTally:
+        poll, source, scan, link, since = reading
+        listrak, path = self._client_for(poll), poll.message.path
         here = PollCursor("clicks", link.link_id, wire.START)
         tally = ClickTally()
         more: str | None = wire.START
@@ -168,7 +203,8 @@ class RowReader:
         while more is not None:
             page = await listrak.clickers(path, link.link_id, more, since=since)
             if page.rows and poll.message.properties is None:
-                return None
+                tally.came_early = True
+                break
             if page.rows:
                 await self._properties.prepare(poll, source)
             if scan is not None:
@@ -182,24 +218,24 @@ class RowReader:
             )
         return tally
 
-    async def _read_twins(
-        self, poll: MessagePoll, source: SourceList, link: wire.Link, tally: ClickTally | None
-    ) -> None:
+    async def _read_twins(self, reading: "_LinkReading", tally: ClickTally | None) -> None:
         """Sends on the rows that are like others, if it is certain that they are clicks.
 
         Otherwise they are missing clicks, as the link's count tells, and are looked for like these.
 
         tally: of all clicks on the link; None where only a part was read.
         """
-        tally = tally or await self._read_link(poll, source, link)
+        poll, link = reading.poll, reading.link
+        everything = reading._replace(scan=None, since=None)
+        tally = tally or await self._tally(everything)
         again: ClickTally | None = None
         counted = after = link.click_count or 0
-        if tally and tally.pages > 1 and tally.rows == counted:
-            again = await self._read_link(poll, source, link)
+        if tally.pages > 1 and tally.rows == counted:
+            again = await self._tally(everything)
             links = await self._client_for(poll).links(poll.message.path)
             after = sum(one.click_count or 0 for one in links if one.link_id == link.link_id)
-        is_certain = tally is not None and tally.is_certain(counted, again, after)
-        twins = tally.twins if tally and is_certain else []
+        is_certain = tally.is_certain(counted, again, after)
+        twins = tally.twins if is_certain else []
         number = await self._open(poll)
         await self._pages.send(
             ClickPage(
@@ -236,6 +272,19 @@ class RowReader:
 
 def _after(link: wire.Link) -> PollCursor:
     return PollCursor("clicks", link.link_id + 1, wire.START)
+
+
+class _LinkReading(NamedTuple):
+    """A reading of the clicks on a link.
+
+    since: the naive time from which on; None for the beginning.
+    """
+
+    poll: MessagePoll
+    source: SourceList
+    scan: Scan | None
+    link: wire.Link
+    since: str | None
 
 
 class _IgnoredError(Exception):

@@ -47,6 +47,13 @@ an hour of naive times repeats every autumn."""
 POSTPONED_INTERVALS: Final = 15
 """Poll intervals until what Listrak refused, or doesn't have, is requested again."""
 
+MOST_INTERVALS_SET_ASIDE: Final = 30
+"""Poll intervals at most between two tries of what is set aside."""
+
+LONGEST_NAME_WAIT: Final = 1 * HOUR
+"""Seconds that the events of a message wait at most for names that can't be read: its campaign's,
+and what only the message itself tells."""
+
 AGE_INTERVALS: Final = ((DAY, 1, 5), (3 * DAY, 5, 20), (7 * DAY, 15, 60), (math.inf, 30, 60))
 """Rows of a limit of age in seconds, the poll intervals between two polls of a younger message, and
 the most of them where it is quiet."""
@@ -117,3 +124,9 @@ def attributable_until(last_polls: Iterable[float], poll_interval: float, now: f
 def is_sweep_due(state: ListState, now: float) -> bool:
     """Tells whether all contacts of a list are to be read, not only the recent ones."""
     return state.swept_at is None or now - state.swept_at >= SWEEP_INTERVAL
+
+
+def set_aside_delay(failures: int, poll_interval: float) -> float:
+    """Seconds until a part that is set aside is tried again, after so many failures in a row."""
+    intervals = 2.0 ** min(failures - 1, 30)
+    return min(intervals, MOST_INTERVALS_SET_ASIDE) * poll_interval

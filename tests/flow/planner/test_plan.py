@@ -484,6 +484,21 @@ def test_links_whose_clicks_are_late_are_read_again() -> None:
         snapshot = replace(snapshot, seen=seen, now=snapshot.now + 6 * MINUTE)
 
 
+def test_clicks_that_cant_be_read() -> None:
+    """They are no proof of anything: nothing is complete, reconciled or never shown by that."""
+    snapshot = polled_an_hour_ago(CLICKED, 5)
+    left = ScanStats(clicks_left=True)
+    for chosen in (plan(snapshot), plan(snapshot, full=True)):
+        result = evaluate(snapshot, chosen, left, snapshot.seen)
+        before, after = chosen.watermarks.of(CLICKED), result.watermarks.of(CLICKED)
+        assert after.reconciled_at == before.reconciled_at
+        assert after.never_shown == 0
+        assert not result.complete
+        assert not result.newly_never_shown
+    again = plan(replace(polled_an_hour_ago(CLICKED, 0), clicks_left=True))
+    assert [scan.scan_type.name for scan in again.scans] == ["recent clicks"]
+
+
 def test_what_goes_on_sending_is_checked_now_and_then() -> None:
     """Reconciled counters may be off: all tracked rows are read once a week, in full if need be."""
     message = message_of("conversation", polled_at=BEGAN, changed_at=BEGAN)

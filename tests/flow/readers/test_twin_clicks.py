@@ -30,6 +30,7 @@ from bridge.flow.readers.messages import MessageReader
 from bridge.flow.readers.names import Names
 from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.rows import RowReader
+from bridge.flow.set_aside import SetAside
 from bridge.flow.source import SourceList
 from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak import times, wire
@@ -139,9 +140,9 @@ async def polled(listrak: Any, database: DirectDatabase, told: Told, *, full: bo
     delivery_in, delivery_out = anyio.create_memory_object_stream[Delivery](100)
     zone, names = Zone(ZoneInfo("UTC")), frozenset(TRACKS)
     source = SourceList(1, "News", None, times.from_seconds(NOW - 1e6))
-    context = ReaderContext(
-        listrak, ledger, dict.fromkeys(Channel, page_in), Scope([source], zone, 1e8, names)
-    )
+    set_aside = SetAside(ledger, Metrics(), lambda: NOW, interval=60)
+    scope = Scope([source], zone, 1e8, names)
+    context = ReaderContext(listrak, ledger, dict.fromkeys(Channel, page_in), scope, set_aside)
     rows = RowReader(context, PropertyReader(context, Names(context)))
     reader = MessageReader(context, rows, SummaryMetrics(Metrics()))
     mapper = Mapper(ledger, ActivityRules(zone, names), ContactRules(zone, names), Metrics())

@@ -1,0 +1,104 @@
+"""Parts of lists that are set aside, as they can't be read for now."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from bridge.state.database import Database
+
+PartKind = Literal[
+    "broadcasts",
+    "split tests",
+    "split test",
+    "split test message",
+    "conversations",
+    "conversation",
+    "transactional messages",
+    "campaigns",
+    "message",
+    "summary",
+    "details",
+    "links",
+    "link",
+    "contacts",
+    "contact look-ups",
+    "discovery",
+    "unsubscribes",
+    "backfill",
+    "backfill message",
+    "identify",
+]
+LISTING_KINDS: Final[tuple[PartKind, ...]] = (
+    "broadcasts",
+    "split tests",
+    "split test",
+    "split test message",
+    "conversations",
+    "conversation",
+    "transactional messages",
+)
+"""The kinds that messages are discovered by."""
+
+
+class Part(NamedTuple):
+    """A part of a list that is read by itself.
+
+    subject: the id or the path of what it is, "" for the only one of its kind.
+    """
+
+    list_id: int
+    kind: PartKind
+    subject: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of it, for people."""
+        return f"{self.kind} {self.subject}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class PartSetAside:
+    """A part that is set aside.
+
+    since: seconds since 1970.
+    reason: why, as last told; "" for what Listrak says it doesn't have.
+    complete_until: start of its latest complete reading in seconds since 1970; None for none.
+    """
+
+    part: Part
+    since: float
+    reason: str
+    complete_until: float | None
+
+
+class SetAsideParts:
+    """The table of parts that are set aside."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def all(self, list_id: int | None = None) -> list[PartSetAside]:
+        """The parts of one list or of all, those that have failed for longest first."""
+        rows = await self._db.all(
+            "SELECT list_id, kind, subject, since, reason, complete_until FROM set_aside"
+            " WHERE list_id = ifnull(?, list_id) ORDER BY since, list_id, kind, subject",
+            list_id,
+        )
+        return [PartSetAside(Part(*row[:3]), *row[3:]) for row in rows]
+
+    async def put(self, one: PartSetAside) -> None:
+        """Sets a part aside; of one that is, only the reason is taken over."""
+        await self._db.run(
+            "INSERT INTO set_aside (list_id, kind, subject, since, reason, complete_until)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET reason = excluded.reason",
+            *one.part,
+            one.since,
+            one.reason,
+            one.complete_until,
+        )
+
+    async def remove(self, parts: Iterable[Part]) -> None:
+        """Takes parts out again."""
+        await self._db.many(
+            "DELETE FROM set_aside WHERE list_id = ? AND kind = ? AND subject = ?", list(parts)
+        )

@@ -1,0 +1,119 @@
+"""A call that fails while others are answered is given up soon: its trouble is its own."""
+
+import anyio
+import pytest
+from aiohttp import web
+from listrak_stand_in import Reply, StandIn, client_of, ok, status
+
+from bridge import retry
+from bridge.errors import CredentialsError, OversizeError, TemporaryError, is_isolated
+from bridge.listrak import answers, calls
+from bridge.listrak.answers import MOST_GIVEN_UP
+from bridge.listrak.client import Listrak
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call asks at its first failure whether others are answered."""
+    monkeypatch.setattr(answers, "PATIENCE", 0.0)
+    monkeypatch.setattr(answers, "PROBE_INTERVAL", 0.0)
+    monkeypatch.setattr(retry, "SHORTEST_WAIT", 0.001)
+
+
+LISTS = ok([])
+
+
+def refusing(reply: Reply, lists: Reply = LISTS) -> StandIn:
+    """A server that answers all but the lists in one way."""
+
+    def answer(request: web.Request) -> web.StreamResponse:
+        return (lists if request.path.endswith("/List") else reply)(request)
+
+    return StandIn(answer)
+
+
+async def failure(listrak: Listrak) -> TemporaryError:
+    with pytest.raises(TemporaryError) as raised:
+        await listrak.summary("List/1/Message/2")
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    "reply", [status(500), status(503), status(403), status(200, "<html>"), ok(None)]
+)
+async def test_others_are_answered(reply: Reply) -> None:
+    """It is given up long before its deadline; somebody else is asked once to find that out."""
+    stand_in = refusing(reply)
+    async with client_of(stand_in, deadline=600) as listrak:
+        error = await failure(listrak)
+    assert error.isolated
+    assert is_isolated(error)
+    assert not isinstance(error, CredentialsError), "it is about the resource, not about all"
+    assert [call.path for call in stand_in.calls].count("/v1/List") == 1
+
+
+@pytest.mark.parametrize("lists", [status(500), status(401), status(200, "<html>")])
+async def test_nobody_is_answered(lists: Reply) -> None:
+    """Then it is retried to its deadline: everybody waits for Listrak."""
+    async with client_of(refusing(status(500), lists), deadline=0.01) as listrak:
+        error = await failure(listrak)
+    assert not error.isolated
+    assert not is_isolated(error)
+
+
+async def test_too_many_calls() -> None:
+    """Whoever is throttled waits, as all others would be as well."""
+    async with client_of(refusing(status(429)), deadline=0.01) as listrak:
+        assert not (await failure(listrak)).isolated
+
+
+async def test_others_were_answered_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then nobody is asked to find it out."""
+    monkeypatch.setattr(answers, "PATIENCE", 0.2)
+    monkeypatch.setattr(answers, "PROBE_INTERVAL", 600.0)
+    stand_in = refusing(status(500))
+    async with client_of(stand_in, deadline=600) as listrak, anyio.create_task_group() as tasks:
+
+        async def others() -> None:
+            while True:
+                await listrak.lists()
+                await anyio.sleep(0.01)
+
+        tasks.start_soon(others)
+        assert (await failure(listrak)).isolated
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_resource_that_fails_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many that fail in the same way are not retried each; an answer makes that good."""
+    replies = [status(500)]
+
+    def last(request: web.Request) -> web.StreamResponse:
+        return replies[-1](request)
+
+    stand_in = refusing(last)
+    async with client_of(stand_in, deadline=600) as listrak:
+        for _ in range(MOST_GIVEN_UP):
+            await failure(listrak)
+        monkeypatch.setattr(answers, "PATIENCE", 600.0)
+        await listrak.lists()
+        before = len(stand_in.calls)
+        assert (await failure(listrak)).isolated
+        assert len(stand_in.calls) == before + 1
+        replies.append(ok({"sentCount": 1}))
+        assert (await listrak.summary("List/1/Message/2")).sent_count == 1
+        with anyio.move_on_after(0.3) as given_up:
+            replies.append(status(500))
+            await listrak.summary("List/1/Message/2")
+        assert given_up.cancelled_caught, "it is retried again"
+
+
+async def test_an_oversize_answer_is_of_its_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came, so that Listrak answers."""
+    monkeypatch.setattr(calls, "MOST_BYTES", 10)
+    async with client_of(refusing(ok({"sentCount": 1_000_000}))) as listrak:
+        error = await failure(listrak)
+    assert isinstance(error, OversizeError)
+    assert is_isolated(error)
