@@ -91,7 +91,8 @@ class Service:
                 # Of a first start somebody sees the end; a catch-up can do without it.
                 required = not self._once and not worked_before
                 await port.open(stack, tasks, required=required, insist=not self._once)
-            ledger = Ledger(store, self._metrics)
+            patience = RETRY_DEADLINE_ONCE if self._once else None
+            ledger = Ledger(store, self._metrics, patience=patience)
             await self._load_counters(store)
             tasks.start_soon(ledger.run)
             tasks.start_soon(Eraser(ledger, self._metrics).run)

@@ -3,14 +3,16 @@
 Only the service writes the state file; another process that wants something done leaves a request.
 """
 
+import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from bridge import clock
-from bridge.errors import StateError
+from bridge.errors import StateError, TemporaryError
 
 
 class Repair(msgspec.Struct, tag="repair", frozen=True):
@@ -58,7 +60,10 @@ class Invalid(msgspec.Struct, frozen=True):
 
 
 def leave(state: Path, request: Request) -> Path:
-    """Leaves a request beside a state file; returns its path. Raises StateError if it can't."""
+    """Leaves a request beside a state file; returns its path.
+
+    Raises StateError if it can't, TemporaryError where the disk is full.
+    """
     place = state.with_name(f"{state.name}.request-{clock.wall_time_ns()}")
     draft = place.with_name(f"{place.name}.new")
     try:
@@ -75,10 +80,12 @@ def leave(state: Path, request: Request) -> Path:
         # The service never sees half a request.
         draft.rename(place)
     except OSError as error:
-        raise StateError(
-            f"BRIDGE_STATE: can't leave a request beside {str(state)!r}: {error.strerror}. "
-            "Run this as the user who owns it, or as root"
-        ) from None
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        problem = f"BRIDGE_STATE: can't leave a request beside {str(state)!r}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise TemporaryError(problem) from None
+        raise StateError(f"{problem}. Run this as the user who owns it, or as root") from None
     return place
 
 

@@ -11,7 +11,7 @@ from bridge.errors import TemporaryError
 from bridge.flow.interruptions import Interruptions
 from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.retry import backoff
+from bridge.retry import retry
 from bridge.state.store import Store
 
 MOST_QUEUED: Final = 64
@@ -34,11 +34,13 @@ class _Entry:
 class Ledger:
     """Commits work in groups, in order. Queued work survives a full disk: it is tried again.
 
+    patience: seconds for which that is done before TemporaryError ends it; None for no end.
     interruptions: those of whoever reads and sends, and queues work here.
     """
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(self, store: Store, metrics: Metrics, *, patience: float | None = None) -> None:
         self.store = store
+        self._patience = patience
         self.interruptions = Interruptions()
         self._metrics = metrics
         self._entries: list[_Entry] = []
@@ -80,7 +82,10 @@ class Ledger:
             await self._flushed.wait()
 
     async def flush(self) -> None:
-        """Commits all that is queued. Does not give up while the state file can't be written."""
+        """Commits all that is queued. While the disk is full, it is tried again.
+
+        Raises TemporaryError once the patience is at its end; what is queued stays so.
+        """
         async with self._turn:
             # Only an event that is set is replaced: another may be awaited.
             if self._wake.is_set():
@@ -88,10 +93,13 @@ class Ledger:
             if self._hurry.is_set():
                 self._hurry = anyio.Event()
             entries, self._entries = self._entries, []
-            attempt = 0
             try:
-                while entries and not await self._transact(entries, attempt):
-                    attempt += 1
+                if entries:
+                    await retry(
+                        lambda: self._transact(entries),
+                        deadline=self._patience,
+                        on_wait=self._wait,
+                    )
             except BaseException:
                 # Cancelled between two attempts: what is queued stays for a later flush.
                 self._entries = entries + self._entries
@@ -112,18 +120,22 @@ class Ledger:
         async with self._turn:
             return await self.store.empty_wal()
 
-    async def _transact(self, entries: list[_Entry], attempt: int) -> bool:
+    async def _transact(self, entries: list[_Entry]) -> None:
         try:
-            async with self.store.transaction():
-                for entry in entries:
-                    await entry.work(self.store)
-        except TemporaryError as error:
-            self._metrics.blocked.labels("state").set(1)
-            seconds = backoff(error, attempt + 1)
-            log.error("state.waiting", seconds=round(seconds, 1), reason=str(error))
-            await anyio.sleep(seconds)
-            return False
+            await self._commit(entries)
+        except TemporaryError:
+            if not await self.store.make_room():
+                raise
+            await self._commit(entries)
         self._metrics.commits.inc()
         self._metrics.last_commit.set(clock.wall_time())
         self._metrics.blocked.labels("state").set(0)
-        return True
+
+    async def _commit(self, entries: list[_Entry]) -> None:
+        async with self.store.transaction():
+            for entry in entries:
+                await entry.work(self.store)
+
+    def _wait(self, error: TemporaryError, seconds: float) -> None:
+        self._metrics.blocked.labels("state").set(1)
+        log.error("state.waiting", seconds=round(seconds, 1), reason=str(error))

@@ -16,9 +16,9 @@ import aiosqlite
 import anyio
 import anyio.to_thread
 
-from bridge.errors import BridgeError, StateDamagedError, StateError
+from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryError
 from bridge.state import file_mark
-from bridge.state.file_format import SCHEMA_VERSION, create, steps_from, use_wal
+from bridge.state.file_format import PASSING, SCHEMA_VERSION, create, steps_from, use_wal
 from bridge.state.inspection import inspect, lock_of, require_no_trace, translated
 
 LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
@@ -27,6 +27,15 @@ LOCK_NOTE: Final = b"The state file of listrak-bridge is beside this file.\n"
 
 _WAIT, _SHORT_WAIT = 5000, 100
 """Milliseconds for which another process may keep the file busy."""
+
+_WAL_PAGES, _FEWEST_WAL_PAGES, _PAGE_BYTES = 1000, 16, 4096
+"""Pages of the -wal: as SQLite has it, and at least; bytes of a page."""
+
+_WAL_SHARE = 8
+"""The -wal takes at most so much of what is free on the disk: one part in eight."""
+
+_WAL_KEPT = 16 * 2**20
+"""Bytes of the -wal that stay in use of the disk after a larger transaction."""
 
 _CLAIMS, _CLAIM_INTERVAL = 25, 0.02
 """Attempts to lock the file, and seconds between two of them."""
@@ -104,9 +113,20 @@ class Database:
         """Empties the -wal, into the file; False while another program reads the file."""
         # Nobody waits for that program meanwhile: it may take its time.
         await self.all(f"PRAGMA busy_timeout = {_SHORT_WAIT}")
-        busy, *_ = await self.one("PRAGMA wal_checkpoint(TRUNCATE)")
-        await self.all(f"PRAGMA busy_timeout = {_WAIT}")
+        try:
+            busy, *_ = await self.one("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            await self.all(f"PRAGMA busy_timeout = {_WAIT}")
         return not busy
+
+    async def make_room(self) -> bool:
+        """Frees what the -wal takes of a full disk, as far as it goes into the file.
+
+        False where it can't be done: the file would have to grow for it, or is being read.
+        """
+        with suppress(TemporaryError):
+            return await self.empty_wal()
+        return False
 
     async def version(self) -> int:
         """The format that the file has."""
@@ -210,6 +230,10 @@ async def _claim(path: Path) -> int:
     try:
         lock = os.open(lock_of(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if error.errno in PASSING:
+            raise TemporaryError(
+                f"BRIDGE_STATE: can't write {str(path)!r} for now: {error.strerror}"
+            ) from None
         raise StateError(
             f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
             "and let this user write there, or name another file"
@@ -267,6 +291,8 @@ async def _prepare(db: aiosqlite.Connection, path: Path) -> None:
         # FULL: a commit survives power loss, not only a killed process.
         await db.execute("PRAGMA synchronous = FULL")
         await db.execute("PRAGMA journal_mode = WAL")
+        await db.execute(f"PRAGMA wal_autocheckpoint = {_wal_pages(path)}")
+        await db.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
         await db.create_function("lower_case", 1, str.lower, deterministic=True)
         rows = list(await db.execute_fetchall("PRAGMA user_version"))
         for script in steps_from(rows[0][0]):
@@ -275,11 +301,26 @@ async def _prepare(db: aiosqlite.Connection, path: Path) -> None:
         raise translated(error, path) from error
 
 
+def _wal_pages(path: Path) -> int:
+    """Pages that the -wal has before they are brought into the file.
+
+    Fewer on a small disk: it mustn't be filled by what isn't in the file yet, since the file
+    could not grow any more to take it in.
+    """
+    disk = os.statvfs(path.parent)
+    free = disk.f_bavail * disk.f_frsize
+    return max(_FEWEST_WAL_PAGES, min(_WAL_PAGES, free // _WAL_SHARE // _PAGE_BYTES))
+
+
 @asynccontextmanager
 async def _in_use(database: Database) -> AsyncIterator[None]:
     """Marks the file itself as being in use, until it is left."""
-    async with database.transaction():
-        await database.run("UPDATE file_mark SET in_use = 1")
+    try:
+        await _mark_in_use(database)
+    except TemporaryError:
+        if not await database.make_room():
+            raise
+        await _mark_in_use(database)
     await database.checkpoint()
     try:
         yield
@@ -288,3 +329,8 @@ async def _in_use(database: Database) -> AsyncIterator[None]:
             # On a full disk the mark stays, and so does the -wal.
             async with database.transaction():
                 await database.run("UPDATE file_mark SET in_use = 0")
+
+
+async def _mark_in_use(database: Database) -> None:
+    async with database.transaction():
+        await database.run("UPDATE file_mark SET in_use = 1")

@@ -3,6 +3,7 @@
 import errno
 import os
 import sqlite3
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,8 @@ APPLICATION_ID: Final = 0x4C53_4247  # "LSBG"
 SCHEMA_VERSION: Final = 5
 """The file's format. Each is made of the one before, the first of an empty file: schema/."""
 
-_PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Errors of a disk that may pass by themselves, or once there is room."""
 
 
 def steps_from(version: int) -> list[str]:
@@ -52,7 +54,10 @@ def create(path: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        kind = TemporaryError if error.errno in _PASSING else StateError
+        with suppress(OSError):
+            # On a full disk it would only take up room.
+            unfinished.unlink(missing_ok=True)
+        kind = TemporaryError if error.errno in PASSING else StateError
         problem = f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}"
         raise kind(problem) from None
 

@@ -61,6 +61,10 @@ class Store:
         """Empties the -wal, into the file; see Database."""
         return await self._db.empty_wal()
 
+    async def make_room(self) -> bool:
+        """Frees what the -wal takes of a full disk; see Database."""
+        return await self._db.make_room()
+
     async def version(self) -> int:
         """The format of the file; a file that was opened to be written has the newest."""
         return await self._db.version()
