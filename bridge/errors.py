@@ -1,5 +1,7 @@
 """Errors, named for the caller's next move; the message is for the person who runs the bridge."""
 
+from typing import Final
+
 
 class BridgeError(Exception):
     """Base of the errors that the bridge raises on purpose.
@@ -49,6 +51,17 @@ class TemporaryError(BridgeError):
         self.retry_after = retry_after
 
 
+class StoppedError(TemporaryError):
+    """The process was told to end before its work was done: nothing is lost, run it again.
+
+    exit_code: 75 for SIGTERM, 130 for Ctrl-C.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class OversizeError(TemporaryError):
     """An answer has more bytes than it may have: ask for less, or try again."""
 
@@ -77,3 +90,23 @@ class MissingError(RefusedError):
 
 class CursorError(RefusedError):
     """A page cursor isn't accepted any more: start that scan again."""
+
+
+FATAL: Final = (ConfigurationError, StateError, StateDamagedError)
+"""Errors that a restart doesn't mend."""
+
+
+def cause(error: BaseException) -> BaseException:
+    """The decisive error of a group: a FATAL one, else a BridgeError, else the first."""
+    leaves = list(_leaves(error))
+    for kind in (FATAL, BridgeError, BaseException):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return error
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -8,12 +8,14 @@ import anyio
 from bridge import clock
 from bridge.errors import BridgeError, MissingError, RefusedError, TemporaryError
 from bridge.flow.context import PollLimits, ReaderContext
+from bridge.flow.isolation import Isolation
 from bridge.flow.readers import ErrandKind, Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.slots import Slots
 from bridge.flow.source import SourceList
 from bridge.logs import log
+from bridge.metrics import Metrics
 from bridge.state.records import Message
 
 MOST_ROUNDS: Final = 5
@@ -26,13 +28,16 @@ _Failure = tuple[int, BridgeError]
 class CatchUp:
     """Reads everything, several lists and messages at once, and ends."""
 
-    def __init__(self, readers: Readers, context: ReaderContext, limits: PollLimits) -> None:
+    def __init__(
+        self, readers: Readers, context: ReaderContext, metrics: Metrics, limits: PollLimits
+    ) -> None:
         self._readers = readers
         self._ledger = context.ledger
         self._clock = context.listrak.clock
         self._sources = context.scope.sources
         self._track = context.scope.track
         self._requests = Requests(context.ledger, readers, context.scope.sources)
+        self._isolation = Isolation(metrics)
         self._slots = Slots(limits.concurrency, [source.list_id for source in self._sources])
 
     async def everything(self) -> None:
@@ -56,11 +61,18 @@ class CatchUp:
 
     async def errand(self, errand: ErrandKind) -> None:
         """Brings what was requested of an errand to its end."""
+        failed: list[_Failure] = []
         await self._requests.take()
         await self._readers.outbox.replay()
+
+        async def step(source: SourceList, _: float, __: list[_Failure]) -> None:
+            await self._to_the_end(errand, source)
+
         async with anyio.create_task_group() as tasks:
             for source in self._sources:
-                tasks.start_soon(self._to_the_end, errand, source)
+                tasks.start_soon(self._attempt, step, source, 0.0, failed)
+        for _, error in failed:
+            raise error
 
     async def _to_the_end(self, errand: ErrandKind, source: SourceList) -> None:
         reader = self._readers.of_errand(errand)
@@ -83,6 +95,13 @@ class CatchUp:
         except (TemporaryError, RefusedError) as error:
             log.error("catch_up.failed", list=source.list_id, reason=str(error))
             failed.append((source.list_id, error))
+        except Exception as error:  # noqa: BLE001  (it is raised again where it is one of ours)
+            name = step.__name__.strip("_")
+            failed.append(self._set_aside((name, source.list_id, source.list_id), error))
+
+    def _set_aside(self, piece: tuple[str, int, int], error: Exception) -> _Failure:
+        self._isolation.note(piece, error)
+        return piece[1], TemporaryError(f"an unexpected error, which stands in the log: {error!r}")
 
     async def _contacts(self, source: SourceList, began: float, _: list[_Failure]) -> None:
         for _round in range(MOST_ROUNDS):
@@ -135,6 +154,8 @@ class CatchUp:
         except (TemporaryError, RefusedError) as error:
             log.error("catch_up.failed", message=message.path, reason=str(error))
             failed.append((source.list_id, error))
+        except Exception as error:  # noqa: BLE001  (it is raised again where it is one of ours)
+            failed.append(self._set_aside(("message", source.list_id, message.id), error))
         else:
             polls.append(_OpenPoll(message.id, poll.started_at, poll.completed))
 

@@ -48,6 +48,14 @@ class Ledger:
         self._hurry = anyio.Event()
         self._turn = anyio.Lock()
         self._flushed = anyio.Event()
+        self._committing = 0
+        self._began: float | None = None
+        metrics.outstanding.labels("saving").set_function(
+            lambda: len(self._entries) + self._committing
+        )
+        metrics.transaction.set_function(
+            lambda: 0.0 if self._began is None else clock.monotonic() - self._began
+        )
 
     async def run(self) -> None:
         """Commits until cancelled; call `flush` afterwards."""
@@ -93,6 +101,7 @@ class Ledger:
             if self._hurry.is_set():
                 self._hurry = anyio.Event()
             entries, self._entries = self._entries, []
+            self._committing = len(entries)
             try:
                 if entries:
                     await retry(
@@ -104,6 +113,8 @@ class Ledger:
                 # Cancelled between two attempts: what is queued stays for a later flush.
                 self._entries = entries + self._entries
                 raise
+            finally:
+                self._committing = 0
         for entry in entries:
             entry.on_committed()
             entry.done.set()
@@ -113,7 +124,11 @@ class Ledger:
     async def rewrite(self) -> None:
         """Writes the state file anew, between two commits; see Database."""
         async with self._turn:
-            await self.store.rewrite()
+            self._metrics.blocked.labels("erasure").set(1)
+            try:
+                await self.store.rewrite()
+            finally:
+                self._metrics.blocked.labels("erasure").set(0)
 
     async def empty_wal(self) -> bool:
         """Empties the -wal, between two commits; see Database."""
@@ -132,9 +147,13 @@ class Ledger:
         self._metrics.blocked.labels("state").set(0)
 
     async def _commit(self, entries: list[_Entry]) -> None:
-        async with self.store.transaction():
-            for entry in entries:
-                await entry.work(self.store)
+        self._began = clock.monotonic()
+        try:
+            async with self.store.transaction():
+                for entry in entries:
+                    await entry.work(self.store)
+        finally:
+            self._began = None
 
     def _wait(self, error: TemporaryError, seconds: float) -> None:
         self._metrics.blocked.labels("state").set(1)

@@ -73,7 +73,7 @@ class Pipeline:
         """Reads everything that exists now, once, or until `stop`; tells whether it was all."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
-            await CatchUp(readers, context, self._limits).everything()
+            await CatchUp(readers, context, self._metrics, self._limits).everything()
 
         return await self._run(read, stop)
 
@@ -81,7 +81,7 @@ class Pipeline:
         """Reads what was requested of an errand, or until `stop`; tells whether it was all."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
-            await CatchUp(readers, context, self._limits).errand(errand)
+            await CatchUp(readers, context, self._metrics, self._limits).errand(errand)
 
         return await self._run(read, stop)
 
@@ -99,6 +99,9 @@ class Pipeline:
         delivery_in, delivery_out = anyio.create_memory_object_stream[Delivery](DELIVERIES_AHEAD)
         self._metrics.queue.labels("pages").set_function(lambda: _waiting(page_in))
         self._metrics.queue.labels("parcels").set_function(lambda: _waiting(delivery_in))
+        self._metrics.outstanding.labels("mapping").set_function(
+            lambda: _waiting(page_in) + _waiting(delivery_in)
+        )
         mapper = Mapper(
             self._ledger,
             ActivityRules(scope.zone, scope.events, scope.extra_properties),

@@ -7,6 +7,7 @@ import anyio
 from bridge import clock
 from bridge.errors import MissingError, RefusedError, TemporaryError
 from bridge.flow.context import PollLimits, ReaderContext
+from bridge.flow.isolation import Isolation
 from bridge.flow.readers import Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
@@ -50,6 +51,9 @@ class Poller:
         self._queues: dict[int, DueQueue[Task]] = {list_id: DueQueue() for list_id in self._sources}
         self._changed = anyio.Event()
         self._failures: dict[Task, int] = {}
+        self._isolation = Isolation(metrics)
+        self._under_way = 0
+        metrics.outstanding.labels("reading").set_function(self._outstanding)
         self._discoveries: dict[int, int] = {}
         # Start of each task's last success, by this machine's clock.
         self._last_polled: dict[Task, float] = {}
@@ -97,6 +101,11 @@ class Poller:
                 self._announce()
             await anyio.sleep(schedule.REQUEST_INTERVAL)
 
+    def _outstanding(self) -> int:
+        """The number of tasks being done, and of lists with one that is due."""
+        now = clock.monotonic()
+        return self._under_way + sum(queue.wait(now) <= 0 for queue in self._queues.values())
+
     def _announce(self) -> None:
         """Wakes those who wait for something to do."""
         self._changed.set()
@@ -106,6 +115,7 @@ class Poller:
         """Does a task once, and queues it again, after a failure that may pass with a backoff."""
         began, polled_at = clock.wall_time(), self._clock.now()
         delay: float | None
+        self._under_way += 1
         try:
             delay = await self._perform(task, slot)
             if task.name != "message" or self._readers.messages.knows_attributions(
@@ -113,6 +123,7 @@ class Poller:
             ):
                 self._last_polled[task] = began
             self._failures.pop(task, None)
+            self._isolation.passed(task)
         except TemporaryError as error:
             failures = self._failures[task] = self._failures.get(task, 0) + 1
             # The client has retried already: leave the place to others for a while.
@@ -121,8 +132,12 @@ class Poller:
         except RefusedError as error:
             delay = schedule.POSTPONED_INTERVALS * self._poll_interval
             log.error("poll.refused", task=task.name, list=task.list_id, reason=str(error))
+        except Exception as error:  # noqa: BLE001  (it is raised again where it is one of ours)
+            delay = schedule.set_aside_for(self._isolation.note(task, error), self._poll_interval)
         finally:
             slot.leave()
+            self._under_way -= 1
+            self._metrics.tasks.labels(task.name).inc()
         queue = self._queues[task.list_id]
         if delay is None:
             queue.drop(task)

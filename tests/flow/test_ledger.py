@@ -264,6 +264,6 @@ async def test_room_that_can_be_made() -> None:
     ledger.enqueue(disk.put("a"))
     began = anyio.current_time()
     await ledger.flush()
-    assert anyio.current_time() == began
+    assert anyio.current_time() - began < 0.4
     assert (disk.commits, disk.attempts) == ([["a"]], 2)
     assert not metrics.registry.get_sample_value("bridge_blocked", {"by": "state"})

@@ -73,6 +73,7 @@ async def test_health_and_metrics(rig_of: Any) -> None:
             "status": "running",
             "waiting_for": [],
             "degraded": {},
+            "problems": {},
         }
         text = (await get(f"{address}/metrics"))[1]
         assert "@" not in text

@@ -63,6 +63,10 @@ class Sender:
         self._rate = Rate(limits.events_per_second, burst=limits.batch_events)
         self._accepted: tuple[float, bytes] | None = None
         self._accepting = anyio.Event()
+        self._under_way = 0
+        metrics.outstanding.labels("sending").set_function(
+            lambda: self._under_way + bool(self._batcher)
+        )
 
     async def run(self, deliveries: ObjectReceiveStream[Delivery]) -> None:
         """Sends until there are no more deliveries and all is answered."""
@@ -91,11 +95,13 @@ class Sender:
     async def _start(self, posts: anyio.abc.TaskGroup, batch: Batch) -> None:
         # Without a free slot no further delivery is received: a slow Segment slows the poller down.
         await self._slots.acquire()
+        self._under_way += 1
         posts.start_soon(self._deliver, batch)
 
     async def _deliver(self, batch: Batch) -> None:
         try:
-            await self._rate.take(len(batch.events))
+            with self._metrics.throttled.labels("segment").track_inprogress():
+                await self._rate.take(len(batch.events))
             unacked = Unacked(batch)
             asked_to_wait = False
 
@@ -130,6 +136,7 @@ class Sender:
                 raise TemporaryError(str(error)) from error
             self._metrics.blocked.labels("segment").set(0)
         finally:
+            self._under_way -= 1
             self._slots.release()
 
     async def _attempt(self, unacked: Unacked) -> None:
