@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from bridge import VERSION, clock
+from bridge import VERSION, clock, signals
 from bridge.clients import (
     RETRY_DEADLINE,
     RETRY_DEADLINE_ONCE,
@@ -33,7 +33,7 @@ from bridge.listrak.times import Zone
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.present import configuration_of, horizon_from, namespace_of
-from bridge.progress import Progress
+from bridge.progress import STANDSTILL_AFTER, Progress
 from bridge.settings import Settings
 from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
@@ -41,7 +41,7 @@ from bridge.status_port import StatusPort
 from bridge.stopping import unless_stopped
 from bridge.supervisor import Supervisor
 
-STOPPED: Final = "stopped before the end; run it again, it goes on where it was"
+STOPPED: Final = f"{signals.STOPPED}; run it again, it goes on where it was"
 """The meaning of a signal for what is to be done once."""
 
 
@@ -67,7 +67,7 @@ class Service:
         self._sink = sink
         self._metrics = Metrics()
         self._health = Health(self._metrics)
-        progress = Progress(self._metrics)
+        progress = Progress(self._metrics, patience=STANDSTILL_AFTER)
         self._supervisor = Supervisor(self._metrics, progress.accomplished)
         self._lifecycle = Lifecycle(self._health, progress, settings.drain_timeout)
         self._stop = self._lifecycle.stop
@@ -111,9 +111,15 @@ class Service:
                 await lifecycle.save(ledger)
         log.info("bridge.stopped")
         if self._once and not self._complete:
-            # A catch-up is a service that ends by itself, an errand is a person's command.
-            by = lifecycle.stopped_by if self._only is not None else None
-            raise StoppedError(STOPPED, EXIT_CODES.get(by, FAULT) if by else FAULT)
+            raise self._stopped()
+
+    def _stopped(self) -> StoppedError:
+        """The error for what is done once, and was told to end before."""
+        by = self._lifecycle.stopped_by
+        if by is None or (self._only is None and self._sink is None):
+            return StoppedError(STOPPED, FAULT)
+        # An errand, or a preview, which saves nothing, is a person's command.
+        return StoppedError(STOPPED if self._sink is None else signals.STOPPED, EXIT_CODES[by])
 
     async def _work(self, ledger: Ledger, clients: Clients, *, worked_before: bool) -> None:
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))

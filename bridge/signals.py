@@ -13,6 +13,9 @@ from bridge.hard_end import EXIT_CODES, STOPS, HardEnd
 
 Result = TypeVar("Result")
 
+STOPPED: Final = "stopped before the end"
+"""The end of what was told to end."""
+
 CLOSE_WITHIN: Final = 5.0
 """Seconds that a command has for its end once it is told to."""
 
@@ -50,7 +53,7 @@ async def unless_signalled(work: Callable[[], Awaitable[Result]]) -> Result:
     if results:
         return results[0]
     if told is not None:
-        raise StoppedError("stopped before the end", EXIT_CODES[told])
+        raise StoppedError(STOPPED, EXIT_CODES[told])
     assert failure is not None
     raise failure
 

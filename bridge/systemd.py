@@ -19,7 +19,8 @@ class Notifier:
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
         with socket.socket(socket.AF_UNIX, kind) as channel, suppress(OSError):
-            channel.sendto("\n".join(assignments).encode(), address)
+            # Nobody waits for a manager that doesn't read.
+            channel.sendto("\n".join(assignments).encode(), socket.MSG_DONTWAIT, address)
 
     @property
     def watchdog_interval(self) -> float | None:
