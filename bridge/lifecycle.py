@@ -20,7 +20,7 @@ LONGEST_INTERVAL: Final = 10.0
 
 # Of the drain timeout: until what is on its way is cut short, for the last commit, until the
 # process is ended whatever hangs. The rest is for the process to end.
-_DRAIN, _SAVE, _CUT_OFF = 0.7, 0.15, 0.95
+_DRAIN, _SAVE, _CUT_OFF = 0.7, 0.15, 0.9
 _LEAST: Final = 2.0
 """Seconds that an end which goes well may take on a busy machine, whatever the timeout."""
 

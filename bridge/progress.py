@@ -16,6 +16,12 @@ STANDSTILL_AFTER: Final = 180.0
 """Seconds without any movement of outstanding work that nothing explains: longer than any request,
 and any wait between two of them, may take."""
 
+ALL_WAIT_FOR: Final = "erasure"
+"""What keeps all from the state file: while it is written anew, nothing of it can be read."""
+
+LONGEST_STEP: Final = 30.0
+"""Seconds between two looks that count at most: meanwhile the process may have been paused."""
+
 SLOW_AFTER: Final = 10.0
 """Seconds of one transaction after which the disk counts as slow."""
 
@@ -25,19 +31,19 @@ class Stage(NamedTuple):
 
     name: as in the metric bridge_outstanding.
     words: sentence about so many that wait there.
-    explained_by: names in the metrics bridge_blocked and bridge_throttled.
+    explained_by: name in the metrics bridge_blocked and bridge_throttled, "" for none.
     """
 
     name: str
     words: str
-    explained_by: frozenset[str] = frozenset()
+    explained_by: str
 
 
 STAGES: Final = (
-    Stage("saving", "{} changes wait for the state file", frozenset({"state", "erasure"})),
-    Stage("sending", "{} batches are on their way to Segment", frozenset({"segment"})),
-    Stage("mapping", "{} pages wait to be turned into events"),
-    Stage("reading", "{} readings are under way or due", frozenset({"listrak"})),
+    Stage("saving", "{} changes wait for the state file", "state"),
+    Stage("sending", "{} batches are on their way to Segment", "segment"),
+    Stage("mapping", "{} pages wait to be turned into events", ""),
+    Stage("reading", "{} readings are under way or due", "listrak"),
 )
 """The stages, the last one of the way first: whoever comes before it may have to wait for it."""
 
@@ -70,14 +76,16 @@ class Progress:
         self._metrics = metrics
         self._patience = patience
         self._now = now
-        self._since = {stage.name: now() for stage in STAGES}
+        self._looked = now()
+        self._quiet = {stage.name: 0.0 for stage in STAGES}
         self._moved = self._movements()
         metrics.last_progress.set(clock.wall_time())
 
     def look(self) -> Look:
         """Looks at the work; what is found holds for this moment."""
         now, moved, before = self._now(), self._movements(), self._moved
-        self._moved = moved
+        step = min(now - self._looked, LONGEST_STEP)
+        self._moved, self._looked = moved, now
         if any(moved[name] != before[name] for name in moved):
             self._metrics.last_progress.set(clock.wall_time())
         outstanding = _by_label(self._metrics.outstanding)
@@ -91,17 +99,18 @@ class Progress:
         is_judged = False
         for stage in STAGES:
             number = outstanding.get(stage.name, 0)
-            rests = is_judged or not number or not stage.explained_by.isdisjoint(waiting_for)
+            rests = is_judged or not number or waiting_for & {stage.explained_by, ALL_WAIT_FOR}
             if rests or moved[stage.name] != before[stage.name]:
-                self._since[stage.name] = now
-            elif now - self._since[stage.name] >= self._patience:
-                seconds = now - self._since[stage.name]
+                self._quiet[stage.name] = 0.0
+            else:
+                self._quiet[stage.name] += step
+            quiet = self._quiet[stage.name]
+            if quiet >= self._patience:
                 words = stage.words.format(f"{number:g}")
-                standstill = f"nothing has moved for {_span(seconds)}: {words}"
+                standstill = f"nothing has moved for {_span(quiet)}: {words}"
             is_judged = is_judged or bool(number)
-        slow = self._metrics.transaction.collect()
-        seconds = next(iter(next(iter(slow)).samples)).value
-        return Look(standstill, seconds if seconds >= SLOW_AFTER else None)
+        slow = _total(self._metrics.transaction)
+        return Look(standstill, slow if slow >= SLOW_AFTER else None)
 
     def accomplished(self) -> float:
         """The number of events that were delivered, or put aside for good, since the start."""

@@ -93,6 +93,10 @@ def waiting(state: Path) -> Iterator[tuple[Path, Request | Invalid]]:
     """The files of requests, oldest first, and what each holds."""
     places = state.parent.glob(f"{state.name}.request-*")
     for place in sorted(one for one in places if one.suffix not in (".new", ".refused")):
+        if not place.is_file():
+            # A pipe, say, would be read for ever.
+            yield place, Invalid("it is no file")
+            continue
         try:
             yield place, msgspec.json.decode(place.read_bytes(), type=Request)
         except (OSError, msgspec.DecodeError) as error:

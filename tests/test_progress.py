@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import Counter
 
 from bridge.metrics import Metrics
-from bridge.progress import SLOW_AFTER, STAGES, Progress
+from bridge.progress import SLOW_AFTER, STAGES, Progress, Stage
 
 PATIENCE = 60.0
 
@@ -44,9 +44,9 @@ def move(work: Work, at: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_a_standstill(stage: object) -> None:
+def test_a_standstill(stage: Stage) -> None:
     """Work that lies there, and nothing moves: told after the patience, and until it moves."""
-    name = stage.name  # type: ignore[attr-defined]
+    name = stage.name
     work = Work()
     assert work.after(10 * PATIENCE) is None, "nothing is outstanding"
     work.put(name)
@@ -75,6 +75,24 @@ def test_what_explains_it(at: str, by: str, how: str) -> None:
     reason.set(0)
     assert work.after(PATIENCE - 10) is None
     assert work.after(20) is not None
+
+
+def test_a_pause_of_the_process() -> None:
+    """Time in which nobody could look, or work, doesn't count."""
+    work = Work()
+    work.put("reading")
+    work.progress.look()
+    work.now += 100 * PATIENCE
+    assert work.progress.look().standstill is None
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_an_erasure_that_takes_long(stage: Stage) -> None:
+    """While the state file is written anew, all wait for it."""
+    work = Work()
+    work.put(stage.name)
+    work.metrics.blocked.labels("erasure").set(1)
+    assert work.after(20 * PATIENCE) is None
 
 
 def test_what_explains_something_else() -> None:

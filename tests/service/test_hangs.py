@@ -12,7 +12,7 @@ from rig import retailer
 
 pytestmark = pytest.mark.anyio
 
-DRAIN = 2.5
+DRAIN = 4.0
 HUNG_DISK = """
 import pathlib, sqlite3, time
 here, connect = pathlib.Path(__file__).parent, sqlite3.connect
@@ -23,6 +23,16 @@ class Hanging(sqlite3.Connection):
             time.sleep(600)
         return super().execute(statement, *values)
 sqlite3.connect = lambda *place, **options: connect(*place, **options, factory=Hanging)
+"""
+HUNG_READ = """
+import pathlib, time
+here, read = pathlib.Path(__file__).parent, pathlib.Path.read_bytes
+def read_bytes(path):
+    if ".request-" in path.name:
+        (here / "hung").touch()
+        time.sleep(600)
+    return read(path)
+pathlib.Path.read_bytes = read_bytes
 """
 HUNG_NAMES = """
 import socket, time
@@ -98,3 +108,15 @@ def threads(pid: int) -> str:
     """Says so once there is a thread that looks up a name."""
     names = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/comm")]
     return "getaddrinfo" if len(names) > 1 else ""
+
+
+async def test_a_blocked_event_loop(rig_of: Any, tmp_path: Path) -> None:
+    """Even where nothing in the process gets a turn any more, a signal ends it in time."""
+    (tmp_path / "sitecustomize.py").write_text(HUNG_READ)
+    async with rig_of(PYTHONPATH=str(tmp_path), BRIDGE_DRAIN_TIMEOUT=str(DRAIN)) as rig:
+        process = await rig.start("run")
+        await rig.until(lambda: "bridge.ready" in rig.log())
+        rig.state.with_name(f"{rig.state.name}.request-1").write_text("{}")
+        await rig.until((tmp_path / "hung").exists)
+        assert await ends(process, signal.SIGTERM, DRAIN) == 75
+        assert "bridge.cut_off" in rig.log()
