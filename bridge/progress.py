@@ -17,7 +17,7 @@ STANDSTILL_AFTER: Final = 180.0
 and any wait between two of them, may take."""
 
 ALL_WAIT_FOR: Final = "erasure"
-"""What keeps all from the state file: while it is written anew, nothing of it can be read."""
+"""Name of what keeps all from the state file: while it is written anew, nothing can be read."""
 
 LONGEST_STEP: Final = 30.0
 """Seconds between two looks that count at most: meanwhile the process may have been paused."""
