@@ -12,7 +12,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     command, options = sys.argv[1:2], sys.argv[2:]
     if command == ["run"]:
         sys.exit(75 if "--once" in options else 0)
-    sys.exit(128 + number)
+    sys.exit(130 if number == signal.SIGINT else 75)
 
 
 def open_standard_streams() -> None:

@@ -1,5 +1,7 @@
 """Errors, named for the caller's next move; the message is for the person who runs the bridge."""
 
+from typing import Final
+
 from bridge import texts
 
 
@@ -62,6 +64,17 @@ class TemporaryError(BridgeError):
         self.retry_after = retry_after
 
 
+class StoppedError(TemporaryError):
+    """The process was told to end before its work was done: nothing is lost, run it again.
+
+    exit_code: 75 for SIGTERM, 130 for Ctrl-C.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class OversizeError(TemporaryError):
     """An answer has more bytes than it may have: ask for less, or try again."""
 
@@ -97,3 +110,23 @@ class CursorError(RefusedError):
 def is_isolated(error: BridgeError) -> bool:
     """Tells whether a failure is of what was asked for alone, so that others need not wait."""
     return isinstance(error, RefusedError) or (isinstance(error, TemporaryError) and error.isolated)
+
+
+FATAL: Final = (ConfigurationError, StateError, StateDamagedError)
+"""Errors that a restart doesn't mend."""
+
+
+def cause(error: BaseException) -> BaseException:
+    """The decisive error of a group: a FATAL one, else a BridgeError, else the first."""
+    leaves = list(_leaves(error))
+    for kind in (FATAL, BridgeError, BaseException):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return error
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

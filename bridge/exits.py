@@ -5,21 +5,22 @@ import errno
 import gc
 import os
 import sys
+import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import anyio
 import click
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, cause
+from bridge.hard_end import FAULT, INTERRUPTED
 from bridge.logs import log, tell_the_rest
-from bridge.standard_error import take_over
-from bridge.supervisor import cause
+from bridge.signals import unless_signalled
+from bridge.standard_error import STANDARD_ERROR, take_over
 from bridge.texts import harmless
 
-USAGE, FAULT = 64, 75
-INTERRUPTED: Final = 130
-"""The exit code that shells give to what was ended by Ctrl-C."""
+USAGE: Final = 64
+_MAIN: Final = threading.main_thread()
 
 
 class Commands(click.Group):
@@ -46,7 +47,7 @@ def complete(work: Callable[[], Awaitable[Any]]) -> Any:
     gc.freeze()
     gc.enable()
     try:
-        return anyio.run(work)
+        return anyio.run(unless_signalled, work)
     except (BridgeError, KeyboardInterrupt):
         raise
     except Exception as error:  # noqa: BLE001  (the last place to say what happened)
@@ -81,7 +82,16 @@ def run_to_the_end(commands: click.Group) -> None:
     except Exception:  # noqa: BLE001  (the last place to say what happened)
         log.exception("bridge.fault")
         code = FAULT
-    sys.exit(_written(code if isinstance(code, int) else 0))
+    _leave(_written(code if isinstance(code, int) else 0))
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process, without a wait for threads that may hang."""
+    if all(thread.daemon for thread in threading.enumerate() if thread is not _MAIN):
+        sys.exit(code)
+    tell_the_rest()
+    STANDARD_ERROR.drain()
+    os._exit(code)
 
 
 def _written(code: int) -> int:

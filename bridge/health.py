@@ -29,6 +29,24 @@ class Health:
         """The parts that are set aside, once there is a state file."""
         self.unserved = False
         """Tells whether the status can't be served, as with a port that is taken."""
+        self._problems: dict[str, str] = {}
+
+    def set_problem(self, name: str, sentence: str | None) -> None:
+        """Notes what is wrong besides, under a name of its own; None once it is no longer."""
+        if sentence is None:
+            self._problems.pop(name, None)
+        else:
+            self._problems[name] = sentence
+
+    def problems(self) -> dict[str, str]:
+        """The sentences of what is wrong, besides lists and what is waited for, by name."""
+        failing = [
+            f"{sample.labels['task']} of list {sample.labels['list']}"
+            for sample in next(iter(self._metrics.failing.collect())).samples
+            if sample.value
+        ]
+        tasks = {"tasks": f"fails unexpectedly, and is set aside: {', '.join(sorted(failing))}"}
+        return self._problems | (tasks if failing else {})
 
     def waiting_for(self) -> list[str]:
         """Names of what keeps the bridge waiting: listrak, segment, state, or a list."""
@@ -38,9 +56,9 @@ class Health:
 
     def report(self) -> dict[str, Any]:
         """The readiness, and what stands in its way."""
-        waiting = self.waiting_for()
+        waiting, problems = self.waiting_for(), self.problems()
         return {
-            "ready": self.ready and not self.stopping and not waiting,
+            "ready": self.ready and not self.stopping and not waiting and not problems,
             "status": self.sentence(),
             "waiting_for": waiting,
             "degraded": {str(list_id): reason for list_id, reason in self.degraded.items()},
@@ -53,6 +71,7 @@ class Health:
                 }
                 for one in self._parts_set_aside()[:MOST_SHOWN]
             ],
+            "problems": problems,
         }
 
     def degrade(
@@ -90,6 +109,7 @@ class Health:
             return "starting"
         waiting = self.waiting_for()
         state = f"waiting for {', '.join(waiting)}" if waiting else "running"
+        state = "; ".join([*self.problems().values(), *([state] if waiting else [])]) or state
         if self.nothing_left:
             state = f"none of the configured lists can be read: {state}"
         if parts := self._parts_set_aside():

@@ -82,8 +82,18 @@ class Metrics:
         self.queue = self._gauge("queue_pages", "Pages waiting in or for a queue", "queue")
         self.commits = self._counter("commits", "Transactions of the state file")
         self.restarts = self._counter("pipeline_restarts", "Restarts of the pipeline after a fault")
+        self.tasks = self._counter("tasks", "Tasks that came to an end, done or not", "task")
+        self.failing = self._gauge(
+            "tasks_failing", "Tasks that fail unexpectedly and are set aside", "list", "task"
+        )
+        self.outstanding = self._gauge(
+            "outstanding", "What is under way or waits, by where it is", "at"
+        )
         self.dead_letters = self._gauge("dead_letters", "Dead letters kept in the state file")
         self.blocked = self._gauge("blocked", "1 while something keeps the bridge waiting", "by")
+        self.throttled = self._gauge(
+            "throttled", "What waits for a ceiling of the settings, or a server's word", "by"
+        )
         self.degraded = self._gauge(
             "list_degraded", "1 for a list that can't be read at present", "list"
         )
@@ -95,6 +105,12 @@ class Metrics:
         )
         self.last_commit = self._gauge(
             "last_commit_timestamp_seconds", "When progress was last saved"
+        )
+        self.last_progress = self._gauge(
+            "last_progress_timestamp_seconds", "When anything was last read, sent or saved"
+        )
+        self.transaction = self._gauge(
+            "transaction_seconds", "Time that the disk has taken for a transaction so far"
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

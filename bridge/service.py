@@ -1,7 +1,6 @@
 """The service: assembles the parts and runs them, from the start to the last commit."""
 
 import gc
-import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -9,14 +8,14 @@ from typing import Final
 
 import anyio
 
-from bridge import VERSION
+from bridge import VERSION, signals
 from bridge.clients import (
     RETRY_DEADLINE,
     RETRY_DEADLINE_ONCE,
     Clients,
     open_clients,
 )
-from bridge.errors import BridgeError, TemporaryError
+from bridge.errors import BridgeError, StoppedError, cause
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.eraser import Eraser
 from bridge.flow.ledger import Ledger
@@ -28,22 +27,24 @@ from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.set_aside import SetAside
 from bridge.flow.source import ResolvedLists, SourceList
 from bridge.flow.time_keeper import TimeKeeper
+from bridge.hard_end import EXIT_CODES, FAULT
 from bridge.health import Health
+from bridge.lifecycle import Lifecycle
 from bridge.list_watch import ListWatch, must_wait
 from bridge.listrak import times
 from bridge.listrak.times import Zone
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.present import configuration_of, horizon_from, namespace_of
+from bridge.progress import STANDSTILL_AFTER, Progress
 from bridge.settings import Settings
 from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
 from bridge.status_port import StatusPort
 from bridge.stopping import unless_stopped
-from bridge.supervisor import cause, supervise
-from bridge.systemd import Notifier
+from bridge.supervisor import Supervisor
 
-STOPPED: Final = "stopped before the end; run it again, it goes on where it was"
+STOPPED: Final = f"{signals.STOPPED}; run it again, it goes on where it was"
 """The meaning of a signal for what is to be done once."""
 
 
@@ -69,22 +70,27 @@ class Service:
         self._sink = sink
         self._metrics = Metrics()
         self._health = Health(self._metrics)
+        progress = Progress(self._metrics, patience=STANDSTILL_AFTER)
+        self._supervisor = Supervisor(self._metrics, progress.accomplished)
+        self._lifecycle = Lifecycle(self._health, progress, settings.drain_timeout)
+        self._stop = self._lifecycle.stop
         self._set_aside: SetAside
-        self._notifier = Notifier()
-        self._stop = anyio.Event()
         self._complete = False
 
     async def run(self) -> None:
         """Runs until a signal, or until everything is caught up.
 
-        Raises ConfigurationError, StateError, StateDamagedError and, with `once`, TemporaryError,
-        also where a signal came before everything was read and delivered.
+        Raises ConfigurationError, StateError, StateDamagedError, and TemporaryError where the same
+        fault comes back again and again. With `once` also where something could not be read or
+        delivered, or a signal came before everything was.
         """
         settings = self._settings
         log.info("bridge.starting", version=VERSION, once=self._once, state=str(settings.state))
+        lifecycle = self._lifecycle
         async with AsyncExitStack() as stack:
+            stack.enter_context(lifecycle)
             tasks = await stack.enter_async_context(anyio.create_task_group())
-            await tasks.start(self._watch_signals)
+            await tasks.start(lifecycle.watch_signals)
             store = await stack.enter_async_context(open_store(settings.state))
             clients = await stack.enter_async_context(open_clients(settings, self._metrics))
             if store.copied:
@@ -95,7 +101,8 @@ class Service:
                 # Of a first start somebody sees the end; a catch-up can do without it.
                 required = not self._once and not worked_before
                 await port.open(stack, tasks, required=required, insist=not self._once)
-            ledger = Ledger(store, self._metrics)
+            patience = RETRY_DEADLINE_ONCE if self._once else None
+            ledger = Ledger(store, self._metrics, patience=patience)
             now = clients.listrak.clock.now
             self._set_aside = SetAside(ledger, self._metrics, now, interval=settings.poll_interval)
             self._health.set_aside = self._set_aside
@@ -103,17 +110,24 @@ class Service:
             tasks.start_soon(ledger.run)
             tasks.start_soon(store.watch)
             tasks.start_soon(Eraser(ledger, self._metrics).run)
-            tasks.start_soon(self._report)
-            tasks.start_soon(self._drain_deadline, tasks)
+            tasks.start_soon(lifecycle.report, self._supervisor)
+            tasks.start_soon(lifecycle.drain_deadline, tasks)
             try:
                 await self._work(ledger, clients, worked_before=worked_before)
             finally:
                 tasks.cancel_scope.cancel()
-                await self._save(ledger)
-                self._notifier.tell("STOPPING=1")
+                await lifecycle.save(ledger)
         log.info("bridge.stopped")
         if self._once and not self._complete:
-            raise TemporaryError(STOPPED)
+            raise self._stopped()
+
+    def _stopped(self) -> StoppedError:
+        """The error for what is done once, and was told to end before."""
+        by = self._lifecycle.stopped_by
+        if by is None or (self._only is None and self._sink is None):
+            return StoppedError(STOPPED, FAULT)
+        # An errand, or a preview, which saves nothing, is a person's command.
+        return StoppedError(STOPPED if self._sink is None else signals.STOPPED, EXIT_CODES[by])
 
     async def _work(self, ledger: Ledger, clients: Clients, *, worked_before: bool) -> None:
         keeper = TimeKeeper(ledger, clients.listrak)
@@ -124,8 +138,7 @@ class Service:
         lists = await unless_stopped(
             self._stop, lambda: watch.at_start(once=self._once, worked_before=worked_before)
         )
-        self._health.ready = True
-        self._notifier.tell("READY=1", f"STATUS={self._health.sentence()}")
+        self._lifecycle.ready()
         if lists is None and not self._stop.is_set():
             self._metrics.blocked.labels("listrak").set(1)
         if lists is None or (must_wait(lists) and not self._once):
@@ -182,7 +195,7 @@ class Service:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(end_turn)
             tasks.start_soon(keeper.run, turn)
-            await supervise(lambda: pipeline.run(turn), keeper.ledger.flush, self._metrics)
+            await self._supervisor.run(lambda: pipeline.run(turn), keeper.ledger.flush)
             tasks.cancel_scope.cancel()
         return lists
 
@@ -269,49 +282,6 @@ class Service:
             ignored_user_ids=settings.ignored_user_ids,
             extra_properties=settings.extra_properties,
         )
-
-    # Around the work
-
-    async def _watch_signals(
-        self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-    ) -> None:
-        stops = (signal.SIGTERM, signal.SIGINT)
-        try:
-            with anyio.open_signal_receiver(*stops) as signals:
-                task_status.started()
-                async for number in signals:
-                    if self._stop.is_set():
-                        log.warning("bridge.draining_still", signal=number.name)
-                        continue
-                    log.info("bridge.draining", signal=number.name)
-                    self._health.stopping = True
-                    self._notifier.tell("STOPPING=1", f"STATUS={self._health.sentence()}")
-                    self._stop.set()
-        finally:
-            # The end has begun: a late signal must not change the exit code.
-            for number in stops:
-                signal.signal(number, signal.SIG_IGN)
-
-    async def _drain_deadline(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Cancels a drain that takes too long; the next start reads again what did not arrive."""
-        await self._stop.wait()
-        # The rest is for the last commit, and for the process to end.
-        await anyio.sleep(max(0.0, self._settings.drain_timeout * 0.7 - 0.5))
-        log.warning("bridge.drain_timeout", note="what was on its way will be sent again")
-        tasks.cancel_scope.cancel()
-
-    async def _save(self, ledger: Ledger) -> None:
-        with anyio.move_on_after(self._settings.drain_timeout * 0.15, shield=True) as scope:
-            await ledger.flush()
-        if scope.cancelled_caught:
-            log.error("state.not_saved", note="what was delivered last will be sent again")
-
-    async def _report(self) -> None:
-        """Tells the service manager at every interval that the service is alive, and its state."""
-        every = self._notifier.watchdog_interval or 10.0
-        while True:
-            self._notifier.tell("WATCHDOG=1", f"STATUS={self._health.sentence()}")
-            await anyio.sleep(min(every, 10.0))
 
     async def _load_counters(self, store: Store) -> None:
         """Sets metrics to the numbers in the state file, so that they add up at any time."""

@@ -3,16 +3,18 @@
 Only the service writes the state file; another process that wants something done leaves a request.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from bridge import clock
-from bridge.errors import StateError
+from bridge.errors import StateError, TemporaryError
 
 MOST_BYTES: Final = 1 << 24
 """Bytes of the largest request; of a repair it is a number a message."""
@@ -63,7 +65,10 @@ class Invalid(msgspec.Struct, frozen=True):
 
 
 def leave(state: Path, request: Request) -> Path:
-    """Leaves a request beside a state file; returns its path. Raises StateError if it can't."""
+    """Leaves a request beside a state file; returns its path.
+
+    Raises StateError if it can't, TemporaryError where the disk is full.
+    """
     # The service looks beside the file itself, by whatever link it is named.
     state = state.resolve()
     place = state.with_name(f"{state.name}.request-{clock.wall_time_ns()}")
@@ -82,10 +87,12 @@ def leave(state: Path, request: Request) -> Path:
         # The service never sees half a request.
         draft.rename(place)
     except OSError as error:
-        raise StateError(
-            f"BRIDGE_STATE: can't leave a request beside {str(state)!r}: {error.strerror}. "
-            "Run this as the user who owns it, or as root"
-        ) from None
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        problem = f"BRIDGE_STATE: can't leave a request beside {str(state)!r}: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise TemporaryError(problem) from None
+        raise StateError(f"{problem}. Run this as the user who owns it, or as root") from None
     return place
 
 
@@ -102,6 +109,10 @@ def waiting(state: Path) -> Iterator[tuple[Path, Request | Invalid]]:
             f"BRIDGE_STATE: can't look beside {str(state)!r}: {error.strerror}"
         ) from None
     for place in sorted(one for one in places if one.suffix not in (".new", ".refused")):
+        if not place.is_file():
+            # A pipe, say, would be read for ever.
+            yield place, Invalid("it is no file")
+            continue
         try:
             yield place, msgspec.json.decode(_read(place), type=Request)
         except FileNotFoundError:

@@ -5,7 +5,7 @@ from typing import Final
 
 import anyio
 
-from bridge.errors import BridgeError, ConfigurationError, StateDamagedError, StateError
+from bridge.errors import FATAL, BridgeError, TemporaryError, cause
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.retry import backoff
@@ -13,53 +13,83 @@ from bridge.retry import backoff
 CALM_AFTER: Final = 300.0
 """Seconds without a fault after which the next one counts as the first."""
 
-FATAL: Final = (ConfigurationError, StateError, StateDamagedError)
-"""Errors that a restart doesn't mend."""
+MOST_IN_VAIN: Final = 5
+"""Faults in a row after which the run ends, where nothing was accomplished in between: what comes
+back on the same work isn't mended by yet another restart."""
 
 
-def cause(error: BaseException) -> BaseException:
-    """The decisive error of a group: a FATAL one, else a BridgeError, else the first."""
-    leaves = list(_leaves(error))
-    for kind in (FATAL, BridgeError, BaseException):
-        for leaf in leaves:
-            if isinstance(leaf, kind):
-                return leaf
-    return error
+class Supervisor:
+    """Runs the pipeline, and knows how that goes.
 
-
-async def supervise(
-    run: Callable[[], Awaitable[None]], flush: Callable[[], Awaitable[None]], metrics: Metrics
-) -> None:
-    """Runs the pipeline until it returns, with a restart after each fault. Raises FATAL errors.
-
-    run: builds the pipeline and runs it; actors coupled by a queue restart together.
-    flush: called after each fault, to commit what was acknowledged.
+    accomplished: tells a number that grows with what is delivered.
     """
-    faults = 0
-    while True:
-        started = anyio.current_time()
-        try:
-            await run()
-        except Exception as error:  # noqa: BLE001  (whatever it is, the checkpoints are good)
-            fault = cause(error)
-            if isinstance(fault, FATAL):
-                raise fault from None
-            faults = 1 if anyio.current_time() - started > CALM_AFTER else faults + 1
-            seconds = backoff(fault, faults)
-            metrics.restarts.inc()
-            log.error(
-                "pipeline.restarting",
-                reason=str(fault) or type(fault).__name__,
-                seconds=round(seconds, 1),
-                exc_info=None if isinstance(fault, BridgeError) else fault,
-            )
-            await flush()
-            await anyio.sleep(seconds)
-        else:
+
+    def __init__(self, metrics: Metrics, accomplished: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._accomplished = accomplished
+        self._in_row = 0
+        self._in_vain = 0
+        self._done = 0.0
+        self._last = 0.0
+        self._reason = ""
+
+    async def run(
+        self, run: Callable[[], Awaitable[None]], flush: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Runs the pipeline until it returns, with a restart after each fault.
+
+        Raises FATAL errors, and TemporaryError (or what the fault is, if it is one of ours) after
+        MOST_IN_VAIN restarts that were of no use.
+
+        run: builds the pipeline and runs it; actors coupled by a queue restart together.
+        flush: called after each fault, to commit what was acknowledged.
+        """
+        while True:
+            started = anyio.current_time()
+            try:
+                await run()
+            except Exception as error:  # noqa: BLE001  (whatever it is, the checkpoints are good)
+                fault = cause(error)
+                if isinstance(fault, FATAL):
+                    raise fault from None
+                self._note(fault, is_calm=anyio.current_time() - started > CALM_AFTER)
+                await flush()
+                self._give_up_in_vain(fault)
+                seconds = backoff(fault, self._in_row)
+                self._metrics.restarts.inc()
+                log.error(
+                    "pipeline.restarting",
+                    reason=self._reason,
+                    seconds=round(seconds, 1),
+                    exc_info=None if isinstance(fault, BridgeError) else fault,
+                )
+                await anyio.sleep(seconds)
+            else:
+                return
+
+    def problem(self) -> str | None:
+        """The sentence about faults that come one after the other; None while there are none."""
+        if self._in_row < 2 or anyio.current_time() - self._last > CALM_AFTER:
+            return None
+        return f"restarted after {self._in_row} faults in a row: {self._reason}"
+
+    def _note(self, fault: BaseException, *, is_calm: bool) -> None:
+        self._in_row = 1 if is_calm else self._in_row + 1
+        self._in_vain = 0 if is_calm else self._in_vain
+        self._last = anyio.current_time()
+        self._reason = str(fault) or type(fault).__name__
+
+    def _give_up_in_vain(self, fault: BaseException) -> None:
+        """Raises an error where too many faults came with nothing accomplished in between."""
+        done = self._accomplished()
+        self._in_vain = self._in_vain + 1 if done == self._done else 1
+        self._done = done
+        if self._in_vain < MOST_IN_VAIN:
             return
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]
+        if isinstance(fault, BridgeError):
+            raise fault from None
+        raise TemporaryError(
+            f"a fault comes back, and {self._in_vain} restarts have not mended it "
+            f"({type(fault).__name__}: {fault}). Nothing that was saved is lost. Please report it "
+            "with what stands above in the log"
+        ) from fault

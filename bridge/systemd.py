@@ -21,9 +21,10 @@ class Notifier:
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
         with socket.socket(socket.AF_UNIX, kind) as channel, suppress(OSError):
-            # A line break would begin another assignment.
+            # A line break would begin another assignment, and a manager that doesn't read must not
+            # be waited for.
             said = "\n".join(texts.escaped(one) for one in assignments)
-            channel.sendto(said.encode(), address)
+            channel.sendto(said.encode(), socket.MSG_DONTWAIT, address)
 
     @property
     def watchdog_interval(self) -> float | None:

@@ -3,8 +3,8 @@
 import gc
 import json
 import signal
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, redirect_stdout, suppress
 from io import StringIO
 from typing import Any
 
@@ -17,7 +17,8 @@ from rig import Rig
 from bridge import service, settings
 from bridge.commands.backfill import backfill, wish_of
 from bridge.commands.reconcile import reconcile
-from bridge.errors import ConfigurationError
+from bridge.errors import ConfigurationError, cause
+from bridge.health import Health
 from bridge.logs import configure_logging
 from bridge.sandbox.history import Backfill
 from bridge.settings import Settings
@@ -61,6 +62,22 @@ async def backfilled(rig: Rig, environment: dict[str, str | None], step: Backfil
         warehouse_only=step.warehouse_only,
     )
     return await _done(rig, backfill(wanted, wish, only_list=step.list_id))
+
+
+@asynccontextmanager
+async def running(
+    rig: Rig, environment: Mapping[str, str | None] | None = None
+) -> AsyncIterator[tuple[Health, StringIO]]:
+    """Runs the service meanwhile; yields its health, and what it logs. Raises what ends it."""
+    bridge = service.Service(_settings(rig, dict(environment or {})), once=False)
+    with undisturbed_process(rig) as log:
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(bridge.run)
+                yield bridge._health, log
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise cause(group) from None
 
 
 async def reconciled(rig: Rig, environment: dict[str, str | None]) -> dict[str, Any]:

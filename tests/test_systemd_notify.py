@@ -77,6 +77,15 @@ def test_a_manager_that_does_not_listen(tmp_path: Path) -> None:
     Notifier("/" + "x" * 500).tell("READY=1")
 
 
+def test_a_manager_that_does_not_read(manager: Manager, tmp_path: Path) -> None:
+    """What it has no room for is left out: the service goes on."""
+    for number in range(2000):
+        Notifier(str(tmp_path / "notify")).tell(f"STATUS={number}")
+    heard = manager.heard()
+    assert heard[0] == "STATUS=0"
+    assert len(heard) < 2000
+
+
 def test_a_manager_that_comes_back(tmp_path: Path) -> None:
     """A manager that is away for a moment (it re-executes itself) is told again afterwards."""
     notifier = Notifier(str(tmp_path / "notify"))

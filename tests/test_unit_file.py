@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.lifecycle import LONGEST_INTERVAL
+from bridge.progress import STANDSTILL_AFTER
 from bridge.settings import DECLARATIONS
 from bridge.values import number
 
@@ -89,6 +91,11 @@ def test_a_stop_has_time_to_drain() -> None:
     default = DECLARATIONS["drain_timeout"].default
     assert default is not None
     assert seconds(the("TimeoutStopSec")) > seconds(default)
+
+
+def test_the_watchdog_is_fed_often_enough() -> None:
+    """Several times over, and it is no faster than what the service itself calls a standstill."""
+    assert 3 * LONGEST_INTERVAL < seconds(the("WatchdogSec")) < STANDSTILL_AFTER
 
 
 def test_only_what_a_person_must_mend_ends_it() -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge import clock, spool
+from bridge.clients import RETRY_DEADLINE_ONCE
 from bridge.commands.errand import USUALLY_TAKEN_UP
 from bridge.commands.requirements import require_current
 from bridge.commands.terminal import print_json, terminal
@@ -75,10 +76,10 @@ async def _erase_alone(state: Path) -> None:
     """Does it in this process, which locks the state file meanwhile."""
     async with open_store(state) as store, anyio.create_task_group() as tasks:
         metrics = Metrics()
-        ledger = Ledger(store, metrics)
+        ledger = Ledger(store, metrics, patience=RETRY_DEADLINE_ONCE)
         tasks.start_soon(ledger.run)
         tasks.start_soon(store.watch)
-        await Eraser(ledger, metrics).take()
+        await Eraser(ledger, metrics, patience=RETRY_DEADLINE_ONCE).take()
         tasks.cancel_scope.cancel()
 
 

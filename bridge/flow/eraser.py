@@ -25,13 +25,22 @@ from bridge.state.store import Store
 READER_INTERVAL: Final = 2.0
 """Seconds until the -wal is emptied that another program was reading."""
 
+_NOT_OVERWRITTEN: Final = (
+    "removed, but its bytes are not overwritten yet; run it again, or start the service, which "
+    "does it as well"
+)
+
 
 class Eraser:
-    """Takes up the requests to erase an address."""
+    """Takes up the requests to erase an address.
 
-    def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
+    patience: seconds for which what was removed is tried to be overwritten; None for no end.
+    """
+
+    def __init__(self, ledger: Ledger, metrics: Metrics, *, patience: float | None = None) -> None:
         self._ledger = ledger
         self._metrics = metrics
+        self._patience = patience
         # A crash may have left some that are removed and not overwritten.
         self._some_left = True
 
@@ -42,7 +51,10 @@ class Eraser:
             await anyio.sleep(schedule.ERASE_INTERVAL)
 
     async def take(self) -> None:
-        """Erases what is requested by now; returns when none of its bytes is left."""
+        """Erases what is requested by now; returns when none of its bytes is left.
+
+        Raises TemporaryError once the patience is at its end.
+        """
         store = self._ledger.store
         requests = {
             place: request.address.lower()
@@ -90,7 +102,7 @@ class Eraser:
 
     async def _overwrite(self) -> None:
         """Overwrites what was removed; returns when it is gone from the file and its -wal."""
-        rewritten, failures = False, 0
+        rewritten, failures, began = False, 0, clock.monotonic()
         while True:
             seconds = READER_INTERVAL
             try:
@@ -103,6 +115,9 @@ class Eraser:
             except TemporaryError as error:
                 failures += 1
                 reason, seconds = str(error), backoff(error, failures)
+            waited = clock.monotonic() - began
+            if self._patience is not None and waited + seconds > self._patience:
+                raise TemporaryError(f"{_NOT_OVERWRITTEN}: {reason}")
             log.warning("erase.waiting", reason=reason, seconds=round(seconds, 1))
             await anyio.sleep(seconds)
 

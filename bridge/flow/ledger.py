@@ -11,7 +11,7 @@ from bridge.errors import TemporaryError
 from bridge.flow.interruptions import Interruptions
 from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.retry import backoff
+from bridge.retry import retry
 from bridge.state.store import Store
 
 MOST_QUEUED: Final = 64
@@ -34,11 +34,13 @@ class _Entry:
 class Ledger:
     """Commits work in groups, in order. Queued work survives a full disk: it is tried again.
 
+    patience: seconds for which that is done before TemporaryError ends it; None for no end.
     interruptions: those of whoever reads and sends, and queues work here.
     """
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(self, store: Store, metrics: Metrics, *, patience: float | None = None) -> None:
         self.store = store
+        self._patience = patience
         self.interruptions = Interruptions()
         self._metrics = metrics
         self._entries: list[_Entry] = []
@@ -46,6 +48,14 @@ class Ledger:
         self._hurry = anyio.Event()
         self._turn = anyio.Lock()
         self._flushed = anyio.Event()
+        self._committing = 0
+        self._began: float | None = None
+        metrics.outstanding.labels("saving").set_function(
+            lambda: len(self._entries) + self._committing
+        )
+        metrics.transaction.set_function(
+            lambda: 0.0 if self._began is None else clock.monotonic() - self._began
+        )
 
     async def run(self) -> None:
         """Commits until cancelled; call `flush` afterwards."""
@@ -80,7 +90,10 @@ class Ledger:
             await self._flushed.wait()
 
     async def flush(self) -> None:
-        """Commits all that is queued. Does not give up while the state file can't be written."""
+        """Commits all that is queued. While the disk is full, it is tried again.
+
+        Raises TemporaryError once the patience is at its end; what is queued stays so.
+        """
         async with self._turn:
             # Only an event that is set is replaced: another may be awaited.
             if self._wake.is_set():
@@ -88,14 +101,20 @@ class Ledger:
             if self._hurry.is_set():
                 self._hurry = anyio.Event()
             entries, self._entries = self._entries, []
-            attempt = 0
+            self._committing = len(entries)
             try:
-                while entries and not await self._transact(entries, attempt):
-                    attempt += 1
+                if entries:
+                    await retry(
+                        lambda: self._transact(entries),
+                        deadline=self._patience,
+                        on_wait=self._wait,
+                    )
             except BaseException:
                 # Cancelled between two attempts: what is queued stays for a later flush.
                 self._entries = entries + self._entries
                 raise
+            finally:
+                self._committing = 0
         for entry in entries:
             entry.on_committed()
             entry.done.set()
@@ -105,25 +124,37 @@ class Ledger:
     async def rewrite(self) -> None:
         """Writes the state file anew, between two commits; see Database."""
         async with self._turn:
-            await self.store.rewrite()
+            self._metrics.blocked.labels("erasure").set(1)
+            try:
+                await self.store.rewrite()
+            finally:
+                self._metrics.blocked.labels("erasure").set(0)
 
     async def empty_wal(self) -> bool:
         """Empties the -wal, between two commits; see Database."""
         async with self._turn:
             return await self.store.empty_wal()
 
-    async def _transact(self, entries: list[_Entry], attempt: int) -> bool:
+    async def _transact(self, entries: list[_Entry]) -> None:
+        try:
+            await self._commit(entries)
+        except TemporaryError:
+            if not await self.store.make_room():
+                raise
+            await self._commit(entries)
+        self._metrics.commits.inc()
+        self._metrics.last_commit.set(clock.wall_time())
+        self._metrics.blocked.labels("state").set(0)
+
+    async def _commit(self, entries: list[_Entry]) -> None:
+        self._began = clock.monotonic()
         try:
             async with self.store.transaction():
                 for entry in entries:
                     await entry.work(self.store)
-        except TemporaryError as error:
-            self._metrics.blocked.labels("state").set(1)
-            seconds = backoff(error, attempt + 1)
-            log.error("state.waiting", seconds=round(seconds, 1), reason=str(error))
-            await anyio.sleep(seconds)
-            return False
-        self._metrics.commits.inc()
-        self._metrics.last_commit.set(clock.wall_time())
-        self._metrics.blocked.labels("state").set(0)
-        return True
+        finally:
+            self._began = None
+
+    def _wait(self, error: TemporaryError, seconds: float) -> None:
+        self._metrics.blocked.labels("state").set(1)
+        log.error("state.waiting", seconds=round(seconds, 1), reason=str(error))

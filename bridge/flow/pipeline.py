@@ -85,7 +85,7 @@ class Pipeline:
         """Reads everything that exists now, once, or until `stop`; tells whether it was all."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
-            await CatchUp(readers, context, self._limits).everything()
+            await CatchUp(readers, context, self._metrics, self._limits).everything()
 
         return await self._run(read, stop)
 
@@ -93,7 +93,7 @@ class Pipeline:
         """Reads what was requested of an errand, or until `stop`; tells whether it was all."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
-            await CatchUp(readers, context, self._limits).errand(errand)
+            await CatchUp(readers, context, self._metrics, self._limits).errand(errand)
 
         return await self._run(read, stop)
 
@@ -116,6 +116,7 @@ class Pipeline:
         }
         self._watch("pages", [into for into, _ in pages.values()])
         self._watch("parcels", [into for into, _ in deliveries.values()])
+        self._watch_mapping([*pages.values(), *deliveries.values()])
         mapper = Mapper(
             self._ledger,
             ActivityRules(scope.zone, scope.events, scope.extra_properties),
@@ -151,6 +152,13 @@ class Pipeline:
     def _watch(self, queue: str, streams: Iterable[MemoryObjectSendStream[Any]]) -> None:
         """Has the metric of a queue count what waits in all of its streams."""
         self._metrics.queue.labels(queue).set_function(lambda: sum(map(_waiting, streams)))
+
+    def _watch_mapping(self, queues: Iterable[tuple[MemoryObjectSendStream[Any], Any]]) -> None:
+        """Has a metric count what waits to be turned into events, or to be sent."""
+        streams = [into for into, _ in queues]
+        self._metrics.outstanding.labels("mapping").set_function(
+            lambda: sum(map(_waiting, streams))
+        )
 
 
 def _waiting(queue: MemoryObjectSendStream[Any]) -> int:

@@ -14,6 +14,7 @@ from bridge.errors import (
 )
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
+from bridge.flow.isolation import Isolation
 from bridge.flow.readers import Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
@@ -77,6 +78,9 @@ class Poller:
         }
         self._changed = anyio.Event()
         self._failures: dict[Task, int] = {}
+        self._isolation = Isolation(metrics)
+        self._under_way = 0
+        metrics.outstanding.labels("reading").set_function(self._outstanding)
         self._discoveries: dict[int, int] = {}
         # Start of each task's last success, by the clock for what waits.
         self._last_polled: dict[Task, float] = {}
@@ -134,6 +138,11 @@ class Poller:
     def _queue_of(self, task: Task) -> DueQueue[Task]:
         return self._queues[task.channel, task.list_id]
 
+    def _outstanding(self) -> int:
+        """The number of tasks being done, and of lists with one that is due."""
+        now = clock.monotonic()
+        return self._under_way + sum(queue.wait(now) <= 0 for queue in self._queues.values())
+
     def _announce(self) -> None:
         """Wakes those who wait for something to do."""
         self._changed.set()
@@ -143,17 +152,23 @@ class Poller:
         """Does a task once, and queues it again, after a failure that may pass with a backoff."""
         began, polled_at = self._ledger.store.waiting.now(), self._clock.now()
         delay: float | None
+        self._under_way += 1
         try:
             delay = await self._perform(task, slot)
             if self._knows_attributions(task, polled_at):
                 self._last_polled[task] = began
             self._failures.pop(task, None)
+            self._isolation.passed(task)
             if task.name != "message":
                 self._set_aside.recovered(Part(task.list_id, task.name))
         except (TemporaryError, RefusedError) as error:
             delay = await self._postpone(task, error)
+        except Exception as error:  # noqa: BLE001  (it is raised again where it is one of ours)
+            delay = schedule.set_aside_for(self._isolation.note(task, error), self._poll_interval)
         finally:
             slot.leave()
+            self._under_way -= 1
+            self._metrics.tasks.labels(task.name).inc()
         queue = self._queue_of(task)
         if delay is None:
             queue.drop(task)

@@ -246,7 +246,8 @@ class Calls:
     async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
         """The body of the answer to one request; a refused token is renewed on the way."""
         for last_try in (False, False, True):
-            await self._rate.take(self._priority)
+            with self._metrics.throttled.labels("listrak").track_inprogress():
+                await self._rate.take(self._priority)
             token = await self._auth.token()
             began = clock.monotonic()
             answer = await self._http.request(

@@ -4,6 +4,7 @@ sqlite3's exceptions end here: StateError for what a person must mend (locked, n
 StateDamagedError for a file that isn't ours or can't be trusted, TemporaryError for a full disk.
 """
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
@@ -16,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from bridge import clock
-from bridge.errors import BridgeError, StateDamagedError, StateError
+from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryError
 from bridge.state import file_mark, place
 from bridge.state.checksums import Connection, Reading, Writing
 from bridge.state.file_format import (
@@ -41,6 +42,16 @@ class Hold(NamedTuple):
 
     presence: Presence
     trace: Trace
+
+
+_WAL_PAGES, _FEWEST_WAL_PAGES, _PAGE_BYTES = 1000, 16, 4096
+"""Pages of the -wal: as SQLite has it, and at least; bytes of a page."""
+
+_WAL_SHARE = 8
+"""The -wal takes at most so much of what is free on the disk: one part in eight."""
+
+_WAL_KEPT = 16 * 2**20
+"""Bytes of the -wal that stay in use of the disk after a larger transaction."""
 
 
 class Database:
@@ -162,11 +173,22 @@ class Database:
         """Empties the -wal, into the file; False while another program reads the file."""
         # Nobody waits for that program meanwhile: it may take its time.
         await self.all(f"PRAGMA busy_timeout = {_SHORT_WAIT}")
-        busy, *_ = await self.one("PRAGMA wal_checkpoint(TRUNCATE)")
-        await self.all(f"PRAGMA busy_timeout = {_WAIT}")
+        try:
+            busy, *_ = await self.one("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            await self.all(f"PRAGMA busy_timeout = {_WAIT}")
         if not busy:
             await self.note_content()
         return not busy
+
+    async def make_room(self) -> bool:
+        """Frees what the -wal takes of a full disk, as far as it goes into the file.
+
+        False where it can't be done: the file would have to grow for it, or is being read.
+        """
+        with suppress(TemporaryError):
+            return await self.empty_wal()
+        return False
 
     async def version(self) -> int:
         """The format that the file has."""
@@ -232,6 +254,8 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
             database = Database(connection, path, hold, copied=copied)
             # FULL: a commit survives power loss, not only a killed process.
             await database.all("PRAGMA synchronous = FULL")
+            await database.all(f"PRAGMA wal_autocheckpoint = {_wal_pages(real)}")
+            await database.all(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
             await _compared(database, hold.trace)
             async with _in_use(database, hold):
                 yield database
@@ -346,16 +370,26 @@ def _bring_up_to_date(path: Path) -> None:
         raise translated(error, path) from error
 
 
+def _wal_pages(path: Path) -> int:
+    """Pages that the -wal has before they are brought into the file.
+
+    Fewer on a small disk: it mustn't be filled by what isn't in the file yet, since the file
+    could not grow any more to take it in.
+    """
+    disk = os.statvfs(path.parent)
+    free = disk.f_bavail * disk.f_frsize
+    return max(_FEWEST_WAL_PAGES, min(_WAL_PAGES, free // _WAL_SHARE // _PAGE_BYTES))
+
+
 @asynccontextmanager
 async def _in_use(database: Database, hold: Hold) -> AsyncIterator[None]:
     """Marks the file itself as being in use, until it is left; notes that it has gone back."""
-    async with database.transaction():
-        await database.run("UPDATE file_mark SET in_use = 1")
-        if database.went_back:
-            ahead = hold.trace.number + JUMP
-            await database.run("UPDATE transactions SET number = number + ?", ahead)
-            statement = "INSERT INTO reversals (found_at, behind) VALUES (?, ?)"
-            await database.run(statement, clock.wall_time(), database.behind)
+    try:
+        await _mark_in_use(database, hold.trace)
+    except TemporaryError:
+        if not await database.make_room():
+            raise
+        await _mark_in_use(database, hold.trace)
     await database.checkpoint()
     hold.presence.begin()
     await database.note_content()
@@ -368,3 +402,12 @@ async def _in_use(database: Database, hold: Hold) -> AsyncIterator[None]:
                 await database.run("UPDATE file_mark SET in_use = 0")
         if hold.presence.displaced and not hold.presence.is_overwritten:
             await database.settle()
+
+
+async def _mark_in_use(database: Database, trace: Trace) -> None:
+    async with database.transaction():
+        await database.run("UPDATE file_mark SET in_use = 1")
+        if database.went_back:
+            await database.run("UPDATE transactions SET number = number + ?", trace.number + JUMP)
+            statement = "INSERT INTO reversals (found_at, behind) VALUES (?, ?)"
+            await database.run(statement, clock.wall_time(), database.behind)

@@ -3,7 +3,7 @@
 import errno
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,8 @@ SCHEMA_VERSION: Final = 5
 CHECKSUMS_SINCE: Final = 5
 """The first format whose rows have checksums."""
 
-_PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Errors of a disk that may pass by themselves, or once there is room."""
 
 
 def bring_up_to_date(db: sqlite3.Connection, version: int) -> None:
@@ -72,7 +73,10 @@ def create(path: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        kind = TemporaryError if error.errno in _PASSING else StateError
+        with suppress(OSError):
+            # On a full disk it would only take up room.
+            unfinished.unlink(missing_ok=True)
+        kind = TemporaryError if error.errno in PASSING else StateError
         problem = f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}"
         raise kind(problem) from None
 

@@ -18,7 +18,8 @@ from typing import Final
 
 import anyio
 
-from bridge.errors import StateError
+from bridge.errors import StateError, TemporaryError
+from bridge.state.file_format import PASSING
 from bridge.state.place import real_of
 
 _CLAIMS, _CLAIM_INTERVAL = 25, 0.02
@@ -92,6 +93,10 @@ async def claim(path: Path) -> StateLock:
     try:
         beside = os.open(lock_of(path), os.O_RDWR | os.O_CREAT | _OPEN, 0o600)
     except OSError as error:
+        if error.errno in PASSING:
+            raise TemporaryError(
+                f"BRIDGE_STATE: can't write {str(path)!r} for now: {error.strerror}"
+            ) from None
         raise StateError(
             f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
             "and let this user write there, or name another file"

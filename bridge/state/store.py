@@ -78,6 +78,10 @@ class Store:
         """Looks again and again whether it still is the file of its name; see Database."""
         await self._db.watch()
 
+    async def make_room(self) -> bool:
+        """Frees what the -wal takes of a full disk; see Database."""
+        return await self._db.make_room()
+
     async def version(self) -> int:
         """The format of the file; a file that was opened to be written has the newest."""
         return await self._db.version()

@@ -29,6 +29,7 @@ class Disk:
         self.commits: list[list[str]] = []
         self.attempts = 0
         self.slow = 0.0
+        self.frees = False
         self._open: list[str] | None = None
 
     @asynccontextmanager
@@ -48,6 +49,11 @@ class Disk:
                 self.commits.append(self._open)
         finally:
             self._open = None
+
+    async def make_room(self) -> bool:
+        """Tells that nothing could be freed, or frees it."""
+        self.full = self.full if not self.frees else 0
+        return self.frees
 
     def put(self, name: str) -> Callable[[Store], Awaitable[None]]:
         """A piece of work: `name` is written."""
@@ -234,3 +240,30 @@ async def test_who_was_cancelled_is_counted_all_the_same() -> None:
         await ledger.commit(disk.put("b"), lambda: told.append("b"))
         assert told == ["a", "b"]
         assert disk.commits == [["a"], ["b"]]
+
+
+async def test_a_disk_that_stays_full() -> None:
+    """Whoever has to come to an end gives up in time; what was queued is still there."""
+    disk = Disk(full=10**6)
+    ledger = Ledger(cast(Store, disk), Metrics(), patience=15)
+    ledger.enqueue(disk.put("a"))
+    began = anyio.current_time()
+    with pytest.raises(TemporaryError, match="disk full"):
+        await ledger.flush()
+    assert 1 < anyio.current_time() - began < 30
+    disk.full = 0
+    await ledger.flush()
+    assert disk.commits == [["a"]]
+
+
+async def test_room_that_can_be_made() -> None:
+    """What a checkpoint frees of a full disk is used at once."""
+    disk, metrics = Disk(full=10**6), Metrics()
+    disk.frees = True
+    ledger = Ledger(cast(Store, disk), metrics)
+    ledger.enqueue(disk.put("a"))
+    began = anyio.current_time()
+    await ledger.flush()
+    assert anyio.current_time() - began < 0.4
+    assert (disk.commits, disk.attempts) == ([["a"]], 2)
+    assert not metrics.registry.get_sample_value("bridge_blocked", {"by": "state"})

@@ -74,6 +74,7 @@ async def test_health_and_metrics(rig_of: Any) -> None:
             "waiting_for": [],
             "degraded": {},
             "set_aside": [],
+            "problems": {},
         }
         text = (await get(f"{address}/metrics"))[1]
         assert "@" not in text

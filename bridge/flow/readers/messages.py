@@ -3,7 +3,7 @@
 import anyio
 import msgspec
 
-from bridge.errors import BridgeError, MissingError
+from bridge.errors import MissingError
 from bridge.event_types import UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import TrackedPollEnd
 from bridge.flow.buckets import floor_of
@@ -119,7 +119,7 @@ class MessageReader:
             await self._ledger.commit(begin)
         try:
             await self._rows.read(poll, source)
-        except BridgeError:
+        except Exception:
             # Pages in flight must be acknowledged before the message is read again.
             await poll.acks.drained()
             if not planned.plan.full:

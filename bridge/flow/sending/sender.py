@@ -127,8 +127,10 @@ class Sender:
 
     async def _deliver(self, batch: Batch) -> None:
         try:
-            await self._rate.take(len(batch.events))
-            await self._send(Unacked(batch))
+            with self._metrics.throttled.labels("segment").track_inprogress():
+                await self._rate.take(len(batch.events))
+            with self._metrics.outstanding.labels("sending").track_inprogress():
+                await self._send(Unacked(batch))
         finally:
             self._slots.release()
 

@@ -13,7 +13,7 @@ from anyio.abc import ObjectSendStream
 from flow_parts import Mailroom, event_of
 
 from bridge import retry
-from bridge.errors import TemporaryError
+from bridge.errors import TemporaryError, cause
 from bridge.flow.acks.page_acks import dead_letters_of
 from bridge.flow.delivery import Delivery
 from bridge.flow.delivery import flush as flush_delivery
@@ -25,7 +25,6 @@ from bridge.sandbox.faults import Faults
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
 from bridge.segment.client import Segment as Client
-from bridge.supervisor import cause
 
 pytestmark = pytest.mark.anyio
 
