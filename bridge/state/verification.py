@@ -18,8 +18,6 @@ _COUNTED: Final = {
     ("totals", "withheld_clicks"),
     ("totals", "unwanted_clicks"),
     ("counters", "value"),
-    ("event_counts", "seen"),
-    ("event_counts", "unsent"),
 }
 """Columns in which older formats may have a number below 0 that Listrak had sent: what brings a
 file to format 5 mends them."""
