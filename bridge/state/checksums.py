@@ -48,6 +48,8 @@ class Connection(sqlite3.Connection):
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        # Else SQLite may refuse functions in the definition of a table.
+        self.execute("PRAGMA trusted_schema = ON")
         self.create_function("row_checksum", -1, row_checksum, deterministic=True)
         self.create_function("sound", -1, _sound)
         self.create_function("lower_case", 1, str.lower, deterministic=True)

@@ -124,8 +124,12 @@ class Contacts:
     async def set(self, list_id: int, contacts: Iterable[Contact]) -> None:
         """Remembers what Segment is told of contacts."""
         await self._db.many(
-            "INSERT OR REPLACE INTO contacts (list_id, email, spelling, subscribed, user_id,"
-            " revision, unsubscribed_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            # Replacing a row would have SQLite compute its checksum twice.
+            "INSERT INTO contacts (list_id, email, spelling, subscribed, user_id, revision,"
+            " unsubscribed_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET spelling = excluded.spelling, subscribed = excluded.subscribed,"
+            " user_id = excluded.user_id, revision = excluded.revision,"
+            " unsubscribed_at = excluded.unsubscribed_at, deleted_at = excluded.deleted_at",
             [
                 (
                     list_id,

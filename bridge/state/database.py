@@ -302,6 +302,7 @@ def look(path: Path, *, thorough: bool = False) -> bool:
     StateDamagedError where a file, or what is left of one, isn't what it seems.
     """
     real = place.require(path)
+    had_index = _index_of(real).exists()
     if is_locked(real):
         # What is beside it is written just now.
         return False
@@ -311,8 +312,15 @@ def look(path: Path, *, thorough: bool = False) -> bool:
         require_no_trace(real)
     except StateDamagedError:
         if not is_locked(real):
+            if not had_index:
+                _index_of(real).unlink(missing_ok=True)
             raise
     return False
+
+
+def _index_of(path: Path) -> Path:
+    """The -shm beside a file: SQLite makes it of a -wal as soon as that is read."""
+    return path.with_name(f"{path.name}-shm")
 
 
 def verify(path: Path) -> Verified:
@@ -340,14 +348,12 @@ def _make_or_inspect(path: Path, lock: StateLock) -> bool:
         return False
     place.require(path, to_write=True)
     lock.hold_file()
-    index = path.with_name(f"{path.name}-shm")
-    had_index = index.exists()
+    had_index = _index_of(path).exists()
     try:
         copied = inspect(path, thorough=True)
     except StateDamagedError:
         if not had_index:
-            # SQLite makes it of a -wal by itself.
-            index.unlink(missing_ok=True)
+            _index_of(path).unlink(missing_ok=True)
         raise
     path.chmod(0o600)
     use_wal(path)

@@ -224,7 +224,7 @@ class Erasures:
             own = [
                 (row_id,)
                 for row_id, reason, body in rows
-                if pattern.search(reason) or address in _leaves(msgspec.json.decode(body))
+                if pattern.search(reason) or _is_in(body, address, pattern)
             ]
             await self._db.many("DELETE FROM dead_letters WHERE id = ?", own)
             number, last = number + len(own), rows[-1][0]
@@ -290,6 +290,14 @@ class Erasures:
 def _pattern(address: str) -> re.Pattern[str]:
     """A pattern of the address in a longer text, but not as a part of another one."""
     return re.compile(rf"(?<![\w.+%'-]){re.escape(address)}(?![\w-]|\.\w)", re.IGNORECASE)
+
+
+def _is_in(body: bytes, address: str, pattern: re.Pattern[str]) -> bool:
+    """Tells whether the body of a dead letter, which may be anything, names an address."""
+    try:
+        return address in _leaves(msgspec.json.decode(body))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return pattern.search(body.decode(errors="replace")) is not None
 
 
 def _leaves(value: Any) -> frozenset[str]:

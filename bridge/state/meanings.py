@@ -1,7 +1,8 @@
-"""The meanings of stored values: what holds for each column, whatever was stored.
+"""The meanings of stored values: what holds for each column, whatever is stored.
 
 SQLite holds to the types of columns, and the checksums to what was written. Here stands what the
-code relies on besides: one that reads a column need not doubt it.
+code relies on besides, so that whoever reads a column need not doubt it. What is stored of somebody
+else's making may be anything and isn't here, like the body of a dead letter.
 """
 
 import sqlite3
@@ -23,7 +24,7 @@ _JSON_OR_NOTHING: Final = "({0} = '' OR json_valid({0}))"
 _FLAG: Final = "{0} IN (0, 1)"
 _COUNT: Final = "{0} >= 0"
 _COUNT_OR_NULL: Final = "({0} IS NULL OR {0} >= 0)"
-_AMOUNT: Final = "abs({0}) < 1e300"
+_AMOUNT: Final = "abs({0}) < 9e999"
 _TIME: Final = "{0} BETWEEN 0 AND 1e12"
 _TIME_OR_NULL: Final = "({0} IS NULL OR {0} BETWEEN 0 AND 1e12)"
 _KIND: Final = "{0} IN ('broadcast', 'conversation', 'transactional')"
@@ -83,9 +84,6 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     },
     "event_counts": {
         "event": _EVENT,
-        "seen": _COUNT,
-        "unsent": _COUNT,
-        "dead": _COUNT,
         "amount": _AMOUNT,
         "unsent_amount": _AMOUNT,
     },
@@ -96,7 +94,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     "causes": {"old": _FLAG, "noted_at": _TIME},
     "withheld_unsubscribes": {"instant": _INSTANT_OR_NOTHING, "properties": _OBJECT_OR_NULL},
     "outbox": {"events": _COUNT, "body": "is_page({0}, events)"},
-    "dead_letters": {"at": _TIME, "body": "json_valid(CAST({0} AS TEXT))"},
+    "dead_letters": {"at": _TIME},
     "backfills": {
         "since": _INSTANT_OR_NOTHING,
         "before": _INSTANT_OR_NOTHING,

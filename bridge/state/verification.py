@@ -18,8 +18,6 @@ _COUNTED: Final = {
     ("totals", "withheld_clicks"),
     ("totals", "unwanted_clicks"),
     ("counters", "value"),
-    ("event_counts", "seen"),
-    ("event_counts", "unsent"),
 }
 """Columns in which older formats may have a number below 0 that Listrak had sent: what brings a
 file to format 5 mends them."""
@@ -66,13 +64,10 @@ def verify(address: str) -> Verified:
         version = _number(db, "PRAGMA user_version")
         size = _number(db, "PRAGMA page_count") * _number(db, "PRAGMA page_size")
         _structure(db)
-        tables = checksums.columns_of(db)
-        if version >= CHECKSUMS_SINCE:
-            sums = _sums(db, tables)
-        else:
-            sums = None
-            if tables != columns_in(version):
-                raise DamageError("its tables are not those of its format")
+        tables, schema = checksums.columns_of(db), _schema(db)
+        sums = _sums(db, tables, schema) if version >= CHECKSUMS_SINCE else None
+        if sums is None and (tables != columns_in(version) or checksums.protected_tables(db)):
+            raise DamageError("its tables are not those of its format")
         rows = {
             table: _table(db, table, columns, sums[table] if sums else None)
             for table, columns in tables.items()
@@ -87,7 +82,19 @@ def _structure(db: sqlite3.Connection) -> None:
         raise DamageError(str(finding).splitlines()[-1])
 
 
-def _sums(db: sqlite3.Connection, tables: Mapping[str, list[str]]) -> dict[str, tuple[int, int]]:
+def _schema(db: sqlite3.Connection) -> tuple[int, int]:
+    """The number of definitions of tables and indexes, and the sum of their checksums."""
+    try:
+        return checksums.schema_sum(db)
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorname", "") != "SQLITE_ERROR":
+            raise
+        raise DamageError("the definitions of its tables can't be read") from None
+
+
+def _sums(
+    db: sqlite3.Connection, tables: Mapping[str, list[str]], schema: tuple[int, int]
+) -> dict[str, tuple[int, int]]:
     """The number of rows and the sum of checksums that each table should have."""
     names = {row[0] for row in db.execute("SELECT name FROM main.sqlite_schema")}
     if checksums.TABLE not in names or checksums.protected_tables(db) != set(tables):
@@ -96,7 +103,7 @@ def _sums(db: sqlite3.Connection, tables: Mapping[str, list[str]]) -> dict[str, 
         name: (rows, total)
         for name, rows, total in db.execute(f"SELECT name, row_count, total FROM {checksums.TABLE}")
     }
-    if sums.pop(checksums.SCHEMA, None) != checksums.schema_sum(db) or sums.keys() != tables.keys():
+    if sums.pop(checksums.SCHEMA, None) != schema or sums.keys() != tables.keys():
         raise DamageError("the definitions of its tables are not as they were written")
     return sums
 

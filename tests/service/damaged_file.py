@@ -184,7 +184,7 @@ def _column(random: Random, life: Life, trial: Path) -> Pair:
     def change(db: sqlite3.Connection, table: str, columns: list[str], key: str) -> None:
         column = random.choice(columns)
         before = db.execute(f"SELECT {column}, checksum FROM {table} WHERE {key}").fetchone()
-        db.create_function("row_checksum", -1, lambda *_: before[1])
+        db.create_function("row_checksum", -1, lambda *_: before[1], deterministic=True)
         db.execute(
             f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {key}", (_other(random, before[0]),)
         )
@@ -208,7 +208,7 @@ def _row(random: Random, life: Life, trial: Path) -> Pair:
     """A row that is gone, or that is from another time, in a file that SQLite finds whole."""
 
     def change(db: sqlite3.Connection, table: str, _: list[str], key: str) -> None:
-        db.create_function("row_checksum", -1, lambda *_: 1)
+        db.create_function("row_checksum", -1, lambda *_: 1, deterministic=True)
         db.execute(f"DELETE FROM {table} WHERE {key}")
 
     return _by_sql(random, life, trial, change)

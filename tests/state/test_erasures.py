@@ -10,6 +10,7 @@ from bridge.compression import compressed, decompressed
 from bridge.flow.page import address_keys
 from bridge.state import keys
 from bridge.state.cursors import ContactCursor, PollCursor
+from bridge.state.database import verify
 from bridge.state.erasures import Removed
 from bridge.state.keys import sorted_keys
 from bridge.state.records import (
@@ -33,8 +34,11 @@ NOW = 1_778_500_000.0
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "bridge.db") as store:
+    path = tmp_path / "bridge.db"
+    async with open_store(path) as store:
         yield store
+    # Whatever was written fits its checksums, and means something.
+    verify(path)
 
 
 def track(email: str, event: str = "Email Converted") -> bytes:
