@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 def _again(value: Any) -> Any:
-    """The same value in a form that nobody expects, and that can't be taken for another."""
+    """A form of a value that nobody expects, and that can't be taken for another."""
     match value:
         case bool():
             return int(value)
@@ -42,7 +42,7 @@ VALUES: dict[str, Callable[[Any], Any]] = {
     "half": lambda value: f"{value}\ud83d",
     "long": lambda _: "x" * 100_000,
 }
-"""By name, what stands in place of a value."""
+"""Makers of what stands in place of a value, by name."""
 
 
 @dataclass
@@ -73,6 +73,7 @@ class BadValues(Fault):
         return made
 
     async def serve(self, request: web.Request, handler: Handler, /) -> web.StreamResponse:
+        """Answers with the handler's rows, some of them spoilt."""
         answer = await handler(request)
         if not isinstance(answer, web.Response) or answer.status != 200 or answer.text is None:
             return answer

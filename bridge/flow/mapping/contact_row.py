@@ -1,6 +1,7 @@
 """One row of a page of contacts, beside what is known of its contact."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,30 +14,29 @@ from bridge.segment import events
 from bridge.state.records import Contact, DeadLetter
 
 
-@dataclass
+@dataclass(slots=True)
 class ContactRow:
     """A row of a page.
 
+    number: its place on the page.
+    key: its address in lower case, by which contacts are told apart; "" for none.
     before: its contact, as Segment was told it; None for one that isn't known.
     unread: what of it can't be read; None for nothing.
-    aside: what of that something depends on, by field.
+    aside: what of that something depends on, by field; None for nothing.
     """
 
     page: ContactPage
+    number: int
     row: wire.Contact
+    key: str
     before: Contact | None
-    unread: UnreadRow | None = None
-    aside: dict[str, str] = field(default_factory=dict)
+    unread: UnreadRow | None
+    aside: Mapping[str, str] | None = None
 
     @property
     def email(self) -> str:
         """Its address; "" for none."""
         return self.row.email_address or ""
-
-    @property
-    def key(self) -> str:
-        """Its address in lower case, by which contacts are told apart."""
-        return self.email.lower()
 
     @property
     def is_subscribed(self) -> bool:
@@ -52,8 +52,12 @@ class ContactRow:
         """Tells whether a field that something depends on can't be read, and notes it then."""
         if self.unread is None or name not in self.unread.fields:
             return False
-        self.aside[name] = self.unread.fields[name]
+        self.note(name, self.unread.fields[name])
         return True
+
+    def note(self, name: str, what: str) -> None:
+        """Notes what is wrong with a field that something depends on."""
+        self.aside = {**(self.aside or {}), name: what}
 
     def lacks_value(self) -> bool:
         """Tells whether the value of the profile field can't be read, and notes it then."""

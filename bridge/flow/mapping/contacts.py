@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -17,6 +18,10 @@ from bridge.listrak.times import Instant, Zone, canonical, from_seconds
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
 from bridge.state.records import Contact, DeadLetter, PendingUnsubscribe
+
+
+# All contacts of a page have the same.
+_instant_of = lru_cache(maxsize=4)(from_seconds)
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,15 @@ class ContactRules:
         mapped = MappedPage(unread=letters_of_lost(page))
         contacts = dict(known)
         unread = {row.number: row for row in page.unread}
-        meetings = Meetings(page.poll.twins, [row.email_address or "" for row in page.rows])
+        meetings = Meetings(page.poll.twins, page.rows)
         for number, row in enumerate(page.rows):
-            one = ContactRow(page, row, contacts.get((row.email_address or "").lower()))
-            one.unread = unread.get(number)
+            key = (row.email_address or "").lower()
+            one = ContactRow(page, number, row, key, contacts.get(key), unread.get(number))
             after = self._of_row(one, meetings, mapped)
             if after is not None:
-                contacts[one.key] = self._identify(page, one.before, after, mapped)
-            meetings.note(number)
-            mapped.unread += one.letters()
+                contacts[key] = self._identify(page, one.before, after, mapped)
+            if one.aside:
+                mapped.unread += one.letters()
         for email in page.deleted:
             before = contacts.get(email.lower())
             if before is not None:
@@ -97,49 +102,53 @@ class ContactRules:
     def _of_row(self, one: ContactRow, meetings: Meetings, mapped: MappedPage) -> Contact | None:
         """The contact of a row as Segment is told it; None if that isn't needed, or can't be."""
         if not one.key.strip() and not one.lacks("emailAddress"):
-            one.aside["emailAddress"] = NO_ADDRESS
+            one.note("emailAddress", NO_ADDRESS)
         if one.aside or one.lacks("subscriptionState"):
             return None
-        before = one.before
-        user_id = self._user_id(one)
-        if self._is_twin(one, user_id, meetings, mapped):
+        before, page, row = one.before, one.page, one.row
+        value, subscribed = one.value, one.is_subscribed
+        kind = None if value is None else self.user_ids.kind_of_nobody(value)
+        user_id = value if kind is None else None
+        if value is None and one.unread is not None and one.lacks_value():
+            # It stays as it is known.
+            user_id = before.user_id if before else None
+        told = None if before is None else (before.subscribed, before.user_id)
+        is_changed = told != (subscribed, user_id)
+        if self._is_twin(one, meetings, mapped, is_changed=is_changed):
             mapped.known += 1
-            return before if one.page.told_before is not None else None
-        if user_id != one.value and not one.aside:
-            mapped.user_ids_withheld[self.user_ids.kind_of_nobody(one.value or "") or ""] += 1
-        if not one.is_subscribed:
+            return before if page.told_before is not None else None
+        if kind is not None:
+            mapped.user_ids_withheld[kind] += 1
+        if not subscribed:
             unsubscribed = self._unsubscribed(one, mapped)
             return None if unsubscribed is None else replace(unsubscribed, user_id=user_id)
+        email = row.email_address or ""
         if before is None or not before.subscribed:
-            mapped.changes.resubscribed.append(one.email)
-        revision = before.revision if before else one.page.poll.first_revision
-        return Contact(one.email, True, user_id, revision, before.unsubscribed_at if before else "")
+            mapped.changes.resubscribed.append(email)
+        revision = before.revision if before else page.poll.first_revision
+        return Contact(email, True, user_id, revision, before.unsubscribed_at if before else "")
 
     def _is_twin(
-        self, one: ContactRow, user_id: str | None, meetings: Meetings, mapped: MappedPage
+        self, one: ContactRow, meetings: Meetings, mapped: MappedPage, *, is_changed: bool
     ) -> bool:
         """Tells whether a row is left to the end of a sweep, as its contact has several."""
-        poll, before, is_subscribed = one.page.poll, one.before, one.is_subscribed
-        twins, is_known = poll.twins, one.key in poll.twins.known
-        if one.page.single is not None or (before is None and not is_known):
-            return False
-        is_same = before is not None and (before.subscribed, before.user_id) == (
-            is_subscribed,
-            user_id,
-        )
-        if is_same and not (is_known and poll.sweep):
-            return False
-        if not is_known:
-            is_repeated = meetings.had(one.key)
-            date = date_of(one.row, self.zone, subscribed=is_subscribed)
+        poll = one.page.poll
+        twins = poll.twins
+        if one.key not in twins.known:
+            if one.before is None or not is_changed:
+                return False
+            is_repeated = meetings.had(one.key, one.number)
+            date = date_of(one.row, self.zone, subscribed=one.is_subscribed)
             contradicts = is_repeated and date <= (poll.previous or poll.source.horizon)
             # Between sweeps only rows come that are news.
             if not contradicts and not (poll.sweep and self._is_outdated(one, date)):
                 return False
             twins.add(one.key, late=is_repeated)
             mapped.changes.twins.append(one.key)
+        elif one.page.single is not None or not (is_changed or poll.sweep):
+            return False
         if poll.sweep:
-            twins.show(one.key, one.row, subscribed=is_subscribed)
+            twins.show(one.key, one.row, subscribed=one.is_subscribed)
         return True
 
     def _is_outdated(self, one: ContactRow, date: Instant) -> bool:
@@ -196,7 +205,7 @@ class ContactRules:
         if one.lacks("unsubscribeDate"):
             return True
         if canonical(one.row.unsubscribe_date):
-            one.aside["unsubscribeDate"] = NO_DATE
+            one.note("unsubscribeDate", NO_DATE)
         return bool(one.aside)
 
     def _taken_at(self, taken: str, poll: ContactPoll) -> Instant:
@@ -215,14 +224,6 @@ class ContactRules:
         resubscribed = self.zone.lenient(row.resubscribe_date, taken_at)
         subscribed = max(self.zone.lenient(row.subscribe_date), resubscribed)
         return self.zone.lenient(row.unsubscribe_date, max(subscribed, taken_at))
-
-    def _user_id(self, one: ContactRow) -> str | None:
-        """The contact's userId, None for none; a value that stands for nobody is none."""
-        value = one.value
-        if value is None and one.lacks_value():
-            # It stays as it is known.
-            return one.before.user_id if one.before else None
-        return None if value is None or self.user_ids.kind_of_nobody(value) else value
 
     def _identify(
         self, page: ContactPage, before: Contact | None, after: Contact, mapped: MappedPage
@@ -254,7 +255,7 @@ class ContactRules:
         event = events.Identify(
             fingerprint,
             events.literal(contact.email),
-            from_seconds(page.read_at),
+            _instant_of(page.read_at),
             list_id,
             contact.subscribed,
             contact.user_id,

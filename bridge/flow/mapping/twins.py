@@ -73,26 +73,22 @@ class Twins:
 class Meetings:
     """The addresses of a page that were met before, on it or on an earlier page of the poll.
 
-    addresses: of the page's rows, however spelled.
+    rows: all of the page.
     """
 
-    def __init__(self, twins: Twins, addresses: Sequence[str]) -> None:
+    def __init__(self, twins: Twins, rows: Sequence[wire.Contact]) -> None:
         self._twins = twins
-        self._addresses = addresses
-        self._number = 0
+        self._rows = rows
+        self._here: list[str] = []
         self._earlier: set[str] | None = None
 
-    def note(self, number: int) -> None:
-        """Notes that a row was met."""
-        self._number = number + 1
-
-    def had(self, address: str) -> bool:
-        """Tells whether an address (in lower case) was met before the present row."""
+    def had(self, address: str, number: int) -> bool:
+        """Tells whether an address (in lower case) was met before the row of a number."""
         # Few pages have a row for which that is asked.
         if self._earlier is None:
-            self._earlier = self._twins.met([one.lower() for one in self._addresses])
-        here = self._addresses[: self._number]
-        return address in self._earlier or address in {one.lower() for one in here}
+            self._here = [(row.email_address or "").lower() for row in self._rows]
+            self._earlier = self._twins.met(self._here)
+        return address in self._earlier or self._here.index(address) < number
 
 
 def date_of(row: wire.Contact, zone: Zone, *, subscribed: bool) -> Instant:
