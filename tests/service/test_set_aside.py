@@ -308,11 +308,13 @@ async def test_commands_go_on(rig_of: Any, capsys: pytest.CaptureFixture[str]) -
         assert "1 email is not compared: their counters can't be read now" in said
         assert "conversation 901" in said
         assert "listed" in said
-        await explain(settings, PEOPLE[0], only_list=None, as_json=True)
+        with pytest.raises(TemporaryError, match="read"):
+            await explain(settings, PEOPLE[0], only_list=None, as_json=True)
         told = json.loads(capsys.readouterr().out)
         assert {row["subject"] for row in told["rows"]} == {"listed", "split", "other", "mail"}
         assert any("left out" in note for note in told["notes"])
-        await explain(settings, GONE, only_list=None, as_json=True)
+        with pytest.raises(TemporaryError, match="read"):
+            await explain(settings, GONE, only_list=None, as_json=True)
         assert "The contact of list" in json.loads(capsys.readouterr().out)["notes"][0]
         plain = str(account.emails["plain"].message_id)
         await explain(settings, plain, only_list=None, as_json=True)
