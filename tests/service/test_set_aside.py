@@ -227,12 +227,12 @@ async def test_every_way_to_fail(rig_of: Any, resource: str, fault: str) -> None
         assert account.set_aside() == []
 
 
-async def test_all_fail_once(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_some_fail_once(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A retry is all it takes: nothing is set aside."""
     monkeypatch.setattr(answers, "PATIENCE", 2.0)
     async with account_of(rig_of) as account:
-        for pattern, _ in RESOURCES.values():
-            account.fail(pattern, "status:500,times=1")
+        for name in ("split tests", "message", "link", "contact look-ups"):
+            account.fail(RESOURCES[name][0], "status:500,times=1")
         assert await account.caught_up() == ""
         assert account.arrived == account.due
 
