@@ -94,7 +94,6 @@ class Pipeline:
 
     async def _run_actors(self, read: Read, stop: anyio.Event) -> bool:
         limits, scope = self._limits, self._scope
-        await self._set_aside.load({source.list_id for source in scope.sources})
         page_in, page_out = anyio.create_memory_object_stream[Page](
             # Each reader has a page as well; mapper and sender have a delivery each, which is
             # larger.
