@@ -8,10 +8,12 @@ import anyio
 from bridge.clients import RETRY_DEADLINE_AT_START, RETRY_DEADLINE_ONCE
 from bridge.errors import BridgeError, CredentialsError, TemporaryError
 from bridge.flow.scheduling import schedule
+from bridge.flow.set_aside import SetAside
 from bridge.flow.source import ResolvedLists, resolve
 from bridge.listrak.client import Listrak
 from bridge.logs import log
 from bridge.retry import retry
+from bridge.state.set_aside import Part
 from bridge.values import ListSetting
 
 Tell = Callable[[Mapping[int, BridgeError]], None]
@@ -19,11 +21,22 @@ Tell = Callable[[Mapping[int, BridgeError]], None]
 
 
 class ListWatch:
-    """The configured lists, as the account has them by now."""
+    """The configured lists, as the account has them by now.
 
-    def __init__(self, listrak: Listrak, wanted: Sequence[ListSetting]) -> None:
+    known: by list id, the profile field that it was last read with.
+    """
+
+    def __init__(
+        self,
+        listrak: Listrak,
+        wanted: Sequence[ListSetting],
+        known: Mapping[int, int | None],
+        set_aside: SetAside,
+    ) -> None:
         self._listrak = listrak
         self._wanted = wanted
+        self._known = known
+        self._set_aside = set_aside
 
     async def at_start(self, *, once: bool, worked_before: bool) -> ResolvedLists | None:
         """The lists; None if Listrak can't be reached for now, unless all is to be done `once`.
@@ -87,7 +100,14 @@ class ListWatch:
         return None
 
     async def _resolve(self, listrak: Listrak) -> ResolvedLists:
-        return await resolve(listrak, self._wanted)
+        lists = await resolve(listrak, self._wanted, self._known)
+        for source in lists.found:
+            part = Part(source.list_id, "profile fields")
+            if (error := lists.unverified.get(source.list_id)) is not None:
+                self._set_aside.failed(part, error)
+            else:
+                self._set_aside.recovered(part)
+        return lists
 
     async def _surely(self, listrak: Listrak) -> ResolvedLists:
         """The lists; what is missing is asked for twice, as an answer may be empty for once."""

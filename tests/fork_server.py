@@ -35,6 +35,9 @@ sys.path.append(str(Path(__file__).parent))
 import machine_clock
 
 sys.path.pop()
+CONSTANTS = "TEST_CONSTANTS"
+"""The variable with the constants that a command is to have: JSON, by module and name. They are for
+waits; a command that is started otherwise has the real ones."""
 
 LONGEST_REQUEST = 1 << 20  # bytes; the kernel refuses longer ones before
 _idle: list[socket.socket] = []
@@ -118,6 +121,10 @@ def become(request: bytes, output: list[int]) -> None:
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(folder)
+    for name, value in json.loads(environment.pop(CONSTANTS, "{}")).items():
+        owner, _, constant = name.rpartition(".")
+        assert hasattr(sys.modules[owner], constant), name
+        setattr(sys.modules[owner], constant, value)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()

@@ -10,6 +10,7 @@ from bridge.commands.explanation.person import Person, PersonExplainer, show
 from bridge.commands.readable import resolve_now
 from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import print_json, terminal
+from bridge.errors import TemporaryError
 from bridge.flow.findings.finding import fingerprint_of
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
@@ -48,6 +49,8 @@ async def explain(
             else:
                 person = await _person(settings, store, listrak, subject, only_list)
                 _tell_person(person, as_json=as_json)
+                if person.problem is not None:
+                    raise TemporaryError(f"not everything could be read: {person.problem}")
 
 
 async def _person(

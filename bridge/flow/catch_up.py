@@ -24,19 +24,19 @@ from bridge.flow.source import SourceList
 from bridge.logs import log
 from bridge.metrics import Metrics
 from bridge.state.records import Message
-from bridge.state.set_aside import Part, PartKind
+from bridge.state.set_aside import LISTING_KINDS, Part, PartKind
 
 MOST_ROUNDS: Final = 5
 """Polls of one message, or list, in a catch-up: one resumed from before it is repeated."""
 
 NOT_LEFT_OUT: Final[tuple[PartKind, ...]] = (
-    *("summary", "details", "campaigns"),
+    *("summary", "details", "campaigns", "profile fields"),
     *("backfill", "backfill message", "unsubscribes"),
 )
 """Parts that a catch-up leaves out no event of: counters, names, and what isn't for it to read."""
 
-OF_CONTACTS: Final[tuple[PartKind, ...]] = ("contacts", "contact look-ups", "identify")
-"""Parts that no unsubscribe can have come through."""
+ATTRIBUTING: Final[tuple[PartKind, ...]] = (*LISTING_KINDS, "discovery", "message")
+"""Parts of which unsubscribes wait for the messages that they are attributed to."""
 
 MOST_NAMED: Final = 10
 """Parts that are named one by one where some are left out."""
@@ -76,7 +76,7 @@ class CatchUp:
                 "identify", lambda source: self._to_the_end("identify", source)
             )
         self._note_all(set(get_args(PartKind)).difference(NOT_LEFT_OUT))
-        incomplete = {part.list_id for part in self._failed if part.kind not in OF_CONTACTS}
+        incomplete = {part.list_id for part in self._failed if part.kind in ATTRIBUTING}
         for source in self._sources:
             # Where a message couldn't be read it may be the one that they came through.
             waited = schedule.LONGEST_ATTRIBUTION_WAIT if source.list_id in incomplete else 0
@@ -112,8 +112,9 @@ class CatchUp:
 
     def _note_all(self, kinds: Collection[PartKind]) -> None:
         """Counts what is set aside as failed, of some kinds."""
-        for record in self._set_aside.records(kinds=kinds):
-            self._failed.setdefault(record.part, record.reason)
+        for source in self._sources:
+            for record in self._set_aside.records(source.list_id, kinds):
+                self._failed.setdefault(record.part, record.reason)
 
     async def _of_each_list(
         self, kind: PartKind, step: Callable[[SourceList], Awaitable[None]]

@@ -24,10 +24,11 @@ CONSEQUENCES: Final[Mapping[PartKind, str]] = {
     "summary": "its rows are read without its counters",
     "details": "events wait for what only it tells, an hour at most, and go on without it then",
     "campaigns": "events wait for the names, an hour at most, and go on without them then",
+    "profile fields": "the one that is configured by its id is read as before",
     "contact look-ups": "these contacts stay as they are known until the next sweep",
     "contacts": "no change of a contact is seen until they are read",
 }
-"""What is missing while a part can't be read."""
+"""Consequences of a part that can't be read, by its kind."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _limits_of_parts(facts: ListFacts) -> Iterator[Limit]:
 
 
 def _consequence(kind: PartKind) -> str:
-    """What is missing while a part of a kind can't be read."""
+    """The consequence while a part of a kind can't be read."""
     if kind in LISTING_KINDS:
         return "emails that only it names are not found until it is read"
     if kind in ("links", "link"):

@@ -103,7 +103,6 @@ class Pipeline:
 
     async def _run_actors(self, read: Read, stop: anyio.Event) -> bool:
         limits, scope = self._limits, self._scope
-        await self._set_aside.load({source.list_id for source in scope.sources})
         # Each reader has a page as well; mapper and sender have a delivery each, which is larger.
         ahead = limits.queue_pages - slot_count(limits.concurrency, len(scope.sources)) - 3
         pages = {

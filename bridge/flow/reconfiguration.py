@@ -22,6 +22,15 @@ SWEPT: Final = ("profile_field", "ignored_user_ids")
 """Kinds of changes after which all contacts of a list are swept: their userIds may be others."""
 
 
+async def remembered_fields(store: Store) -> dict[int, int | None]:
+    """The profile field that each list was last read with, by the list's id."""
+    text = await store.meta.get(CONFIGURATION)
+    if text is None:
+        return {}
+    before = msgspec.json.decode(text, type=Configuration)
+    return before.resting | before.lists
+
+
 async def pending_changes(
     store: Store, present: Configuration, degraded: Collection[int]
 ) -> list[Change]:

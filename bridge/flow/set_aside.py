@@ -58,11 +58,10 @@ class SetAside:
         return entry is not None and bool(entry.record.reason)
 
     async def load(self, lists: Collection[int]) -> None:
-        """Takes up what the state file has of the lists that are read; each is due at once."""
+        """Takes up what the state file has of the configured lists; each is due at once."""
         records = await self._ledger.store.set_aside.all()
-        known = {record.part: _Entry(record) for record in records if record.part.list_id in lists}
-        self._entries = known | {
-            part: entry for part, entry in self._entries.items() if part in known
+        self._entries = {
+            record.part: _Entry(record) for record in records if record.part.list_id in lists
         }
         self._count()
         if told := [one.part for one in self.records()]:

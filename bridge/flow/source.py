@@ -1,7 +1,7 @@
 """The configured lists, as the account has them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -44,10 +44,12 @@ class ResolvedLists:
     found: those that can be read.
     problems: by list id, what is wrong with the others: a ConfigurationError, which names
         LISTRAK_LISTS, or a TemporaryError, which may pass by itself.
+    unverified: by list id, why the profile field of a list that is found is only known from before.
     """
 
     found: list[SourceList]
     problems: dict[int, BridgeError]
+    unverified: dict[int, BridgeError] = field(default_factory=dict)
 
     @property
     def key(self) -> frozenset[tuple[int, int | None]]:
@@ -93,25 +95,36 @@ class ResolvedLists:
             raise self.gravest
 
 
-async def resolve(listrak: Listrak, wanted: Sequence[ListSetting]) -> ResolvedLists:
+async def resolve(
+    listrak: Listrak, wanted: Sequence[ListSetting], known: Mapping[int, int | None] | None = None
+) -> ResolvedLists:
     """Finds the configured lists and profile fields.
+
+    known: by list id, the profile field that it was last read with: one that is configured by this
+        id counts as there while the profile fields of its list can't be read.
 
     Raises TemporaryError and RefusedError where not even the lists of the account can be read.
     """
     names = {row.list_id: row.list_name or "" for row in await listrak.lists()}
     answers: dict[int, SourceList | BridgeError] = {}
+    unverified: dict[int, BridgeError] = {}
 
     async def one(setting: ListSetting) -> None:
         try:
             answers[setting.list_id] = await _resolve_one(listrak, setting, names)
         except (ConfigurationError, TemporaryError) as error:
             answers[setting.list_id] = error
+            before, is_unread = (known or {}).get(setting.list_id), error.__cause__ is not None
+            if is_unread and before is not None and setting.profile_field == str(before):
+                unverified[setting.list_id] = error
+                name = names[setting.list_id]
+                answers[setting.list_id] = SourceList(setting.list_id, name, before)
 
     # Side by side: what doesn't answer holds up nobody else.
     async with anyio.create_task_group() as tasks:
         for setting in wanted:
             tasks.start_soon(one, setting)
-    resolved = ResolvedLists([], {})
+    resolved = ResolvedLists([], {}, unverified)
     for setting in wanted:
         answer = answers[setting.list_id]
         if isinstance(answer, SourceList):

@@ -15,6 +15,7 @@ PartKind = Literal[
     "conversation",
     "transactional messages",
     "campaigns",
+    "profile fields",
     "message",
     "summary",
     "details",

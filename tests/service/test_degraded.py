@@ -6,18 +6,37 @@ from typing import Any
 
 import anyio
 import pytest
+from fork_server import CONSTANTS
 from rig import Rig
 from test_change import LIST, OTHER, PEOPLE, account, sent
 from test_status import get, started
 
 from bridge import list_watch
 from bridge.flow.scheduling import schedule
+from bridge.listrak import answers
 from bridge.service import Service
 from bridge.settings import load
 
 pytestmark = pytest.mark.anyio
 
+IMPATIENT = {"PATIENCE": 0.0, "PROBE_INTERVAL": 0.0}
+"""A call that fails while others are answered is given up at once."""
+
 BOTH = f"{LIST}=Customer ID,{OTHER}=Customer ID"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for the end of a retry: neither its commands nor a service in this process."""
+    for name, value in IMPATIENT.items():
+        monkeypatch.setattr(answers, name, value)
+
+
+@pytest.fixture
+def rig_of(rig_of: Any) -> Any:
+    """Rigs whose commands are impatient."""
+    constants = {f"{answers.__name__}.{name}": value for name, value in IMPATIENT.items()}
+    return lambda **options: rig_of(**options, **{CONSTANTS: json.dumps(constants)})
 
 
 def lose_list(rig: Rig) -> None:
@@ -185,7 +204,7 @@ async def test_all_lists_go_while_it_runs(rig_of: Any, monkeypatch: pytest.Monke
             assert "none of the configured lists" in report["status"]
             rig.world.lists.update(lists)
             await rig.until(lambda: bool(service._health.report()["ready"]))
-            assert service._health.sentence() == "running"
+            await rig.until(lambda: service._health.sentence() == "running")
             rig.world.send_broadcast(LIST, PEOPLE)
             await rig.segment.wait_for(3 * len(PEOPLE), timeout=20)
             service._stop.set()

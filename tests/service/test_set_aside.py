@@ -21,6 +21,7 @@ from bridge.commands.explain import explain
 from bridge.commands.identify import identify_all
 from bridge.commands.reconcile import reconcile
 from bridge.errors import TemporaryError
+from bridge.flow.scheduling import schedule
 from bridge.listrak import answers
 from bridge.sandbox.account import Message
 from bridge.sandbox.faults import Faults
@@ -227,12 +228,12 @@ async def test_every_way_to_fail(rig_of: Any, resource: str, fault: str) -> None
         assert account.set_aside() == []
 
 
-async def test_all_fail_once(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_some_fail_once(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A retry is all it takes: nothing is set aside."""
     monkeypatch.setattr(answers, "PATIENCE", 2.0)
     async with account_of(rig_of) as account:
-        for pattern, _ in RESOURCES.values():
-            account.fail(pattern, "status:500,times=1")
+        for name in ("split tests", "message", "link", "contact look-ups"):
+            account.fail(RESOURCES[name][0], "status:500,times=1")
         assert await account.caught_up() == ""
         assert account.arrived == account.due
 
@@ -248,6 +249,50 @@ async def test_a_listing_that_failed_for_long(rig_of: Any) -> None:
         account.rig.listrak.faults.clear()
         assert await account.caught_up() == ""
         assert account.arrived == account.due
+
+
+async def test_who_unsubscribes(rig_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for an email that can't be read, for an hour at most; for nothing else."""
+    async with account_of(rig_of) as account:
+
+        def unsubscribed() -> list[str | None]:
+            events = account.rig.segment.received()
+            found = [one for one in events if one.get("event") == "Unsubscribed"]
+            return [one["properties"].get("email_subject") for one in found]
+
+        for name in ("message", "contact look-ups"):
+            account.fail(RESOURCES[name][0], "status:500")
+        account.rig.world.opt_out(account.emails["plain"], PEOPLE[1])
+        await account.caught_up()
+        assert unsubscribed() == []
+        with monkeypatch.context() as an_hour_later:
+            an_hour_later.setattr(schedule, "LONGEST_ATTRIBUTION_WAIT", 0)
+            await account.caught_up()
+        assert unsubscribed() == [None]
+        account.rig.listrak.faults.clear()
+        account.fail(RESOURCES["contact look-ups"][0], "status:400")
+        account.rig.world.opt_out(account.emails["plain"], PEOPLE[2])
+        await account.caught_up()
+        assert unsubscribed() == [None, "plain"]
+
+
+async def test_an_email_that_is_over_stays_until_it_was_read(rig_of: Any) -> None:
+    """Forgetting follows looking, also where it never answered while it was tracked."""
+    async with account_of(rig_of) as account:
+        for name in ("message", "links"):
+            account.fail(RESOURCES[name][0], "status:500")
+        await account.caught_up()
+        account.rig.later(days=40)
+        await account.caught_up()
+        account.rig.listrak.faults.clear()
+        account.fail(RESOURCES["links"][0], "status:500")
+        await account.caught_up()
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+        with closing(sqlite3.connect(account.rig.state)) as db:
+            tracked = db.execute("SELECT count(*) FROM messages WHERE NOT retired").fetchone()
+        assert tracked == (3,), "what goes on sending"
 
 
 async def test_names_are_waited_for(rig_of: Any) -> None:
@@ -308,11 +353,13 @@ async def test_commands_go_on(rig_of: Any, capsys: pytest.CaptureFixture[str]) -
         assert "1 email is not compared: their counters can't be read now" in said
         assert "conversation 901" in said
         assert "listed" in said
-        await explain(settings, PEOPLE[0], only_list=None, as_json=True)
+        with pytest.raises(TemporaryError, match="read"):
+            await explain(settings, PEOPLE[0], only_list=None, as_json=True)
         told = json.loads(capsys.readouterr().out)
         assert {row["subject"] for row in told["rows"]} == {"listed", "split", "other", "mail"}
         assert any("left out" in note for note in told["notes"])
-        await explain(settings, GONE, only_list=None, as_json=True)
+        with pytest.raises(TemporaryError, match="read"):
+            await explain(settings, GONE, only_list=None, as_json=True)
         assert "The contact of list" in json.loads(capsys.readouterr().out)["notes"][0]
         plain = str(account.emails["plain"].message_id)
         await explain(settings, plain, only_list=None, as_json=True)
@@ -343,4 +390,17 @@ async def test_a_backfill_goes_on(rig_of: Any) -> None:
         account.rig.listrak.faults.clear()
         await backfill(settings, wish, only_list=None)
         assert account.arrived["plain"] == account.due["plain"]
+        assert account.set_aside() == []
+
+
+@pytest.mark.parametrize("fault", ["status:400", "status:403", "status:500", "garbage"])
+async def test_profile_fields_that_cant_be_read(rig_of: Any, fault: str) -> None:
+    """One that is configured by its id, and was read before, is read as before."""
+    async with account_of(rig_of) as account:
+        account.fail(r"/SegmentationFieldGroup", fault)
+        assert await account.caught_up() == ""
+        assert account.arrived == account.due
+        assert account.set_aside() == ["profile fields"]
+        account.rig.listrak.faults.clear()
+        assert await account.caught_up() == ""
         assert account.set_aside() == []

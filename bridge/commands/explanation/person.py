@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.commands.progress import side_by_side
-from bridge.errors import MissingError, RefusedError, TemporaryError, is_isolated
+from bridge.errors import BridgeError, MissingError, RefusedError, TemporaryError, is_isolated
 from bridge.event_types import TRACKS
 from bridge.flow.acks.journal import journaled_events
 from bridge.flow.findings.contact_findings import ContactFindings, KnownContact
@@ -39,12 +39,14 @@ class Person:
     rows: one a send of a message.
     events: what follows from both.
     notes: sentences of what couldn't be read.
+    problem: why some of it can't be read now, None where nothing fails.
     """
 
     contacts: list[dict[str, Any]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     events: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    problem: BridgeError | None = None
 
 
 class PersonExplainer:
@@ -88,11 +90,7 @@ class PersonExplainer:
         try:
             rows = (await self._listrak.contact(list_id, self._address, source.field_id)).rows
         except (TemporaryError, RefusedError) as error:
-            if not is_isolated(error):
-                raise
-            self._person.notes.append(
-                f"The contact of list {list_id} is left out, it can't be read now: {error}"
-            )
+            self._leave_out(f"The contact of list {list_id}", error)
             return [self._address]
         row = rows[0] if rows else None
         contacts = await self._store.contacts.known(list_id, [key])
@@ -142,9 +140,7 @@ class PersonExplainer:
             self._person.notes.append(f"Listrak doesn't have {message.path} any more.")
             return
         except (TemporaryError, RefusedError) as error:
-            if not is_isolated(error):
-                raise
-            self._person.notes.append(f"{message.path} is left out, it can't be read now: {error}")
+            self._leave_out(message.path, error)
             return
         if not rows:
             return
@@ -156,6 +152,13 @@ class PersonExplainer:
             events += [event] if event is not None else []
         self._person.rows += [_shown_row(seen.message, row) for row in rows]
         self._person.events += events
+
+    def _leave_out(self, what: str, error: BridgeError) -> None:
+        """Notes what fails by itself; raises the error of everything else."""
+        if not is_isolated(error):
+            raise error
+        self._person.notes.append(f"{what} is left out, it can't be read now: {error}")
+        self._person.problem = error
 
     async def _seen(self, message: Message) -> SeenMessage:
         store = self._store

@@ -77,7 +77,8 @@ class Listings:
         )
         if tests is None:
             return
-        self._there["split test"] = {str(test.split_test_id) for test in tests}
+        if part not in self._missing:
+            self._there["split test"] = {str(test.split_test_id) for test in tests}
         unlisted: set[str] = set()
         for test in tests:
             one = self._part("split test", test.split_test_id)
@@ -91,7 +92,8 @@ class Listings:
                     self._listed.add(message_id)
                     unlisted.add(str(message_id))
                     await self._unlisted(message_id, until)
-        if not any(one.kind == "split test" for one in (*self._failed, *self._left)):
+        unread = (*self._failed, *self._left, *self._missing)
+        if not any(one.kind in ("split test", "split tests") for one in unread):
             self._there["split test message"] = unlisted
 
     def _messages_of(self, test: int) -> Callable[[], Awaitable[list[int]]]:
