@@ -7,10 +7,11 @@ believed where it fits; where it doesn't, either it is wrong or what was believe
    latest WITNESSES counts.
 2. This machine's other clock, which may be set at any time, says the same, or has moved alike: two
    that know nothing of each other don't agree by chance. It is believed at once.
-3. It is no further ahead than a clock is that runs FASTEST times as fast, as an emulated account's
-   may. It is believed, but unconfirmed: until 2 confirms it, nothing is forgotten by it.
-4. Otherwise it is doubted: one bad server, or a proxy's old answer. What was believed goes on.
-5. DOUBTED_AT_LEAST answers in a row, over DOUBTED_FOR seconds, say so: it is believed, as in 3.
+3. Otherwise it is doubted: one bad server, or a proxy's old answer. What was believed goes on.
+4. DOUBTED_AT_LEAST answers in a row, over DOUBTED_FOR seconds, say so: it is believed. But what it
+   jumped ahead is unconfirmed: until 2 confirms it, nothing is forgotten by it.
+5. Meanwhile it is followed wherever it goes, up to FASTEST times as fast as time: an emulated
+   account's clock runs ahead for ever.
 """
 
 from collections import deque
@@ -31,7 +32,7 @@ EARLIEST: Final = 1_767_225_600.0
 WITNESSES: Final = 5
 """Answers of which the middle counts."""
 
-FASTEST: Final = 100
+FASTEST: Final = 10_000
 """Seconds of an emulated account's clock in a second, at most."""
 
 DOUBTED_AT_LEAST: Final = 8
@@ -138,12 +139,14 @@ class SourceTime:
             self._agree(line, said, at)
         elif self._is_confirmed(said, at):  # 2
             self._move(line, said, at, confirmed=True)
-        elif 0 < line - self._line <= FASTEST * (at.boot - self._agreed_at):  # 3
+        elif self.unconfirmed and 0 < line - self._line <= FASTEST * (
+            at.boot - self._agreed_at
+        ):  # 5
             self._move(line, said, at, confirmed=False)
         else:
-            self._doubt(line, at)  # 4
+            self._doubt(line, at)  # 3
             waited = at.boot - self._doubted_since
-            if self.doubted >= DOUBTED_AT_LEAST and waited >= DOUBTED_FOR:  # 5
+            if self.doubted >= DOUBTED_AT_LEAST and waited >= DOUBTED_FOR:  # 4
                 self._move(line, said, at, confirmed=False)
 
     def give_in(self, at: Moment) -> None:

@@ -10,7 +10,6 @@ from bridge.source_time import (
     DIFFERENCE,
     DOUBTED_AT_LEAST,
     DOUBTED_FOR,
-    FASTEST,
     Anchor,
     Moment,
     SourceTime,
@@ -84,13 +83,15 @@ def test_this_machines_clock_is_set(jump: float) -> None:
         assert time.certain(now) == close(TRUE + now.boot)
 
 
-def test_an_emulated_clock_runs_fast() -> None:
-    """It is followed at once; nothing is forgotten by it."""
+@pytest.mark.parametrize("pace", [60, 7200])
+def test_an_emulated_clock_runs_fast(pace: int) -> None:
+    """It is doubted for some seconds, then followed at once; nothing is forgotten by it."""
     time = settled()
     for number in range(1, 100):
-        boot = 100.0 + 60 * number
-        time.testify(TRUE + 100 + 60 * number * FASTEST / 2, at(boot))
-        assert time.now(at(boot)) == close(TRUE + 100 + 60 * number * FASTEST / 2)
+        boot = 100.0 + 20 * number
+        time.testify(TRUE + 100 + 20 * number * pace, at(boot))
+        is_followed = time.now(at(boot)) == close(TRUE + 100 + 20 * number * pace)
+        assert is_followed == (number >= DOUBTED_AT_LEAST)
     assert time.certain(at(boot)) <= TRUE + boot + DIFFERENCE
 
 

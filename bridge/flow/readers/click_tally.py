@@ -68,7 +68,7 @@ class ClickTally:
         self._seen.add(sorted_keys(keys))
 
     def is_certain(self, before: int, again: "ClickTally | None", after: int) -> bool:
-        """Tells whether each row is a click of its own.
+        """Tells whether each row is a click of its own, so that its twins are to be sent.
 
         1. The link counts as many clicks as there were rows.
         2. All came on one page: no answer has a row twice.
