@@ -12,7 +12,7 @@ import anyio
 import click
 
 from bridge.errors import BridgeError
-from bridge.logs import log, tell_the_rest
+from bridge.logs import configure_logging, log, tell_the_rest
 from bridge.standard_error import take_over
 from bridge.supervisor import cause
 from bridge.texts import harmless
@@ -63,6 +63,8 @@ def complete(work: Callable[[], Awaitable[Any]]) -> Any:
 def run_to_the_end(commands: click.Group) -> None:
     """Runs the command line and ends the process with the exit code of the contract."""
     take_over()
+    # Until the settings are known.
+    configure_logging(level="info", style="auto")
     atexit.register(tell_the_rest)
     try:
         code = commands.main(standalone_mode=False)
