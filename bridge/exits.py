@@ -12,7 +12,7 @@ import anyio
 import click
 
 from bridge.errors import BridgeError
-from bridge.logs import configure_logging, log, tell_the_rest
+from bridge.logs import adopt_others, configure_logging, log, tell_the_rest
 from bridge.standard_error import take_over
 from bridge.supervisor import cause
 from bridge.texts import harmless
@@ -65,6 +65,7 @@ def run_to_the_end(commands: click.Group) -> None:
     take_over()
     # Until the settings are known.
     configure_logging(level="info", style="auto")
+    adopt_others()
     atexit.register(tell_the_rest)
     try:
         code = commands.main(standalone_mode=False)
