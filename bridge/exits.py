@@ -14,7 +14,7 @@ import click
 
 from bridge.errors import BridgeError, cause
 from bridge.hard_end import FAULT, INTERRUPTED
-from bridge.logs import log, tell_the_rest
+from bridge.logs import adopt_others, configure_logging, log, tell_the_rest
 from bridge.signals import unless_signalled
 from bridge.standard_error import STANDARD_ERROR, take_over
 from bridge.texts import harmless
@@ -64,6 +64,9 @@ def complete(work: Callable[[], Awaitable[Any]]) -> Any:
 def run_to_the_end(commands: click.Group) -> None:
     """Runs the command line and ends the process with the exit code of the contract."""
     take_over()
+    # Until the settings are known.
+    configure_logging(level="info", style="auto")
+    adopt_others()
     atexit.register(tell_the_rest)
     try:
         code = commands.main(standalone_mode=False)

@@ -16,6 +16,7 @@ from bridge import NAME, VERSION, clock
 from bridge.clock import HOUR
 from bridge.compression import inflated
 from bridge.errors import ConfigurationError, OversizeError, TemporaryError
+from bridge.redaction import SECRETS
 from bridge.values import is_loopback
 
 CONNECT_WITHIN: Final = 10.0
@@ -243,6 +244,7 @@ def _proxy(url: URL) -> str | None:
         raise ConfigurationError(
             "HTTPS_PROXY, HTTP_PROXY", "a proxy is an address such as http://proxy.example.com:3128"
         )
+    SECRETS.add(proxy.password or "")
     return None if is_loopback(host) and not is_loopback(proxy.host) else str(proxy)
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import sys
+import threading
 from collections.abc import Mapping
 from io import TextIOBase
 from typing import Any, Final, TextIO, cast
@@ -92,6 +93,25 @@ def tell_the_rest() -> None:
 def left_out() -> int:
     """Lines left out so far, as too many of their event came."""
     return _bounded.left_out
+
+
+class _Libraries(logging.Handler):
+    """Brings what libraries log into this log: their words may quote addresses and answers."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Logs a line of a library."""
+        say = log.error if record.levelno >= logging.ERROR else log.warning
+        error = record.exc_info[1] if record.exc_info else None
+        text = texts.line_of(record.getMessage())
+        say("library.said", library=record.name, text=text, exc_info=error)
+
+
+def adopt_others() -> None:
+    """Brings into this log what would be written to standard error by others: by libraries, and by
+    Python of errors in threads and of those that nobody can handle."""
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+    threading.excepthook = lambda said: log.error("thread.fault", exc_info=said.exc_value)
+    sys.unraisablehook = lambda said: log.error("fault.ignored", exc_info=said.exc_value)
 
 
 class _Stderr(TextIOBase):

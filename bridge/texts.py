@@ -59,7 +59,7 @@ def line_of(text: str) -> str:
     # cut would not be known as one.
     cut = " ".join(text[:_LOOKED_AT].split())
     if len(text) > _LOOKED_AT:
-        cut = cut[: max(cut.rfind(mark) for mark in _SEPARATORS) + 1] + " ..."
+        cut = f"{cut[: max(cut.rfind(mark) for mark in _SEPARATORS) + 1]} ...".strip()
     shown = without_addresses(without_secrets(cut))
     if len(shown) > LINE:
         shown = shown[:LINE].rsplit(None, 1)[0] + " ..."

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr
@@ -163,6 +165,57 @@ def test_what_is_logged_is_a_line_for_programs_still() -> None:
     assert said["event"] == "something.happened"
     assert said["reason"] == "it was [secret]"
     assert said["nested"] == [{"[secret]": "info"}]
+
+
+# Others in the same process
+
+OTHERS = """
+import asyncio, gc, logging, threading
+from bridge import exits
+from bridge.errors import TemporaryError
+from bridge.redaction import SECRETS
+
+SECRETS.add("hush-hush")
+said = "no jane@example.com, hush-hush"
+
+class Bad:
+    def __del__(self):
+        raise OSError(said)
+
+def fail():
+    raise ValueError(said)
+
+class Commands:
+    def main(self, **_):
+        logging.getLogger("aiohttp").error("quoted: %s", said, exc_info=OSError(said))
+        logging.getLogger("asyncio").info("not told")
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+        Bad()
+        gc.collect()
+        fail()
+
+exits.run_to_the_end(Commands())
+"""
+
+
+def test_what_others_say() -> None:
+    """Libraries, threads, and Python itself: all that they say is a line of this log."""
+    done = subprocess.run([sys.executable, "-c", OTHERS], capture_output=True, check=False)
+    assert done.returncode == 75
+    lines = [json.loads(line) for line in done.stderr.decode().splitlines()]
+    assert [line["event"] for line in lines] == [
+        "library.said",
+        "thread.fault",
+        "fault.ignored",
+        "bridge.fault",
+    ]
+    for line in lines:
+        assert "no [email], [secret]" in line["exception"]
+    assert lines[0]["text"] == "quoted: no [email], [secret]"
+    assert b"jane" not in done.stderr + done.stdout
+    assert b"hush" not in done.stderr + done.stdout
 
 
 # Floods

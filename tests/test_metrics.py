@@ -1,6 +1,10 @@
 """The catalogue of metrics."""
 
+import pytest
+
+from bridge import logs
 from bridge.metrics import Metrics
+from bridge.standard_error import STANDARD_ERROR
 
 
 def test_metric_names() -> None:
@@ -17,3 +21,12 @@ def test_metrics_of_one_run() -> None:
     first, second = Metrics(), Metrics()
     first.restarts.inc()
     assert second.registry.get_sample_value("bridge_pipeline_restarts_total") == 0
+
+
+def test_lines_that_the_log_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the process's, and counted whatever happens to the log."""
+    monkeypatch.setattr(STANDARD_ERROR, "dropped", 7)
+    monkeypatch.setattr(logs, "left_out", lambda: 8)
+    for why, lines in (("dropped", 7), ("suppressed", 8)):
+        value = Metrics().registry.get_sample_value("bridge_log_lines_left_out_total", {"why": why})
+        assert value == lines

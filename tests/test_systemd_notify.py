@@ -43,6 +43,12 @@ def test_tells(manager: Manager, tmp_path: Path) -> None:
     assert manager.heard() == ["READY=1\nSTATUS=running", "WATCHDOG=1"]
 
 
+def test_a_line_break_begins_no_assignment(manager: Manager, tmp_path: Path) -> None:
+    """What is told of others can't stop the service, or tell that it lives."""
+    Notifier(str(tmp_path / "notify")).tell("STATUS=list a\nSTOPPING=1\x1b[0m", "READY=1")
+    assert manager.heard() == ["STATUS=list a\\nSTOPPING=1\\x1b[0m\nREADY=1"]
+
+
 def test_abstract_address() -> None:
     """A leading @ stands for the abstract namespace."""
     name = f"listrak-bridge-test-{os.getpid()}"

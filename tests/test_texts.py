@@ -6,9 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.texts import LINE, escaped, line_of, without_addresses
+from bridge.redaction import SECRETS
+from bridge.texts import LINE, escaped, line_of, line_of_answer, without_addresses
 
 ANY = st.text(st.characters() | st.sampled_from("\x1b\x9b\u202e\u2028\r\n\t\0@% ,;<>\"'"))
+
+
+HIDDEN = '{"key":"[secret]","of":"[secret]"}'
 
 
 @given(ANY)
@@ -53,6 +57,9 @@ def test_no_address_in_a_line(address: str, before: str, after: str) -> None:
         ("a@b.com/c@d.com)", "[email])"),
         ("an @ alone, 50%40", "an @ alone, 50%40"),
         ("@name", "@name"),
+        ("jane%2540example.com", "[email]"),
+        ("jane&#64;example.com, jane&commat;example.com", "[email], [email]"),
+        ('{"of":"jane\\u0040example.com"}', '{"of":"[email]"}'),
     ],
 )
 def test_addresses(text: str, shown: str) -> None:
@@ -66,3 +73,34 @@ def test_addresses(text: str, shown: str) -> None:
 def test_long_texts(text: str) -> None:
     """Megabytes without a space are gone through once: more would take hours."""
     assert len(without_addresses(text)) <= len(text) + 7
+
+
+@pytest.mark.parametrize("before", range(LINE * 4 - 30, LINE * 4 + 10))
+def test_no_half_of_what_is_hidden_at_a_cut(before: int) -> None:
+    """Wherever the cut goes through: what stood whole before it is hidden whole, or not shown."""
+    SECRETS.add("the-write-key")
+    for hidden in ("jane.doe@example.com", "the-write-key"):
+        for filler in ("a@b.cc,", "x ", "the-write-key "):
+            text = (filler * before)[:before] + hidden + " and more " * 100
+            shown = line_of(text)
+            assert "jane" not in shown
+            assert "the-writ" not in shown
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b"", ""),
+        (b"  \n ", ""),
+        (b"\xff\xfe<html>no\njane@example.com</html>", "\ufffd\ufffd<html>no [email]</html>"),
+        (b'{"code": "bad", "at": "\\u006aane\\u0040example.com"}', '{"code":"bad","at":"[email]"}'),
+        (b'{"key": "the\\u002dwrite-k\\u0065y", "of": "dGhlLXdyaXRlLWtleTo="}', HIDDEN),
+        (b'{"torn": "the-write', '{"torn": "[secret]'),
+        (b"[" * 100_000, "..."),
+        (b"9" * 10_000, "..."),
+    ],
+)
+def test_a_line_of_an_answer(body: bytes, line: str) -> None:
+    """JSON is read first: its escapes would hide what is to be hidden."""
+    SECRETS.add("the-write-key")
+    assert line_of_answer(body) == line

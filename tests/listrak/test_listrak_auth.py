@@ -7,6 +7,7 @@ import pytest
 from listrak_stand_in import StandIn, auth_of, cut, ok, status
 
 from bridge.errors import CredentialsError, TemporaryError
+from bridge.texts import line_of
 
 pytestmark = pytest.mark.anyio
 
@@ -95,13 +96,25 @@ async def test_busy(code: int) -> None:
         assert await auth.token() == "token-3"
 
 
+async def test_a_token_is_a_secret() -> None:
+    """As soon as it is known, and none that is too short to be one."""
+    stand_in = StandIn(ok([]))
+    stand_in.token_replies = [
+        status(200, json.dumps({"access_token": token})) for token in ("e", "eyJhbGciOiJSUzI1NiJ9")
+    ]
+    async with auth_of(stand_in) as auth:
+        for shown in ("no eyJhbGciOiJSUzI1NiJ9", "no [secret]"):
+            auth.refused(await auth.token())
+            assert line_of("no eyJhbGciOiJSUzI1NiJ9") == shown
+
+
 @pytest.mark.parametrize("code", [301, 404, 405])
 async def test_a_wrong_address(code: int) -> None:
     """Where no token service is, the setting to look at is named, and it goes on asking."""
     stand_in = StandIn(ok([]))
     stand_in.token_replies = [status(code)]
     async with auth_of(stand_in) as auth:
-        with pytest.raises(TemporaryError, match="URL right") as caught:
+        with pytest.raises(TemporaryError, match="is LISTRAK_TOKEN_URL right") as caught:
             await auth.token()
         assert not isinstance(caught.value, CredentialsError)
         assert await auth.token() == "token-2"

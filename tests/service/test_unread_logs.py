@@ -1,9 +1,10 @@
 """The log never stops the data: nobody reads it, it can't be written, or it is closed."""
 
 import os
+import pty
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ QUIET = subprocess.DEVNULL
 
 
 @contextmanager
-def full_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that nobody reads, and into which nothing fits any more."""
-    reading, writing = os.pipe()
-    other = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
+def full(kind: Callable[[], tuple[int, int]] = os.pipe) -> Iterator[tuple[int, int]]:
+    """A pipe or a terminal that nobody reads, and into which nothing fits any more."""
+    reading, writing = kind()
+    other = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         while True:
             os.write(other, b"-" * 4096)
@@ -61,7 +62,7 @@ async def test_a_log_that_nobody_reads(rig_of: Any) -> None:
     """A service delivers, and stops in time."""
     world = retailer(contacts=10)
     async with rig_of(world=world, BRIDGE_SINCE="30d", BRIDGE_POLL_INTERVAL="0.1") as rig:
-        with full_pipe() as (_, writing):
+        with full() as (_, writing):
             process = await anyio.open_process(
                 rig.command("run"), env=rig.environment, stdout=QUIET, stderr=writing
             )
@@ -76,7 +77,7 @@ async def test_a_log_that_nobody_reads(rig_of: Any) -> None:
 async def test_a_command_whose_words_nobody_reads(rig_of: Any) -> None:
     """It ends as it would, with its last line unsaid."""
     async with rig_of() as rig:
-        with full_pipe() as (_, writing):
+        with full() as (_, writing):
             command = " ".join(rig.command("check"))
             assert await shell(rig, f"LISTRAK_LISTS=x {command}", err=writing) == 78
             command = " ".join(rig.command("no-such-command"))
@@ -103,3 +104,12 @@ async def test_standard_streams_that_are_closed(rig_of: Any) -> None:
         assert rig.state.read_bytes().startswith(b"SQLite format 3\0")
         command = " ".join(rig.command("lists"))
         assert await shell(rig, f"{command} >&-") == 75
+
+
+async def test_a_terminal_that_stands_still(rig_of: Any) -> None:
+    """A bar of progress isn't waited for, nor are the lines above it."""
+    async with rig_of(world=retailer(contacts=10), BRIDGE_SINCE="30d") as rig:
+        await rig.caught_up()
+        with full(pty.openpty) as (_, terminal):
+            command = " ".join(rig.command("reconcile"))
+            assert await shell(rig, command, err=terminal) == 0
