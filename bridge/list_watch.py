@@ -6,7 +6,7 @@ from dataclasses import replace
 import anyio
 
 from bridge.clients import RETRY_DEADLINE_AT_START, RETRY_DEADLINE_ONCE
-from bridge.errors import BridgeError, CredentialsError, TemporaryError
+from bridge.errors import BridgeError, CredentialsError, RefusedError, TemporaryError
 from bridge.flow.scheduling import schedule
 from bridge.flow.set_aside import SetAside
 from bridge.flow.source import ResolvedLists, resolve
@@ -41,10 +41,10 @@ class ListWatch:
     async def at_start(self, *, once: bool, worked_before: bool) -> ResolvedLists | None:
         """The lists; None if Listrak can't be reached for now, unless all is to be done `once`.
 
-        Refused credentials end a first start, as a person is there to see it. A service that worked
-        before waits instead: Listrak may accept them again by itself, and what it misses counts as
-        gone once two answers say so. Of the lists that can't be read the problems are told, whoever
-        they end.
+        A refusal, of the credentials or of the request, ends a first start, as a person is there to
+        see it. A service that worked before waits instead: Listrak may accept them again by itself,
+        and what it misses counts as gone once two answers say so. Of the lists that can't be read
+        the problems are told, whoever they end.
         """
         asking = self._listrak.with_deadline(
             RETRY_DEADLINE_ONCE if once else RETRY_DEADLINE_AT_START,
@@ -52,8 +52,9 @@ class ListWatch:
         )
         try:
             return await (self._surely if worked_before else self._resolve)(asking)
-        except TemporaryError as error:
-            if once or (isinstance(error, CredentialsError) and not worked_before):
+        except (TemporaryError, RefusedError) as error:
+            final = isinstance(error, CredentialsError | RefusedError)
+            if once or (final and not worked_before):
                 raise
             log.warning("bridge.source_unreachable", reason=str(error))
             return None
@@ -66,7 +67,10 @@ class ListWatch:
             log.warning("bridge.source_unreachable", seconds=round(seconds, 1), reason=str(error))
 
         async def attempt() -> ResolvedLists:
-            lists = await self._surely(asking)
+            try:
+                lists = await self._surely(asking)
+            except RefusedError as error:
+                raise TemporaryError(str(error)) from error
             if must_wait(lists):
                 tell(lists.problems)
                 raise next(iter(lists.passing.values()))

@@ -250,7 +250,8 @@ SEGMENT: dict[str, list[str]] = {
         'status:201,body={"success":true}',
         "status:202,body={}",
     ],
-    '`2xx`: HTML, nothing, half of it, another type, `"success": false`, an `error` or a `code`': [
+    "`2xx`: HTML, nothing, half of it, another type, an object that says anything else, an `error` "
+    "or a `code`": [
         "garbage",
         "blank:200",
         "blank:204",
@@ -259,6 +260,7 @@ SEGMENT: dict[str, list[str]] = {
         "charset",
         "wrong_type:kind=text,bare=true",
         "wrong_type:kind=list,bare=true",
+        "wrong_type:kind=object,bare=true",
         'status:200,body={"success":false}',
         'status:200,body={"error":"no"}',
         'status:200,body={"code":"no"}',

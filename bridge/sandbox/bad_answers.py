@@ -174,7 +174,8 @@ class Echo(Fault):
 class Throttle(Fault):
     """A refusal for now, with a Retry-After in one of its forms.
 
-    after: zero, negative, garbage, huge, date (in two seconds), past (a date), or the text itself.
+    after: zero, negative, garbage, huge, date (in two seconds), past (a date; both by this
+        machine's clock, where Listrak's answers tell the world's), or the text itself.
     """
 
     name = "throttle"

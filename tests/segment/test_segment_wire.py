@@ -45,6 +45,7 @@ def test_verdict(status: int) -> None:
 FOREIGN = [b"", b"<html>", b'{"success": false}', b"\xff", b"[]", b"null", b'"ok"', b"true"]
 FOREIGN += [b'{"success": "true"}', b'{"success": null}', b'{"error": "log in"}', b"[" * 100_000]
 FOREIGN += [b'{"success": true, "code": "invalid"}', b'{"success": true', b'{"success": 1}']
+FOREIGN += [b'{"message": "Please log in"}', b'{"status": "ok"}']
 
 
 @pytest.mark.parametrize("body", FOREIGN, ids=lambda body: body[:20])

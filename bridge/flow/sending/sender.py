@@ -214,24 +214,28 @@ class Sender:
             for half in unacked.halves():
                 await self._send(half)
             return
+        if not unacked.events:
+            return
         if not unacked.apart:
+            self._set_aside += 1
             # It may have failed just before Segment worked again.
             try:
                 await self._attempt(unacked)
             except TemporaryError as error:
                 blame = error
             else:
+                self._set_aside -= 1
                 return
         told = envelope(unacked.events[0])
         log.warning(
             "event.set_aside", event_name=told.name, message_id=told.message_id, reason=str(blame)
         )
-        if not unacked.apart:
-            self._set_aside += 1
         unacked.set_aside()
 
     async def _attempt(self, unacked: Unacked) -> None:
         """Delivers what is left of a batch. Raises TemporaryError while some of it is left."""
+        if not unacked.events:
+            return
         verdict, answer = await self._post(unacked.events)
         if verdict is Verdict.ACCEPTED:
             unacked.accept_all()

@@ -117,6 +117,19 @@ async def test_at_a_first_start_half_a_batch_shows_that_segment_works(segment: S
     assert len(ids(segment)) == 49
 
 
+async def test_a_batch_that_is_too_large_for_its_way_goes_in_halves(segment: Segment) -> None:
+    """Three failures, and each half is accepted: nothing of it is left, and nothing is at fault."""
+    mailroom = Mailroom()
+    segment.faults.add(Status(503, times=3))
+    delivery = mailroom.delivery_of(50)
+    async with channels(segment) as (stream,):
+        await stream.send(delivery)
+        await acknowledged(mailroom, 1)
+    assert (delivery.aside, delivery.refused) == ([], [])
+    assert segment.requests == {503: 3, 200: 2}
+    assert len(ids(segment)) == 50
+
+
 async def test_what_was_set_aside_goes_by_itself(segment: Segment) -> None:
     """It shares no batch with others: they aren't held up again, and it arrives once it may."""
     mailroom = Mailroom()
