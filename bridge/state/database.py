@@ -84,7 +84,7 @@ class Database:
                         await self._db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise translated(error, self.path) from error
+                raise await self._told(error) from error
             if self._hold is not None:
                 self._hold.trace.note(number)
 
@@ -122,7 +122,14 @@ class Database:
         try:
             return list(await self._db.execute_fetchall(query, values))
         except sqlite3.Error as error:
-            raise translated(error, self.path) from error
+            raise await self._told(error) from error
+
+    async def _told(self, error: sqlite3.Error) -> BridgeError:
+        """SQLite's error as one of ours. Raises StateError where it comes of another content."""
+        told = translated(error, self.path)
+        if isinstance(told, StateDamagedError):
+            await self.require_present(content=True)
+        return told
 
     async def one(self, query: str, *values: object) -> Any:
         """The first row of a query, None if there is none."""
