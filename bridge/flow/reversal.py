@@ -11,6 +11,7 @@ from typing import Final
 from bridge.flow.ledger import Ledger
 from bridge.listrak import times
 from bridge.logs import log
+from bridge.state.place import doubt
 from bridge.state.store import Store
 
 WENT_BACK: Final = (
@@ -55,3 +56,5 @@ async def take_up(ledger: Ledger, at: float) -> None:
         log.warning("state.untraced", **facts, note=UNTRACED)
     elif last:
         log.info("state.resumed", **facts)
+    if reason := doubt(store.path):
+        log.warning("state.doubtful_place", note=reason)

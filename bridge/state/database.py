@@ -103,7 +103,7 @@ class Database:
         """Raises StateError once it isn't the file of its name any more; see Presence."""
         if self._hold is not None:
             look_at = partial(self._hold.presence.require, content=content)
-            await anyio.to_thread.run_sync(look_at)
+            await anyio.to_thread.run_sync(look_at, abandon_on_cancel=True)
 
     async def watch(self) -> None:
         """Looks again and again whether it still is the file of its name. Raises StateError."""

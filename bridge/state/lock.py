@@ -92,10 +92,7 @@ async def claim(path: Path) -> StateLock:
     try:
         beside = os.open(lock_of(path), os.O_RDWR | os.O_CREAT | _OPEN, 0o600)
     except OSError as error:
-        raise StateError(
-            f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
-            "and let this user write there, or name another file"
-        ) from None
+        raise _unlockable(path, error) from None
     claimed = False
     try:
         claimed = await _claims(beside)
@@ -124,6 +121,20 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def _unlockable(path: Path, error: OSError) -> StateError:
+    """The error of a lock file that can't be opened or made."""
+    lock = lock_of(path)
+    if os.path.lexists(lock):
+        return StateError(
+            f"BRIDGE_STATE: can't write {str(lock)!r}: {error.strerror}. Give it to this user, or "
+            "remove it while no service runs"
+        )
+    return StateError(
+        f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder and let this "
+        "user write there, or name another file"
+    )
 
 
 async def _claims(lock: int) -> bool:
