@@ -210,8 +210,8 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     `read_only` reads it beside a running service. A file that isn't what it seems is refused before
     anything is changed. Raises StateError and StateDamagedError.
     """
-    copied = await anyio.to_thread.run_sync(look, path)
     real = place.require(path, to_write=not read_only)
+    copied = await anyio.to_thread.run_sync(look, path)
     if read_only:
         if not real.exists():
             raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")

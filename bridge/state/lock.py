@@ -112,7 +112,7 @@ def is_locked(path: Path) -> bool:
     """Tells whether another process has a state file open to write it."""
     try:
         lock = os.open(lock_of(real_of(path)), os.O_RDONLY | _OPEN)
-    except OSError:
+    except (OSError, StateError):
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
