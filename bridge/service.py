@@ -157,6 +157,7 @@ class Service:
         if not worked_before:
             # A copy of the file from now on is no fresh start.
             await ledger.store.checkpoint()
+        await take_up(ledger, clients.listrak.clock.now())
         while True:
             self._degrade(lists.problems)
             scope = await self._scope(ledger, clients, lists, namespace)
@@ -272,7 +273,6 @@ class Service:
             times.from_seconds(at),
             lists.problems,
         )
-        await take_up(ledger, at)
         sources = await self._with_horizons(ledger, lists.found)
         log.info("bridge.ready", lists={source.list_id: source.horizon for source in sources})
         return Scope(

@@ -8,9 +8,11 @@ used. Events of emails are sent again under their own ids, which needs nothing.
 
 from typing import Final
 
+from bridge.clock import DAY, HOUR
 from bridge.flow.ledger import Ledger
 from bridge.listrak import times
 from bridge.logs import log
+from bridge.state.place import doubt
 from bridge.state.store import Store
 
 WENT_BACK: Final = (
@@ -20,6 +22,12 @@ WENT_BACK: Final = (
     "contacts are told again as they are now; who came and was deleted in between isn't known"
 )
 """The meaning of a file that is behind its trace."""
+
+OLD: Final = (
+    "all is well if the service stood still since then. If its folder was put back as it was then "
+    "(a snapshot), `listrak-bridge identify --all` tells contacts as they are now"
+)
+"""The meaning of a file that is as far as its trace, and in which nothing was saved for long."""
 
 UNTRACED: Final = (
     "nothing beside the state file tells whether this is all that was ever saved of it. If it was "
@@ -39,7 +47,7 @@ async def take_up(ledger: Ledger, at: float) -> None:
     last = max((state.last_read for state in known), default=0.0)
     facts = {
         "last_saved": times.from_seconds(last) if last else None,
-        "days_ago": round((at - last) / 86400, 1) if last else None,
+        "days_ago": round((at - last) / DAY, 1) if last else None,
     }
     reversal = await store.reversals.latest()
     if reversal is not None and not reversal.told:
@@ -54,4 +62,6 @@ async def take_up(ledger: Ledger, at: float) -> None:
     elif last and store.is_untraced:
         log.warning("state.untraced", **facts, note=UNTRACED)
     elif last:
-        log.info("state.resumed", **facts)
+        log.info("state.resumed", **facts, note=OLD if at - last > HOUR else None)
+    if reason := doubt(store.path):
+        log.warning("state.doubtful_place", note=reason)

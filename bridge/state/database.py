@@ -103,7 +103,7 @@ class Database:
                         await self._db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise translated(error, self.path) from error
+                raise await self._told(error) from error
             if self._hold is not None:
                 self._hold.trace.note(number)
 
@@ -122,7 +122,7 @@ class Database:
         """Raises StateError once it isn't the file of its name any more; see Presence."""
         if self._hold is not None:
             look_at = partial(self._hold.presence.require, content=content)
-            await anyio.to_thread.run_sync(look_at)
+            await anyio.to_thread.run_sync(look_at, abandon_on_cancel=True)
 
     async def watch(self) -> None:
         """Looks again and again whether it still is the file of its name. Raises StateError."""
@@ -141,7 +141,14 @@ class Database:
         try:
             return list(await self._db.execute_fetchall(query, values))
         except sqlite3.Error as error:
-            raise translated(error, self.path) from error
+            raise await self._told(error) from error
+
+    async def _told(self, error: sqlite3.Error) -> BridgeError:
+        """SQLite's error as one of ours. Raises StateError where it comes of another content."""
+        told = translated(error, self.path)
+        if isinstance(told, StateDamagedError):
+            await self.require_present(content=True)
+        return told
 
     async def one(self, query: str, *values: object) -> Any:
         """The first row of a query, None if there is none."""
@@ -233,8 +240,8 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
     `read_only` reads it beside a running service. A file that isn't what it seems is refused before
     anything is changed. Raises StateError and StateDamagedError.
     """
-    copied = await anyio.to_thread.run_sync(look, path)
     real = place.require(path, to_write=not read_only)
+    copied = await anyio.to_thread.run_sync(look, path)
     if read_only:
         if not real.exists():
             raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")

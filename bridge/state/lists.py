@@ -27,10 +27,13 @@ class Lists:
     async def begin(self, list_id: int, name: str, horizon: str, zone: str) -> None:
         """Adds a list with its start horizon (an instant) and the zone that it is fixed in.
 
-        One that is there keeps them, and gets the name.
+        One that is there keeps them, and gets the name. Where the file went back, a new one may
+        have been there in the time that is lost.
         """
         await self._db.run(
-            "INSERT INTO lists (list_id, list_name, horizon, zone) VALUES (?, ?, ?, ?)"
+            "INSERT INTO lists (list_id, list_name, horizon, zone, revision_floor)"
+            " VALUES (?, ?, ?, ?,"
+            " (SELECT CAST(ifnull(max(found_at), 0) * 1000 AS INTEGER) FROM reversals))"
             " ON CONFLICT (list_id) DO UPDATE SET list_name = excluded.list_name,"
             " zone = iif(zone = '', excluded.zone, zone)",
             list_id,

@@ -97,10 +97,7 @@ async def claim(path: Path) -> StateLock:
             raise TemporaryError(
                 f"BRIDGE_STATE: can't write {str(path)!r} for now: {error.strerror}"
             ) from None
-        raise StateError(
-            f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder "
-            "and let this user write there, or name another file"
-        ) from None
+        raise _unlockable(path, error) from None
     claimed = False
     try:
         claimed = await _claims(beside)
@@ -120,7 +117,7 @@ def is_locked(path: Path) -> bool:
     """Tells whether another process has a state file open to write it."""
     try:
         lock = os.open(lock_of(real_of(path)), os.O_RDONLY | _OPEN)
-    except OSError:
+    except (OSError, StateError):
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -129,6 +126,20 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def _unlockable(path: Path, error: OSError) -> StateError:
+    """The error of a lock file that can't be opened or made."""
+    lock = lock_of(path)
+    if os.path.lexists(lock):
+        return StateError(
+            f"BRIDGE_STATE: can't write {str(lock)!r}: {error.strerror}. Give it to this user, or "
+            "remove it while no service runs"
+        )
+    return StateError(
+        f"BRIDGE_STATE: can't write {str(path)!r}: {error.strerror}. Make its folder and let this "
+        "user write there, or name another file"
+    )
 
 
 async def _claims(lock: int) -> bool:

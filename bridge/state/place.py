@@ -112,6 +112,8 @@ def require(path: Path, *, to_write: bool = False) -> Path:
     found = _look(real)
     if found is not None:
         _require_ours(path, found, to_write=to_write)
+        if to_write and not os.access(real.parent, os.W_OK | os.X_OK):
+            raise _refused(path, "is in a folder that can't be written; others stand beside it")
     if file_system_of(real) in NO_FILES:
         raise _refused(path, "is no place for files. Name another one")
     for end in BESIDE:

@@ -47,6 +47,7 @@ class Presence:
         self._beside: dict[Path, Identity] = {}
         self._marks: deque[bytes] = deque()
         self._page: tuple[int, int] | None = None
+        self._size = 0
 
     def begin(self) -> None:
         """Notes what stands beside the file, once all of it is there. Raises StateError."""
@@ -68,6 +69,7 @@ class Presence:
             return
         self._marks.clear()
         self._marks.extend([found.own, own])
+        self._size = self._length()
 
     def forget_content(self) -> None:
         """Notes that the mark moves: the content isn't compared until it is noted again."""
@@ -132,8 +134,10 @@ class Presence:
         if self._page is None or self._lock.file is None:
             return ""
         for _attempt in range(_ATTEMPTS):
-            found = self._mark()
-            if found is not None and found.own in self._marks:
+            found, length = self._mark(), self._length()
+            # It only grows, until it is written anew.
+            if found is not None and found.own in self._marks and length >= self._size:
+                self._size = length
                 while self._marks[0] != found.own:
                     self._marks.popleft()
                 return ""
@@ -144,6 +148,10 @@ class Presence:
             f"its place. Before you start it again, move {wal_of(self._real).name} away, which "
             "belongs to the content of before"
         )
+
+    def _length(self) -> int:
+        assert self._lock.file is not None
+        return os.fstat(self._lock.file).st_size
 
     def _mark(self) -> Mark | None:
         assert self._page is not None

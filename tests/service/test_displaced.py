@@ -53,7 +53,8 @@ async def test_a_running_service(rig_of: Any, harm: str) -> None:
         await rig.until(lambda: "bridge.ready" in rig.log())
         done(state)
         with anyio.fail_after(30):
-            assert await process.wait() == 73
+            code = await process.wait()
+        assert code == 73, rig.log()
         assert words in rig.log()
         assert "Traceback" not in rig.log()
         rig.world.subscribe(LIST, "later@example.com")

@@ -13,7 +13,7 @@ import pytest
 from bridge.errors import BridgeError, StateError
 from bridge.state import place
 from bridge.state.database import look, open_database
-from bridge.state.lock import lock_of
+from bridge.state.lock import holder_in, lock_of
 
 pytestmark = pytest.mark.anyio
 
@@ -267,6 +267,10 @@ def as_another(path: Path, *, read_only: bool) -> str:
     return done.stdout
 
 
+def close(folder: Path) -> None:
+    folder.chmod(0o755)
+
+
 def give_away(folder: Path) -> None:
     for one in folder.iterdir():
         os.chown(one, OTHER, OTHER)
@@ -318,6 +322,42 @@ def test_another_users_folder(open_folder: Path) -> None:
     told = as_another(closed / "bridge.db", read_only=False)
     assert told.startswith("73 "), told
     assert list(closed.iterdir()) == []
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="takes another user")
+async def test_what_another_user_left_beside(open_folder: Path) -> None:
+    """A lock of root's, or a folder that can't be written any more: 73, and which it is."""
+    path = await made(open_folder / "bridge.db")
+    os.chown(path, OTHER, OTHER)
+    told = as_another(path, read_only=False)
+    assert told.startswith("73 ")
+    assert "bridge.db.lock" in told
+    give_away(open_folder)
+    close(open_folder)
+    told = as_another(path, read_only=False)
+    assert told.startswith("73 ")
+    assert "folder that can't be written" in told
+
+
+# Who has it locked
+
+LOCKS = """\
+1: POSIX  ADVISORY  READ 1 00:2a:99 0 EOF
+2: FLOCK  ADVISORY  READ 12 fe:00:4711 0 EOF
+3: OFDLCK ADVISORY  WRITE -1 fe:00:4711 0 EOF
+4: FLOCK  ADVISORY  WRITE 3404 fe:00:4711 0 EOF
+4: -> FLOCK  ADVISORY  WRITE 99 fe:00:4711 0 EOF
+5: FLOCK  ADVISORY  WRITE 5 fe:00:47112 0 EOF
+"""
+
+
+@pytest.mark.parametrize(
+    ("device", "inode", "process"),
+    [((254, 0), 4711, 3404), ((254, 0), 471, 0), ((254, 1), 4711, 0), ((0, 42), 99, 0)],
+)
+def test_who_has_it_locked(device: tuple[int, int], inode: int, process: int) -> None:
+    """The one that the kernel names; nobody where it names none."""
+    assert holder_in(LOCKS, *device, inode) == process
 
 
 # File systems

@@ -11,6 +11,7 @@ import pytest
 
 from bridge.state.database import Database, open_database
 from bridge.state.file_format import APPLICATION_ID
+from bridge.state.lists import Lists
 from bridge.state.lock import lock_of
 from bridge.state.reversals import Reversals
 from bridge.state.trace import JUMP, LOCK_NOTE, trace_of
@@ -185,3 +186,17 @@ async def test_a_trace_that_cannot_be_written(
             await put(database, "a")
         assert trace_of(lock_of(path)).number == number
     assert await seen(path) == (False, 0, False)
+
+
+@pytest.mark.parametrize("went_back", [False, True])
+async def test_a_list_that_begins_later(tmp_path: Path, went_back: bool) -> None:
+    """In the time that is lost it may have been there: its ids are above those of then as well."""
+    moments = await life(tmp_path / "life" / "bridge.db")
+    path = at(tmp_path / "trial" / "bridge.db", moments[5 if went_back else -1], lock=moments[-1])
+    async with open_database(path) as database:
+        lists = Lists(database)
+        async with database.transaction():
+            await lists.begin(5, "News", "2026-03-01T05:00:00.000Z", "UTC")
+        floor = (await lists.state(5)).revision_floor
+    assert (floor > 1_000_000_000_000) == went_back
+    assert bool(floor) == went_back
