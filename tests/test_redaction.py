@@ -101,9 +101,9 @@ def test_tokens_come_and_go() -> None:
     assert secrets.hidden_in("0001" * 100) != "[secret]"
 
 
-@pytest.mark.parametrize("text", ["x" * 3_000_000, "the-clien" * 300_000])
+@pytest.mark.parametrize("text", ["x" * 300_000, "the-clien" * 30_000])
 def test_long_texts(text: str) -> None:
-    """Megabytes are gone through once."""
+    """Each character is gone through once."""
     assert of("the-client-secret").hidden_in(text)
 
 

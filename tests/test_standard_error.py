@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,3 +152,14 @@ def test_nothing_written() -> None:
     stream.flush()
     assert threading.active_count() == before
     assert (stream.fileno(), stream.writable()) == (2, True)
+
+
+def test_the_end_of_a_process() -> None:
+    """All that was written is there, however soon the process ends after it."""
+    code = (
+        "import sys; from bridge.standard_error import take_over; take_over();"
+        "print(*range(30_000), sep='\\n', file=sys.stderr); sys.exit(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.decode().split() == [str(number) for number in range(30_000)]

@@ -13,9 +13,9 @@ PEERS = SCRIPTS.parent / ".venv-bench" / "bin" / "python"
 def service_environment(address: str, folder: Path) -> dict[str, str]:
     """The service without its limits, else as it comes."""
     return {
-        "LISTRAK_CLIENT_ID": "bench",
-        "LISTRAK_CLIENT_SECRET": "bench",
-        "SEGMENT_WRITE_KEY": "bench",
+        "LISTRAK_CLIENT_ID": "the-benchmark",
+        "LISTRAK_CLIENT_SECRET": "the-benchmark",
+        "SEGMENT_WRITE_KEY": "the-benchmark",
         "LISTRAK_LISTS": str(LIST_ID),
         "LISTRAK_API_URL": f"{address}/email/v1",
         "LISTRAK_TOKEN_URL": f"{address}/OAuth2/Token",
