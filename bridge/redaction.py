@@ -6,6 +6,7 @@ the process's, as the texts in which they could stand come from everywhere.
 
 import html
 import json
+import re
 from base64 import b64encode, urlsafe_b64encode
 from collections import deque
 from collections.abc import Iterator
@@ -14,43 +15,60 @@ from typing import Final
 from urllib.parse import quote
 
 LEAST: Final = 8
-"""Characters of a secret at least, and of a part of one that is hidden. What is shorter would stand
-in many words by chance."""
+"""Characters of a part of a secret that is hidden at least."""
+
+SHORTEST: Final = 4
+"""Characters of a secret at least that is hidden: one or two letters stand in every word, and no
+credential is so short. Below LEAST it is hidden where it stands as a word."""
 
 SHOWN: Final = "[secret]"
 
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
+_WORDS: Final = re.compile("[^0-9]*")
+_TURN: Final = re.compile("[a-z][A-Z]")
 
 
 class Secrets:
     """The secrets of a process. Servers may repeat them in any case, encoded, or cut in the middle:
-    whatever shares LEAST characters in a row with one of them is hidden."""
+    whatever shares LEAST characters in a row with one of them is hidden, unless these could be
+    words, as in names that people think of: of such a secret only the whole is hidden."""
 
     def __init__(self) -> None:
         self._lasting: set[str] = set()
         self._passing: deque[str] = deque(maxlen=4)
         self._parts: frozenset[str] = frozenset()
+        self._whole: re.Pattern[str] | None = None
 
     def add(self, secret: str) -> None:
-        """Hides a secret from now on; one of less than LEAST characters is none."""
+        """Hides a secret from now on; one of less than SHORTEST characters is none."""
         if secret not in self._lasting:
             self._lasting.add(secret)
-            self._parts |= _parts_of(secret)
+            self._learn()
 
     def add_passing(self, secret: str) -> None:
         """Hides a secret that others follow, such as a token, until some of them have."""
         self._passing.append(secret)
-        known = (*self._lasting, *self._passing)
-        self._parts = frozenset().union(*(_parts_of(each) for each in known))
+        self._learn()
+
+    def _learn(self) -> None:
+        known = {*self._lasting, *self._passing}
+        self._parts = frozenset().union(*map(_parts_of, known))
+        patterns = {pattern for each in known for pattern in _patterns_of(each)}
+        # The longest first: of two, one may begin with the other.
+        ordered = sorted(patterns, key=len, reverse=True)
+        self._whole = re.compile("|".join(ordered)) if ordered else None
 
     def clear(self) -> None:
         """Forgets them all."""
         self._lasting.clear()
         self._passing.clear()
         self._parts = frozenset()
+        self._whole = None
 
     def hidden_in(self, text: str) -> str:
         """The text with `[secret]` for each of them, in time linear in its length."""
+        if self._whole is not None:
+            text = self._whole.sub(SHOWN, text)
         parts = self._parts
         if not parts:
             return text
@@ -67,14 +85,30 @@ class Secrets:
         return "".join([*kept, text[shown_to:]])
 
 
+def _patterns_of(secret: str) -> Iterator[str]:
+    """Patterns of a secret as a whole, in the case that it has."""
+    if len(secret) >= LEAST:
+        yield from (re.escape(form) for form in _forms(secret))
+    elif len(secret) >= SHORTEST:
+        # Not where it is the name of a field.
+        yield from (rf"(?<!\w){re.escape(form)}(?!\w|\":)" for form in _forms(secret))
+
+
 def _parts_of(secret: str) -> frozenset[str]:
+    """What of a secret is hidden, in lower case."""
     if len(secret) < LEAST:
         return frozenset()
     return frozenset(
         form[at : at + LEAST].translate(_LOWER)
         for form in _forms(secret)
         for at in range(len(form) - LEAST + 1)
+        if not _could_be_words(form[at : at + LEAST])
     )
+
+
+def _could_be_words(part: str) -> bool:
+    """Tells whether a part has no digit, and no more than one capital inside a word."""
+    return _WORDS.fullmatch(part) is not None and len(_TURN.findall(part)) < 2
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 from bridge.clock import DAY, HOUR, MINUTE
 from bridge.errors import StateError
 from bridge.event_types import EXTRA_PROPERTIES, TRACKS
-from bridge.redaction import LEAST
 
 
 class ListSetting(NamedTuple):
@@ -94,15 +93,11 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def secret_text(text: str) -> str:
-    """A secret: anything that fits into an HTTP header, and is long enough to be hidden."""
+    """A secret: anything that fits into an HTTP header."""
     if any(line_end in text for line_end in "\r\n"):
         raise ValueError("one line only, and this has a line break inside")
     if not text.isascii() or not text.isprintable():
         raise ValueError("printable ASCII characters only")
-    if len(text) < LEAST:
-        raise ValueError(
-            f"{LEAST} characters or more, as all that Listrak and Segment give out have"
-        )
     return text
 
 
