@@ -89,7 +89,7 @@ class Database:
         try:
             return list(await self._db.execute_fetchall(query, values))
         except sqlite3.Error as error:
-            raise translated(error, self.path) from error
+            raise translated(error, self.path, query) from error
 
     async def one(self, query: str, *values: object) -> Any:
         """The first row of a query, None if there is none."""
