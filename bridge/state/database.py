@@ -141,11 +141,11 @@ class Database:
         try:
             return list(await self._db.execute_fetchall(query, values))
         except sqlite3.Error as error:
-            raise await self._told(error) from error
+            raise await self._told(error, query) from error
 
-    async def _told(self, error: sqlite3.Error) -> BridgeError:
+    async def _told(self, error: sqlite3.Error, query: str = "") -> BridgeError:
         """SQLite's error as one of ours. Raises StateError where it comes of another content."""
-        told = translated(error, self.path)
+        told = translated(error, self.path, query)
         if isinstance(told, StateDamagedError):
             await self.require_present(content=True)
         return told

@@ -4,6 +4,7 @@ Nothing is changed by it. SQLite sees the main file alone at first, since it wou
 stands beside it.
 """
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple
 
 from bridge.errors import BridgeError, StateDamagedError, StateError, TemporaryError
 from bridge.state import file_mark
-from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
+from bridge.state.file_format import APPLICATION_ID, CHECKSUMS_SINCE, SCHEMA_VERSION
 from bridge.state.file_mark import Beside, Mark
 from bridge.state.lock import lock_of
 from bridge.state.verification import DamageError, Verified, verify
@@ -88,9 +89,11 @@ def _inspect(path: Path, *, thorough: bool) -> bool:
         raise StateDamagedError(_not_its_own(path, journal))
     has_commits = file_mark.has_commits(path)
     alone = _alone(path, has_commits=has_commits)
-    _require_ours(path, alone or _facts(_address(path, alone=False), has_commits=True))
+    facts = alone or _facts(_address(path, alone=False), has_commits=True)
+    _require_ours(path, facts)
     copied = alone is not None and _is_copy(path, alone)
-    if thorough:
+    # Of older formats nothing tells later what is damaged.
+    if thorough or facts.version < CHECKSUMS_SINCE:
         verified(path, alone=not has_commits)
     return copied
 
@@ -196,10 +199,11 @@ def _beside(path: Path) -> list[Path]:
     return [path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal")]
 
 
-def damaged(path: Path, reason: str) -> str:
-    """The sentence about a damaged file."""
+def damaged(path: Path, reason: str, *, untouched: bool = True) -> str:
+    """The sentence about a damaged file; `untouched`: nothing was changed since it is open."""
+    left = "it was left as it is" if untouched else "so the run ends"
     return (
-        f"BRIDGE_STATE: {str(path)!r} is damaged ({reason}); it was left as it is. "
+        f"BRIDGE_STATE: {str(path)!r} is damaged ({reason}); {left}. "
         "Restore a backup, or move it away, and what stands beside it, to start anew from "
         "BRIDGE_SINCE"
     )
@@ -229,13 +233,21 @@ def _damaged_beside(path: Path, wal: Path) -> str:
     )
 
 
-def translated(error: sqlite3.Error, path: Path) -> BridgeError:
-    """SQLite's error as one of ours, without any value that is stored."""
+def translated(
+    error: sqlite3.Error, path: Path, statement: str = "", *, untouched: bool = False
+) -> BridgeError:
+    """SQLite's error as one of ours, without any value that is stored.
+
+    statement: the SQL at which it came; the tables that it reads are named.
+    """
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StateDamagedError(damaged(path, str(error)))
+        return StateDamagedError(damaged(path, str(error), untouched=untouched))
     if _is_unsound(error):
-        return StateDamagedError(damaged(path, "a row that was read is not as it was written"))
+        tables = " or ".join(dict.fromkeys(re.findall(r"\bsound_(\w+)", statement)))
+        row = f"a row of its table {tables}" if tables else "a row that was read"
+        reason = f"{row} is not as it was written"
+        return StateDamagedError(damaged(path, reason, untouched=untouched))
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY")):
         return TemporaryError(f"BRIDGE_STATE: can't write {str(path)!r} for now: {error}")
     return StateError(f"BRIDGE_STATE: can't use {str(path)!r}: {error}")
@@ -247,7 +259,7 @@ def unreadable(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> BridgeE
         # SQLite quotes a definition, in which a byte is another one.
         return StateDamagedError(damaged(path, "the definitions of its tables can't be read"))
     name = getattr(error, "sqlite_errorname", "")
-    told = translated(error, path)
+    told = translated(error, path, untouched=True)
     if isinstance(told, StateError) and not name.startswith(_NOT_OPENED):
         return StateDamagedError(damaged(path, str(error)))
     return told
