@@ -19,7 +19,6 @@ from bridge.segment import events
 from bridge.segment.events import Fingerprint
 from bridge.state.records import Contact, DeadLetter, PendingUnsubscribe
 
-
 # All contacts of a page have the same.
 _instant_of = lru_cache(maxsize=4)(from_seconds)
 
