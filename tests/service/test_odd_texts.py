@@ -31,10 +31,8 @@ ADDRESSES = [
     "{brace}~!$^*@example.com",
 ]
 NAMES = [
-    "[bold]News[/bold] 👩\u200d👩\u200d👧 \u202eRTL",
-    '\'; DROP TABLE lists;-- "quoted" \\u0041 \\',
-    "with NUL\0 inside \ud83d and half an emoji",
-    "</script>{{7*7}}%s\t\x1b[31m\u2028\ufeff",
+    '[bold]News[/bold] 👩\u200d👩\u200d👧 \u202eRTL\'; DROP TABLE lists;-- "quoted" \\u0041 \\',
+    "with NUL\0 inside \ud83d and half an emoji</script>{{7*7}}%s\t\x1b[31m\u2028\ufeff",
 ]
 
 
