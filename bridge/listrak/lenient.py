@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, get_args
 import msgspec
 
 from bridge.listrak.pages import UnreadRow
-from bridge.listrak.wire import Struct
+from bridge.listrak.wire import Struct, text_of
 
 _DEEPEST: Final = 40
 """Levels of a value at most: answers have six."""
@@ -103,7 +103,7 @@ def read_row(value: Any, shape: type[Struct]) -> tuple[Any, dict[str, str]]:
     None for the struct where nothing can be read, or nothing that it needs.
     """
     try:
-        return msgspec.convert(value, shape), {}
+        return _texts_only(msgspec.convert(value, shape)), {}
     except msgspec.ValidationError:
         if not isinstance(value, dict):
             return None, {"": shape_of(value)}
@@ -123,7 +123,7 @@ def read_row(value: Any, shape: type[Struct]) -> tuple[Any, dict[str, str]]:
             fields.setdefault(field.encode_name, "missing")
             if field.required or field.name in shape.needed:
                 return None, fields
-    return shape(**certain), fields
+    return _texts_only(shape(**certain)), fields
 
 
 def shape_of(value: Any) -> str:
@@ -140,6 +140,14 @@ def shape_of(value: Any) -> str:
         case list():
             return f"a list of {len(value)}"
     return f"an object of {len(value)} fields"
+
+
+def _texts_only(row: Struct) -> Struct:
+    """The row, without what isn't text of fields that may have any type."""
+    for field in msgspec.structs.fields(row):
+        if field.type is Any:
+            setattr(row, field.name, text_of(getattr(row, field.name)))
+    return row
 
 
 def _read_field(value: Any, kind: Any) -> Any:

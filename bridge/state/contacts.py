@@ -30,13 +30,18 @@ class Contacts:
 
     async def known(self, list_id: int, emails: Iterable[str]) -> dict[str, Contact]:
         """The known ones of some contacts of a list, by address in lower case."""
-        rows = await self._db.all(
+        keys = [email.lower() for email in emails]
+        select = (
             "SELECT email, ifnull(spelling, email), subscribed, user_id, revision,"
-            " unsubscribed_at, deleted_at FROM sound_contacts"
-            " WHERE list_id = ? AND email IN (SELECT value FROM json_each(?))",
-            list_id,
-            msgspec.json.encode([email.lower() for email in emails]).decode(),
+            " unsubscribed_at, deleted_at FROM sound_contacts WHERE list_id = ? AND email"
         )
+        text = msgspec.json.encode(keys).decode()
+        rows = await self._db.all(f"{select} IN (SELECT value FROM json_each(?))", list_id, text)
+        if "\\u0000" in text:
+            # Older versions kept them with NUL, at which json_each ends a text.
+            for key in keys:
+                if "\0" in key:
+                    rows += await self._db.all(f"{select} = ?", list_id, key)
         return {key: Contact(email, bool(known), *rest) for key, email, known, *rest in rows}
 
     async def after(self, list_id: int, email: str, limit: int) -> list[KnownAddress]:

@@ -75,6 +75,7 @@ async def of_one(store: Store, message: int, email: str) -> None:
     pending = [PendingUnsubscribe(email, DATE, MAY, "Link")]
     await store.contacts.set(LIST, [Contact(email, True, None, 3, "")])
     await store.contacts.set(OTHER, [Contact(email, False, None, 1, DATE, NOW)])
+    await store.contacts.add_twins(LIST, [email.lower()])
     await store.unsubscribes.add(LIST, pending, NOW)
     await store.unsubscribes.withhold(LIST, pending)
     await store.unsubscribes.attribute(LIST, message, [email], NOW, old=False)
