@@ -110,6 +110,29 @@ async def test_a_service_waits_for_room(rig_of: Any, tmp_path: Path) -> None:
             assert is_complete(rig)
 
 
+async def test_errands_on_a_full_disk(rig_of: Any, tmp_path: Path) -> None:
+    """Nothing can be asked for, which may pass (75): no half request is left, none hangs."""
+    with small_disk(tmp_path / "disk", 600) as disk:
+        async with rig_of(
+            world=retailer(contacts=10, days=1, seed=5), BRIDGE_STATE=str(disk / "bridge.db")
+        ) as rig:
+            await caught_up(rig, {})
+            filler = fill(disk)
+            errands = (
+                ["erase", "a@example.com"],
+                ["identify", "--all"],
+                ["backfill", "--since=3d"],
+            )
+            for arguments in errands:
+                done = await rig.run(*arguments)
+                assert done.code == 75, (arguments, done.err)
+                assert "BRIDGE_STATE: can't" in done.err
+            assert not [*disk.glob("*.request-*")]
+            filler.unlink()
+            for arguments in errands:
+                assert (await rig.run(*arguments)).code == 0
+
+
 async def test_full_while_a_file_is_brought_up_to_date(tmp_path: Path) -> None:
     """A file of an older format stays as it was, and is brought up to date once there is room."""
     older = lzma.decompress(RECORDED.read_bytes())
