@@ -26,8 +26,8 @@ DIFFERENCE: Final = 600.0
 CLOSE_ENOUGH: Final = 2.0
 """Seconds of difference that count as none, as a Date header is cut to the second."""
 
-EARLIEST: Final = 1_767_225_600.0
-"""2026-01-01: the bridge is younger, so a clock that says less was never set."""
+EARLIEST: Final = 1_577_836_800.0
+"""2020-01-01: the bridge is younger, so a clock that says less was never set."""
 
 WITNESSES: Final = 5
 """Answers of which the middle counts."""

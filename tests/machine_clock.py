@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 VARIABLE = "TEST_MACHINE_CLOCK"
-NAMES = ("wall_time", "wall_time_ns", "boot_time", "boot_id")
+NAMES = ("wall_time", "boot_time", "boot_id")
 _FIELDS = struct.Struct("5d")
 
 
@@ -81,7 +81,6 @@ def install(path: str | None = None) -> Callable[[], None]:
         return float(base + speed * (time.monotonic() - since))
 
     clock.wall_time = wall_time
-    clock.wall_time_ns = lambda: int(wall_time() * 1e9)
     clock.boot_time = lambda: float(real_boot() + _FIELDS.unpack_from(fields)[3])
     clock.boot_id = lambda: f"{real_id()} {_FIELDS.unpack_from(fields)[4]}"
 
