@@ -253,6 +253,12 @@ class Sender:
         healthy = await self._probe()
         if healthy is False:
             raise TemporaryError(_refuses_all(answer))
+        if healthy and len(unacked.events) == 1:
+            # It may have been refused just before Segment took events again.
+            verdict, answer = await self._post(unacked.events)
+            if verdict is Verdict.ACCEPTED:
+                unacked.accept_all()
+                return
         done: list[tuple[int, int]] = []
         try:
             refused = await self._halve(unacked, answer, done, healthy=bool(healthy))
