@@ -287,9 +287,10 @@ def sandbox(*, show_faults: bool, **options: Any) -> None:
     judges what Segment received against what happened. Its clock runs fast (--speed).
     """
     from bridge.commands.sandbox import FAULTS, Plan, run_sandbox
+    from bridge.commands.terminal import terminal
 
     if show_faults:
-        click.echo(FAULTS)
+        terminal().print(FAULTS, end="")
         return
     plan = Plan(**options)
     complete(lambda: run_sandbox(plan))

@@ -95,7 +95,7 @@ def _patterns_of(secret: str) -> Iterator[str]:
 
 
 def _parts_of(secret: str) -> frozenset[str]:
-    """What of a secret is hidden, in lower case."""
+    """The parts of a secret that are hidden, in lower case."""
     if len(secret) < LEAST:
         return frozenset()
     return frozenset(

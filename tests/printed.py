@@ -55,9 +55,9 @@ class Printed:
 _kept: list[Printed] = []
 
 IN_PROCESS = {
-    "LISTRAK_CLIENT_ID": "the-client-id",
-    "LISTRAK_CLIENT_SECRET": "the-client-secret",
-    "SEGMENT_WRITE_KEY": "the-write-key",
+    "LISTRAK_CLIENT_ID": "the-cl1ent-1d",
+    "LISTRAK_CLIENT_SECRET": "the-cl1ent-s3cret",
+    "SEGMENT_WRITE_KEY": "the-wr1te-k3y",
 }
 """The secrets of what runs in the process of the tests themselves: those of their rigs."""
 

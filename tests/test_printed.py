@@ -10,19 +10,19 @@ import pytest
 from printed import keep, look_through
 
 ENVIRONMENT = {
-    "LISTRAK_CLIENT_ID": "the-client-id",
-    "LISTRAK_CLIENT_SECRET": "the-client-secret",
-    "SEGMENT_WRITE_KEY": "the-write-key",
+    "LISTRAK_CLIENT_ID": "the-cl1ent-1d",
+    "LISTRAK_CLIENT_SECRET": "the-cl1ent-s3cret",
+    "SEGMENT_WRITE_KEY": "the-wr1te-k3y",
 }
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "it says the-client-id",
-        "a line\nthe-client-secret\n",
-        '{"level": "debug", "said": "the-write-key"}',
-        f"Authorization: Basic {b64encode(b'the-write-key:').decode()}",
+        "it says the-cl1ent-1d",
+        "a line\nthe-cl1ent-s3cret\n",
+        '{"level": "debug", "said": "the-wr1te-k3y"}',
+        f"Authorization: Basic {b64encode(b'the-wr1te-k3y:').decode()}",
         f"Bearer {'0123456789abcdef' * 4}",
         "Contact/user12%40example.net?x",
         "no contact user12@example.net here",
@@ -64,7 +64,7 @@ def test_commands_that_show_addresses() -> None:
     for command in (["explain", "x"], ["preview"], ["dead-letters", "show", "1"]):
         keep(command, ENVIRONMENT, out="user1@example.net", err="")
         look_through()
-        for out, err in (("", "user1@example.net"), ("the-write-key", "")):
+        for out, err in (("", "user1@example.net"), ("the-wr1te-k3y", "")):
             keep(command, ENVIRONMENT, out=out, err=err)
             with pytest.raises(AssertionError):
                 look_through()
@@ -83,7 +83,7 @@ def test_a_log():
     structlog.get_logger("bridge").warning("listrak.waiting", reason="no user1@example.net")
 
 def test_a_secret():
-    print("the-write-key")
+    print("the-wr1te-k3y")
 
 def test_nothing():
     structlog.get_logger("bridge").debug("contact.gone", email="user1@example.net")

@@ -65,6 +65,8 @@ class DirectDatabase(Database):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.copied = False
+        self.behind = None
+        self.is_untraced = False
         create(path)
         self._direct = sqlite3.connect(path, isolation_level=None, factory=Writing)
         self._direct.execute("PRAGMA journal_mode = WAL")

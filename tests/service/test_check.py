@@ -15,9 +15,9 @@ from bridge.commands.surroundings import Finding, surroundings
 from bridge.settings import load
 
 SETTINGS = {
-    "LISTRAK_CLIENT_ID": "the-client-id",
-    "LISTRAK_CLIENT_SECRET": "the-client-secret",
-    "SEGMENT_WRITE_KEY": "the-write-key",
+    "LISTRAK_CLIENT_ID": "the-cl1ent-1d",
+    "LISTRAK_CLIENT_SECRET": "the-cl1ent-s3cret",
+    "SEGMENT_WRITE_KEY": "the-wr1te-k3y",
     "LISTRAK_LISTS": "12345",
 }
 

@@ -42,7 +42,7 @@ class Echo(Fault):
 
 def shown(said: str) -> list[str]:
     """What of it nobody should see."""
-    kept = (KEY, KEY[:8], CLIENT, SECRET, SECRET[:8], "dGhlLXdyaXRl", ADDRESS, "jane.doe", "\x1b")
+    kept = (KEY, KEY[:8], CLIENT, SECRET, SECRET[:8], "dGhlLXdyMXRl", ADDRESS, "jane.doe", "\x1b")
     return [part for part in kept if part in said]
 
 
