@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 from flow_parts import HORIZON, event_of
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from planner_parts import snapshot_of
 
 from bridge.errors import TemporaryError
 from bridge.flow.acks.checkpoint import checkpoint_of
+from bridge.flow.acks.journal import journaled_events
 from bridge.flow.acks.key_runs import KeyRuns
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.acks.page_acks import OutboxAck, PollPageAck
@@ -201,3 +203,67 @@ async def test_the_outbox_is_left_once_acknowledged(desk: Desk) -> None:
     counters = await desk.store.counters.all()
     assert (counters["delivered"], counters["dead_lettered"]) == (1, 1)
     assert await desk.store.dead_letters.count() == 1
+
+
+async def test_what_is_set_aside_is_saved_with_the_page(desk: Desk) -> None:
+    """The page is done with, its cursor saved; the event stays in flight, in the outbox."""
+    poll = await desk.poll()
+    desk.page(poll, "a").done([], [event_of(17)])
+    await desk.ledger.flush()
+    assert await desk.cursor(poll) == "a"
+    ((page, list_id, body),) = await desk.store.outbox.pages()
+    assert (list_id, await desk.store.outbox.set_aside()) == (poll.message.list_id, {page: 1})
+    assert journaled_events(body) == ([event_of(17)], {"Email Sent": 1})
+    counters = await desk.store.counters.all()
+    assert (counters["fetched"], counters.get("delivered", 0), counters["in_flight"]) == (1, 0, 1)
+    value = desk.metrics.registry.get_sample_value
+    assert (value("bridge_events_in_flight"), value("bridge_events_set_aside")) == (1, 1)
+
+
+async def test_what_is_set_aside_again_stays(desk: Desk) -> None:
+    """Of a page of the outbox only that stays, and the numbers add up until it is accepted."""
+    poll = await desk.poll()
+    desk.page(poll, "a").done([], [event_of(17)])
+    await desk.ledger.flush()
+    for aside in ([event_of(17)], []):
+        ((page, list_id, _),) = await desk.store.outbox.pages()
+        in_flight = InFlight()
+        in_flight.add()
+        numbers = {"delivered": 1, "dead_lettered": 0}
+        outcomes = Outcomes(list_id, numbers, -1, Counter({"Email Sent": 1}), aside=-1)
+        OutboxAck(page, outcomes, in_flight, desk.ledger, desk.metrics).done([], aside)
+        await desk.ledger.flush()
+        await in_flight.drained()
+        counters = await desk.store.counters.all()
+        assert counters["in_flight"] == len(aside)
+        assert counters["fetched"] == counters.get("delivered", 0) + len(aside)
+        value = desk.metrics.registry.get_sample_value
+        assert value("bridge_events_set_aside") == len(aside)
+    assert await desk.store.outbox.pages() == []
+
+
+async def test_who_waits_for_the_outbox_is_told_of_a_failure(desk: Desk) -> None:
+    """The page stays; whoever waits for it, or would add another, gets the reason."""
+    in_flight = InFlight()
+    in_flight.add()
+    ack = OutboxAck(1, Outcomes(7, {}), in_flight, desk.ledger, desk.metrics)
+    async with anyio.create_task_group() as tasks:
+        waiting = anyio.Event()
+
+        async def wait() -> None:
+            waiting.set()
+            with pytest.raises(TemporaryError, match="down"):
+                await in_flight.drained()
+
+        tasks.start_soon(wait)
+        await waiting.wait()
+        ack.failed(TemporaryError("down"))
+    with pytest.raises(TemporaryError, match="down"):
+        in_flight.add()
+
+
+async def test_a_poll_ends_with_the_run(desk: Desk) -> None:
+    """Nobody could go on without a page of it."""
+    poll = await desk.poll()
+    with pytest.raises(TemporaryError, match="down"):
+        desk.page(poll, "a").failed(TemporaryError("down"))
