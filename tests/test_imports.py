@@ -46,6 +46,7 @@ LAYERS = [
     ["bridge.state.verification"],
     ["bridge.state.inspection", "bridge.state.presence"],
     ["bridge.state.database"],
+    ["bridge.state.opening"],
     ["bridge.state.records"],
     [
         "bridge.state.meta",
@@ -310,7 +311,7 @@ def test_segment_and_listrak() -> None:
         # The client stands in one place; the others serve (test_servers_only_serve).
         ("aiohttp", {"bridge.http", "bridge.status_server", "bridge.commands.sandbox"}),
         ("yarl", {"bridge.http"}),
-        ("aiosqlite", {"bridge.state.database"}),
+        ("aiosqlite", {"bridge.state.database", "bridge.state.opening"}),
         # check tells its version, preview copies the file; a file is made, and looked at, before it
         # is opened.
         (
@@ -322,6 +323,7 @@ def test_segment_and_listrak() -> None:
                 "bridge.state.verification",
                 "bridge.state.inspection",
                 "bridge.state.database",
+                "bridge.state.opening",
                 "bridge.commands.check",
                 "bridge.commands.preview",
             },

@@ -23,8 +23,8 @@ from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
 from bridge.settings import Settings
 from bridge.source_time import DIFFERENCE
-from bridge.state.database import look, verify
 from bridge.state.file_format import SCHEMA_VERSION
+from bridge.state.opening import look, verify
 from bridge.state.place import require
 from bridge.state.store import open_store
 

@@ -17,10 +17,10 @@ from bridge import service
 from bridge.errors import BridgeError
 from bridge.flow.delivery import Delivery
 from bridge.settings import Settings
-from bridge.state.database import look, verify
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.inspection import translated
 from bridge.state.lock import lock_of
+from bridge.state.opening import look, verify
 
 
 async def show_preview(settings: Settings, limit: int | None) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bridge.commands.terminal import print_json, terminal
-from bridge.state.database import verify
+from bridge.state.opening import verify
 
 
 def verify_state(path: Path, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from bridge.state.backfills import Backfills
 from bridge.state.contact_polls import ContactPolls
 from bridge.state.contacts import Contacts
 from bridge.state.counters import Counters
-from bridge.state.database import Database, open_database
+from bridge.state.database import Database
 from bridge.state.dead_letters import DeadLetters
 from bridge.state.erasures import Erasures
 from bridge.state.event_counts import EventCounts
@@ -18,6 +18,7 @@ from bridge.state.identify_runs import IdentifyRuns
 from bridge.state.lists import Lists
 from bridge.state.messages import Messages
 from bridge.state.meta import Meta
+from bridge.state.opening import open_database
 from bridge.state.outbox import Outbox
 from bridge.state.polls import Polls
 from bridge.state.reversals import Reversals

@@ -11,8 +11,8 @@ import pytest
 from bridge.errors import StateDamagedError
 from bridge.state import checksums
 from bridge.state.checksums import Connection, Writing
-from bridge.state.database import verify
 from bridge.state.file_format import APPLICATION_ID, bring_up_to_date, create, step
+from bridge.state.opening import verify
 from bridge.state.records import Contact, MessageRef
 from bridge.state.store import Store, open_store
 

@@ -13,17 +13,18 @@ import anyio
 import pytest
 
 from bridge.errors import StateDamagedError, StateError, TemporaryError
-from bridge.state.database import Database, open_database
+from bridge.state.database import Database
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
 from bridge.state.inspection import translated
 from bridge.state.lock import lock_of
+from bridge.state.opening import open_database
 
 pytestmark = pytest.mark.anyio
 
 HOLD = """
 import sys, anyio
 from pathlib import Path
-from bridge.state.database import open_database
+from bridge.state.opening import open_database
 
 async def hold():
     async with open_database(Path(sys.argv[1])):

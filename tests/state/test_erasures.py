@@ -10,9 +10,9 @@ from bridge.compression import compressed, decompressed
 from bridge.flow.page import address_keys
 from bridge.state import keys
 from bridge.state.cursors import ContactCursor, PollCursor
-from bridge.state.database import verify
 from bridge.state.erasures import Removed
 from bridge.state.keys import sorted_keys
+from bridge.state.opening import verify
 from bridge.state.records import (
     Contact,
     DeadLetter,

@@ -18,9 +18,10 @@ from tracer import traced
 
 from bridge.errors import StateDamagedError, StateError
 from bridge.state import file_mark
-from bridge.state.database import Database, open_database
+from bridge.state.database import Database
 from bridge.state.file_format import APPLICATION_ID, SCHEMA_VERSION
 from bridge.state.lock import lock_of
+from bridge.state.opening import open_database
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ LIVE = """
 import sys, anyio
 from pathlib import Path
 from test_file_mark import changes, change
-from bridge.state.database import open_database
+from bridge.state.opening import open_database
 
 async def live(path, seed, already):
     async with open_database(path) as database:

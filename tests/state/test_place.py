@@ -12,8 +12,8 @@ import pytest
 
 from bridge.errors import BridgeError, StateError
 from bridge.state import place
-from bridge.state.database import look, open_database
 from bridge.state.lock import holder_in, lock_of
+from bridge.state.opening import look, open_database
 
 pytestmark = pytest.mark.anyio
 
@@ -240,7 +240,7 @@ import anyio
 from anyio._backends import _asyncio
 from pathlib import Path
 from bridge.errors import BridgeError
-from bridge.state.database import open_database
+from bridge.state.opening import open_database
 os.setgroups([])
 os.setgid({user})
 os.setuid({user})

@@ -12,9 +12,10 @@ import pytest
 
 from bridge.errors import BridgeError, StateDamagedError, StateError
 from bridge.state import database, presence
-from bridge.state.database import Database, open_database
+from bridge.state.database import Database
 from bridge.state.file_mark import wal_of
 from bridge.state.lock import lock_of
+from bridge.state.opening import open_database
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from msgspec import structs
 
 from bridge.state import meanings
 from bridge.state.cursors import ContactCursor, PollCursor
-from bridge.state.database import verify
 from bridge.state.keys import Keys, merged, sorted_keys
+from bridge.state.opening import verify
 from bridge.state.records import (
     Backfill,
     Contact,

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.state.database import Database, open_database
+from bridge.state.database import Database
 from bridge.state.file_format import APPLICATION_ID
 from bridge.state.lists import Lists
 from bridge.state.lock import lock_of
+from bridge.state.opening import open_database
 from bridge.state.reversals import Reversals
 from bridge.state.trace import JUMP, LOCK_NOTE, trace_of
 
