@@ -7,10 +7,14 @@ import click
 
 from bridge.cli import cli
 from bridge.event_types import EXTRA_PROPERTIES, TRACKS
+from bridge.metrics import Metrics
 from bridge.settings import DECLARATIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+NO_LOG_EVENTS = re.compile(r"(context|traits)\..*|.*\.(db|lock)")
+"""Fields of Segment's and names of files in it, which look like names of log events."""
 
 
 def environment_table() -> dict[str, list[str]]:
@@ -62,3 +66,37 @@ def test_the_paths_it_names_exist() -> None:
     assert named
     for path in named:
         assert (ROOT / path).exists(), path
+
+
+def test_the_sections_it_links_to_exist() -> None:
+    """Each link within the README leads to a heading, by the name that GitHub gives it."""
+    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+    linked = re.findall(r"\]\(#([^)]+)\)", README)
+    assert linked
+    assert set(linked) <= anchors
+
+
+def test_the_log_events_it_names_exist() -> None:
+    """What an operator is told to look for in the log is logged by that name."""
+    named = {
+        name
+        for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", README)
+        if not NO_LOG_EVENTS.fullmatch(name)
+    }
+    assert len(named) > 20
+    source = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("bridge/**/*.py"))
+    for event in named:
+        assert f'"{event}"' in source, event
+
+
+def test_the_metrics_it_names_exist() -> None:
+    """They are those of the catalogue, as /metrics shows them."""
+    shown = {
+        name
+        for family in Metrics().registry.collect()
+        for name in (family.name, f"{family.name}_total")
+    }
+    named = set(re.findall(r"`(bridge_[a-z_]+)", README))
+    assert named
+    assert named <= shown
