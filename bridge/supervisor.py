@@ -38,8 +38,8 @@ class Supervisor:
     ) -> None:
         """Runs the pipeline until it returns, with a restart after each fault.
 
-        Raises FATAL errors, and TemporaryError (or what the fault is, if it is one of ours) after
-        MOST_IN_VAIN restarts that were of no use.
+        Raises FATAL errors, and TemporaryError (or what the fault is, if it is one of ours) at the
+        fault that is MOST_IN_VAIN in a row, as restarts are of no use.
 
         run: builds the pipeline and runs it; actors coupled by a queue restart together.
         flush: called after each fault, to commit what was acknowledged.
@@ -89,7 +89,7 @@ class Supervisor:
         if isinstance(fault, BridgeError):
             raise fault from None
         raise TemporaryError(
-            f"a fault comes back, and {self._in_vain} restarts have not mended it "
+            f"a fault has come back {self._in_vain} times, and restarts don't mend it "
             f"({type(fault).__name__}: {fault}). Nothing that was saved is lost. Please report it "
             "with what stands above in the log"
         ) from fault
