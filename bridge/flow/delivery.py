@@ -38,7 +38,7 @@ class Delivery:
     events: encoded; emptied as they go into batches.
     names: number of each name.
     ack: told once all of them are accepted, refused or set aside; None for a flush.
-    apart: they share no batch with others, as they were set aside before.
+    was_set_aside: they were set aside before, and share no batch with others.
     refused: those refused so far.
     aside: those set aside so far: saved, to be tried again by themselves.
     unacked: number of those neither accepted nor refused nor set aside.
@@ -47,7 +47,7 @@ class Delivery:
     events: list[bytes]
     names: Counter[str]
     ack: Ack | None
-    apart: bool = False
+    was_set_aside: bool = False
     refused: list[Refusal] = field(default_factory=list)
     aside: list[bytes] = field(default_factory=list)
     unacked: int = field(init=False)

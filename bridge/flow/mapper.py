@@ -170,7 +170,7 @@ class Mapper:
         if page.set_aside:
             outcomes.aside = -len(page.events)
         ack = OutboxAck(page.outbox_id, outcomes, page.in_flight, self._ledger, self._metrics)
-        return Delivery(page.events, page.names, ack, apart=page.set_aside)
+        return Delivery(page.events, page.names, ack, was_set_aside=page.set_aside)
 
     def _from_outbox(
         self,

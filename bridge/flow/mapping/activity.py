@@ -93,7 +93,7 @@ class ActivityRules:
         )
         _add(mapping, _SEND, mapping.tracked)
         # Without its address, or the date that tells sends apart, nothing of a row can be told.
-        mapping.leave_lost_rows()
+        mapping.leave_unread_rows()
         _map_totals(mapping)
         for event, shown_by in _FLAGGED:
             numbers = shown_by(rows, mapping.tracked)
@@ -103,7 +103,7 @@ class ActivityRules:
                 _add_by_value(mapping, event, numbers)
             else:
                 _add(mapping, event, numbers)
-        _set_aside(mapping, page.unread)
+        _note_unread(mapping, page.unread)
         return mapping.close(page.unread, partial(letter_of_activity, poll.message.path))
 
     def map_clicks(self, page: ClickPage) -> MappedPage:
@@ -241,12 +241,12 @@ def _map_click(mapping: PageMapping[wire.Clicker], click: RowEvent) -> None:
     """Maps one click on a link, also where its date is odd."""
     poll, row = mapping.poll, mapping.rows[click.number]
     if not row.email_address or not row.email_address.strip():
-        mapping.set_aside(CLICKED, click.number, "emailAddress", NO_ADDRESS)
+        mapping.note_unread(CLICKED, click.number, "emailAddress", NO_ADDRESS)
         return
     try:
         own = mapping.zone.instant(row.click_date, not_before=poll.message.sent_at)
     except ValueError:
-        mapping.set_aside(CLICKED, click.number, "clickDate", NO_DATE)
+        mapping.note_unread(CLICKED, click.number, "clickDate", NO_DATE)
         return
     happened = own or poll.best_known(CLICKED, "", "")
     early = poll.window.is_early(CLICKED, bool(own), happened)
@@ -254,8 +254,8 @@ def _map_click(mapping: PageMapping[wire.Clicker], click: RowEvent) -> None:
     mapping.emit(click, happened, early=early, journaled=not own)
 
 
-def _set_aside(mapping: PageMapping[wire.Activity], unread: Sequence[UnreadRow]) -> None:
-    """Sets aside the events that fields show which can't be read.
+def _note_unread(mapping: PageMapping[wire.Activity], unread: Sequence[UnreadRow]) -> None:
+    """Notes the events that can't be made, as the fields that show them can't be read.
 
     Dates and addresses that can't be read are met by the events that need them. Clicks are counted
     by links, but for transactional messages.
@@ -267,4 +267,4 @@ def _set_aside(mapping: PageMapping[wire.Activity], unread: Sequence[UnreadRow])
         for field in row.fields.keys() & EVENT_OF_FIELD.keys():
             event = EVENT_OF_FIELD[field]
             if event.name != CLICKED or mapping.poll.message.kind == "transactional":
-                mapping.set_aside(event.name, row.number, field, row.fields[field])
+                mapping.note_unread(event.name, row.number, field, row.fields[field])

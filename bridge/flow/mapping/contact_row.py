@@ -22,7 +22,7 @@ class ContactRow:
     key: its address in lower case, by which contacts are told apart; "" for none.
     before: its contact, as Segment was told it; None for one that isn't known.
     unread: what of it can't be read; None for nothing.
-    aside: what of that something depends on, by field; None for nothing.
+    faults: what of that something depends on, by field; None for nothing.
     """
 
     page: ContactPage
@@ -31,7 +31,7 @@ class ContactRow:
     key: str
     before: Contact | None
     unread: UnreadRow | None
-    aside: Mapping[str, str] | None = None
+    faults: Mapping[str, str] | None = None
 
     @property
     def email(self) -> str:
@@ -57,7 +57,7 @@ class ContactRow:
 
     def note(self, name: str, what: str) -> None:
         """Notes what is wrong with a field that something depends on."""
-        self.aside = {**(self.aside or {}), name: what}
+        self.faults = {**(self.faults or {}), name: what}
 
     def lacks_value(self) -> bool:
         """Tells whether the value of the profile field can't be read, and notes it then."""
@@ -69,14 +69,14 @@ class ContactRow:
 
     def letters(self) -> list[DeadLetter]:
         """Its dead letter, if anything depends on what can't be read."""
-        if not self.aside:
+        if not self.faults:
             return []
         raw: Any = msgspec.to_builtins(self.row) if self.unread is None else self.unread.raw
         own = None
         if self.key.strip() and isinstance(raw, dict):
-            own = [self.key, *([name, raw.get(name)] for name in sorted(self.aside))]
+            own = [self.key, *([name, raw.get(name)] for name in sorted(self.faults))]
         path = f"List/{self.page.poll.source.list_id}/Contact"
-        return [letter_of("contacts", path, self.aside, raw, told_apart_by=own)]
+        return [letter_of("contacts", path, self.faults, raw, told_apart_by=own)]
 
 
 def letters_of_lost(page: ContactPage) -> list[DeadLetter]:

@@ -53,7 +53,7 @@ class ContactRules:
             after = self._of_row(one, meetings, mapped)
             if after is not None:
                 contacts[key] = self._identify(page, one.before, after, mapped)
-            if one.aside:
+            if one.faults:
                 mapped.unread += one.letters()
         for email in page.deleted:
             before = contacts.get(email.lower())
@@ -102,7 +102,7 @@ class ContactRules:
         """The contact of a row as Segment is told it; None if that isn't needed, or can't be."""
         if not one.key.strip() and not one.lacks("emailAddress"):
             one.note("emailAddress", NO_ADDRESS)
-        if one.aside or one.lacks("subscriptionState"):
+        if one.faults or one.lacks("subscriptionState"):
             return None
         before, page, row = one.before, one.page, one.row
         value, subscribed = one.value, one.is_subscribed
@@ -193,7 +193,7 @@ class ContactRules:
                 )
             else:
                 mapped.filtered += 1
-        elif not one.aside:
+        elif not one.faults:
             # An older version kept the instant.
             taken = kept if instant and instant == taken_at else taken
             mapped.known += 1
@@ -205,7 +205,7 @@ class ContactRules:
             return True
         if canonical(one.row.unsubscribe_date):
             one.note("unsubscribeDate", NO_DATE)
-        return bool(one.aside)
+        return bool(one.faults)
 
     def _taken_at(self, taken: str, poll: ContactPoll) -> Instant:
         """The instant of the unsubscribe that was taken over last, as it is read today."""

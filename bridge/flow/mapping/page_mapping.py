@@ -246,7 +246,7 @@ class PageMapping(Generic[Row]):
         """Tells whether events of a name are to be sent."""
         return name in self._wanted
 
-    def set_aside(self, name: str, number: int, field: str, what: str) -> None:
+    def note_unread(self, name: str, number: int, field: str, what: str) -> None:
         """Notes that a row's event can't be made, as a field that it depends on can't be read.
 
         It doesn't count as seen.
@@ -255,15 +255,15 @@ class PageMapping(Generic[Row]):
         noted.names.add(name)
         noted.fields.setdefault(field, what)
 
-    def leave_lost_rows(self) -> None:
-        """Leaves out the rows that were set aside so far, with all that they show."""
+    def leave_unread_rows(self) -> None:
+        """Leaves out the rows that were noted so far, with all that they show."""
         if self._unread:
             for noted in self._unread.values():
                 noted.names.update(_FROM_ROWS)
             self.tracked = [number for number in self.tracked if number not in self._unread]
 
     def close(self, unread: Sequence[UnreadRow], letter_of: MakeLetter) -> MappedPage:
-        """The result: with a dead letter for each row that was set aside, or can't be read at all.
+        """The result: with a dead letter for each row that was noted, or can't be read at all.
 
         unread: rows that were not read as they should be.
         """

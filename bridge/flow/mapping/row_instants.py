@@ -11,21 +11,21 @@ def row_instants(
 ) -> tuple[Instant, Instant] | None:
     """The instants of a row's send and first activity, "" for none.
 
-    None where they can't be read, or it is about nobody: its event of that name is set aside.
+    None where they can't be read, or it is about nobody: its event of that name is noted then.
 
     activity: the date of the first activity is needed as well.
     """
     row, zone = mapping.rows[number], mapping.zone
     if not row.email_address or not row.email_address.strip():
-        mapping.set_aside(name, number, "emailAddress", NO_ADDRESS)
+        mapping.note_unread(name, number, "emailAddress", NO_ADDRESS)
         return None
     try:
         sent = zone.instant(row.send_date, not_before=mapping.poll.message.sent_at)
     except ValueError:
-        mapping.set_aside(name, number, "sendDate", NO_DATE)
+        mapping.note_unread(name, number, "sendDate", NO_DATE)
         return None
     try:
         return sent, zone.instant(row.activity_date, sent) if activity else ""
     except ValueError:
-        mapping.set_aside(name, number, "activityDate", NO_DATE)
+        mapping.note_unread(name, number, "activityDate", NO_DATE)
         return None

@@ -15,13 +15,13 @@ class Batch:
     events: encoded, in order.
     parts: each delivery with its number of these events, in order.
     event_bytes: bytes of all events together.
-    apart: they were set aside before.
+    was_set_aside: they were set aside before, and share no batch with others.
     """
 
     events: list[bytes] = field(default_factory=list)
     parts: list[tuple[Delivery, int]] = field(default_factory=list)
     event_bytes: int = 0
-    apart: bool = False
+    was_set_aside: bool = False
 
 
 class Batcher:
@@ -62,14 +62,14 @@ class Batcher:
             full.append(self.take())
         return full
 
-    def apart(self, delivery: Delivery) -> list[Batch]:
+    def of_its_own(self, delivery: Delivery) -> list[Batch]:
         """Batches of a delivery that shares none with others; the batch begun stays as it is."""
         own = Batcher(most_events=self._most_events, most_bytes=self._most_bytes)
         batches = own.add(delivery)
         if own:
             batches.append(own.take())
         for batch in batches:
-            batch.apart = True
+            batch.was_set_aside = True
         return batches
 
     def take(self) -> Batch:

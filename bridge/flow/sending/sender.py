@@ -108,8 +108,8 @@ class Sender:
                     if self._batcher:
                         await self._start(posts, self._batcher.take())
                     continue
-                if delivery.apart:
-                    for batch in self._batcher.apart(delivery):
+                if delivery.was_set_aside:
+                    for batch in self._batcher.of_its_own(delivery):
                         await self._start(posts, batch)
                     continue
                 if not self._batcher:
@@ -150,7 +150,7 @@ class Sender:
                 await self._attempt(unacked)
             except TemporaryError as error:
                 failures += 1
-                if not unacked.apart and (
+                if not unacked.was_set_aside and (
                     failures % BLAMED_AFTER
                     or not await self._takes_others(unacked, began)
                     or not self._can_isolate(unacked, error)
@@ -209,14 +209,14 @@ class Sender:
 
         What was set aside before stays so where Segment takes nothing else either.
         """
-        known = unacked.apart and not await self._takes_others(unacked, clock.monotonic())
+        known = unacked.was_set_aside and not await self._takes_others(unacked, clock.monotonic())
         if len(unacked.events) > 1 and not known:
             for half in unacked.halves():
                 await self._send(half)
             return
         if not unacked.events:
             return
-        if not unacked.apart:
+        if not unacked.was_set_aside:
             self._set_aside += 1
             # It may have failed just before Segment worked again.
             try:
@@ -239,7 +239,7 @@ class Sender:
         verdict, answer = await self._post(unacked.events)
         if verdict is Verdict.ACCEPTED:
             unacked.accept_all()
-            if unacked.apart:
+            if unacked.was_set_aside:
                 self._set_aside = max(0, self._set_aside - len(unacked.events))
         else:
             await self._find_refused(unacked, answer)

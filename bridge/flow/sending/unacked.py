@@ -10,13 +10,13 @@ from bridge.flow.sending.batch import Batch
 class Unacked:
     """The rest of a batch, each event with its delivery.
 
-    apart: they were set aside before.
+    was_set_aside: they were set aside before.
     is_searched: they were searched once for those that are refused.
     """
 
     def __init__(self, batch: Batch) -> None:
         self.events = batch.events
-        self.apart = batch.apart
+        self.was_set_aside = batch.was_set_aside
         self.is_searched = False
         self._parts = batch.parts
 

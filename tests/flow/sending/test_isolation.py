@@ -135,7 +135,7 @@ async def test_what_was_set_aside_goes_by_itself(segment: Segment) -> None:
     mailroom = Mailroom()
     poison = segment.faults.add(Poison("listrak-" + "0" * 31 + "5", 500))
     again = mailroom.delivery(*(event_of(number) for number in range(4, 7)))
-    again.apart = True
+    again.was_set_aside = True
     async with channels(segment) as (stream,):
         await stream.send(mailroom.delivery(event_of(1)))
         await stream.send(flush_delivery())
@@ -147,7 +147,7 @@ async def test_what_was_set_aside_goes_by_itself(segment: Segment) -> None:
         assert hits <= 4
         segment.faults.clear()
         once_more = mailroom.delivery(*again.aside)
-        once_more.apart = True
+        once_more.was_set_aside = True
         await stream.send(once_more)
         await acknowledged(mailroom, 3)
     assert len(ids(segment)) == 4
