@@ -149,12 +149,14 @@ LAYERS = [
     ["bridge.flow.context", "bridge.flow.isolation"],
     [
         "bridge.flow.readers.restart",
+        "bridge.flow.readers.polling",
         "bridge.flow.readers.click_tally",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
         "bridge.flow.readers.listings",
     ],
     ["bridge.flow.readers.properties", "bridge.flow.readers.person"],
+    ["bridge.flow.readers.clicks"],
     [
         "bridge.flow.readers.discovery",
         "bridge.flow.readers.rows",

@@ -14,7 +14,7 @@ from bridge.segment import events
 from bridge.state.keys import SeenKeys, heads, sorted_keys
 
 
-class Twin(NamedTuple):
+class Repeat(NamedTuple):
     """A row that is like another one before it.
 
     ordinal: its number among those alike, from 2 on.
@@ -38,17 +38,17 @@ class ClickTally:
         self.pages = 0
         self.came_early = False
         self._seen = SeenKeys()
-        self._alike: defaultdict[str, list[Twin]] = defaultdict(list)
+        self._alike: defaultdict[str, list[Repeat]] = defaultdict(list)
 
     @property
     def alike(self) -> Counter[str]:
         """The number of rows that are like another one before them, by what they show."""
-        return Counter({text: len(twins) for text, twins in self._alike.items()})
+        return Counter({text: len(repeats) for text, repeats in self._alike.items()})
 
     @property
-    def twins(self) -> list[Twin]:
+    def repeats(self) -> list[Repeat]:
         """The rows that are like another one before them."""
-        return [twin for twins in self._alike.values() for twin in twins]
+        return [repeat for repeats in self._alike.values() for repeat in repeats]
 
     def add(self, page: PageOf[wire.Clicker]) -> None:
         """Adds the rows of a page."""
@@ -61,14 +61,14 @@ class ClickTally:
         new = self._seen.unseen(keys)
         if len(new) < len(texts):
             for place in sorted(set(range(len(texts))).difference(new)):
-                twins = self._alike[texts[place]]
+                repeats = self._alike[texts[place]]
                 origin = page.origins[place] if page.origins else wire.Origin(None, None)
-                twins.append(Twin(page.rows[place], origin, len(twins) + 2))
+                repeats.append(Repeat(page.rows[place], origin, len(repeats) + 2))
             keys = keys[list(new)]
         self._seen.add(sorted_keys(keys))
 
     def is_certain(self, before: int, again: "ClickTally | None", after: int) -> bool:
-        """Tells whether each row is a click of its own, so that its twins are to be sent.
+        """Tells whether each row is a click of its own, so that repeats are to be sent.
 
         1. The link counts as many clicks as there were rows.
         2. All came on one page: no answer has a row twice.

@@ -206,13 +206,13 @@ def test_exactly_the_true_clicks(
         asyncio.run(live(Path(folder)))
 
 
-@pytest.mark.parametrize("twins", [False, True])
-def test_what_twins_cost(tmp_path: Path, twins: bool) -> None:
+@pytest.mark.parametrize("repeats", [False, True])
+def test_what_repeats_cost(tmp_path: Path, repeats: bool) -> None:
     """Nothing for links without any; nothing on one page; a second reading on several."""
     date = "2026-06-01T00:00:01"
-    dates = [date, date] if twins else [date, "2026-06-01T00:00:02"]
+    dates = [date, date] if repeats else [date, "2026-06-01T00:00:02"]
     orders = [(0, 0, (1, "c0@x.example", date)) for date in dates]
-    for size, expected in ((5, 1), (1, 4 if twins else 2)):
+    for size, expected in ((5, 1), (1, 4 if repeats else 2)):
         listrak, told = Shifting(size, orders, set()), Told()
         database = DirectDatabase(tmp_path / f"{size}.db")
         asyncio.run(polled(listrak, database, told, full=True))
@@ -222,7 +222,7 @@ def test_what_twins_cost(tmp_path: Path, twins: bool) -> None:
 
 
 def test_the_first_keeps_its_id(tmp_path: Path) -> None:
-    """The id that a click had before twins were told apart is that of the first of them."""
+    """The id that a click had before repeats were told from clicks is that of the first of them."""
     ids: list[set[str]] = []
     for number in (1, 2, 3):
         click = (1, "c0@x.example", "2026-06-01T00:00:01")
