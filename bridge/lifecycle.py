@@ -1,8 +1,7 @@
 """The surroundings of a run: signals, the deadline of a stop, reports to the service manager."""
 
 import signal
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import anyio
 import anyio.abc
@@ -29,6 +28,7 @@ class Lifecycle:
     """The surroundings of a run, from its start to its end.
 
     drain_timeout: seconds that a stop may take.
+    hard_end: the end of the process, whatever hangs; whoever leaves it has ended by itself.
     """
 
     def __init__(self, health: Health, progress: Progress, drain_timeout: float) -> None:
@@ -38,18 +38,7 @@ class Lifecycle:
         self._progress = progress
         self._drain_timeout = drain_timeout
         self._notifier = Notifier()
-        self._hard_end = HardEnd(max(drain_timeout * _CUT_OFF, _LEAST))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._hard_end.__exit__(kind, error, trace)
+        self.hard_end = HardEnd(max(drain_timeout * _CUT_OFF, _LEAST))
 
     async def watch_signals(
         self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
@@ -57,7 +46,7 @@ class Lifecycle:
         """Sets `stop` at the first signal."""
         try:
             with anyio.open_signal_receiver(*STOPS) as signals:
-                self._hard_end.arm_at_signals(dict.fromkeys(STOPS, FAULT))
+                self.hard_end.arm_at_signals(dict.fromkeys(STOPS, FAULT))
                 task_status.started()
                 async for number in signals:
                     if self.stop.is_set():
@@ -110,7 +99,7 @@ class Lifecycle:
 
     async def save(self, ledger: Ledger) -> None:
         """Saves what was delivered last; from then on, the end takes no longer than a stop may."""
-        self._hard_end.arm()
+        self.hard_end.arm()
         with anyio.move_on_after(self._drain_timeout * _SAVE, shield=True) as scope:
             await ledger.flush()
         if scope.cancelled_caught:

@@ -88,7 +88,7 @@ class Service:
         log.info("bridge.starting", version=VERSION, once=self._once, state=str(settings.state))
         lifecycle = self._lifecycle
         async with AsyncExitStack() as stack:
-            stack.enter_context(lifecycle)
+            stack.enter_context(lifecycle.hard_end)
             tasks = await stack.enter_async_context(anyio.create_task_group())
             await tasks.start(lifecycle.watch_signals)
             store = await stack.enter_async_context(open_store(settings.state))
@@ -150,7 +150,7 @@ class Service:
         lists.require(all_of_them=False)
         if not worked_before and len(lists.problems) > len(lists.passing):
             lists.require()
-        await keeper.settle()
+        await keeper.ascertain()
         waited = ledger.store.waiting.now() - float(first_start)
         since = horizon_from(self._settings, clients.listrak.clock.now() - waited)
         await self._fix(ledger, "since", since)
@@ -170,7 +170,7 @@ class Service:
                 self._complete = await pipeline.catch_up(self._stop)
             else:
                 lists = await self._serve(pipeline, keeper, watch, lists)
-                await keeper.settle()
+                await keeper.ascertain()
             if self._once or self._stop.is_set():
                 break
         if self._once and self._only is None:

@@ -11,6 +11,9 @@ import pytest
 from rig import MakeRig, make_rig
 from xdist.scheduler import LoadScopeScheduling
 
+from bridge import retry
+from bridge.flow import ledger
+from bridge.listrak import answers
 from bridge.redaction import SECRETS
 
 # The same examples at every run; no example is too slow for a busy machine.
@@ -85,6 +88,25 @@ def secrets() -> Iterator[None]:
 def leaping_backend() -> tuple[str, dict[str, Any]]:
     """For modules that take it as their `anyio_backend`: time passes by itself (no threads)."""
     return "asyncio", {"loop_factory": LeapingLoop}
+
+
+@pytest.fixture
+def no_shortest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Retry-After of 0 is a wait of almost nothing."""
+    monkeypatch.setattr(retry, "SHORTEST_WAIT", 0.001)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is given up at its first failure, if others are answered, and asks at once if so."""
+    monkeypatch.setattr(answers, "PATIENCE", 0.0)
+    monkeypatch.setattr(answers, "PROBE_INTERVAL", 0.0)
+
+
+@pytest.fixture
+def no_group_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits don't wait for others, which would take most of the time of many short runs."""
+    monkeypatch.setattr(ledger, "GROUP_COMMIT", 0.0)
 
 
 @pytest.fixture

@@ -143,10 +143,20 @@ class Rig:
         self.world.advance(self.clock.now)
         return self.world
 
+    def rows(self, query: str) -> list[Any]:
+        """What a query finds in the state file."""
+        with closing(sqlite3.connect(self.state)) as db:
+            return db.execute(query).fetchall()
+
+    def in_outbox(self, *, set_aside: bool = False) -> int:
+        """The number of events that are saved and not acknowledged, or of those set aside alone."""
+        where = "WHERE set_aside" if set_aside else ""
+        ((number,),) = self.rows(f"SELECT coalesce(sum(events), 0) FROM outbox {where}")
+        return int(number)
+
     def adds_up(self) -> bool:
         """fetched = delivered + known + filtered + dead-lettered, once nothing is in flight."""
-        with closing(sqlite3.connect(self.state)) as db:
-            counts = Counter(dict(db.execute("SELECT name, value FROM counters")))
+        counts = Counter(dict(self.rows("SELECT name, value FROM counters")))
         return counts.pop("fetched") == counts.total()
 
     def verdict(self, since: datetime, **options: Any) -> Verdict:

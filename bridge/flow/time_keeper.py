@@ -57,7 +57,7 @@ class TimeKeeper:
             # Whatever this machine's clock is set to from now on, it counts from here.
             await self.ledger.commit(_save_waiting)
 
-    async def settle(self) -> None:
+    async def ascertain(self) -> None:
         """Returns when it is clear what time it is, as far as that can be; mends, and saves it.
 
         Where the first answers and this machine's clock disagree, a few more are asked for. Raises

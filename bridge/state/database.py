@@ -1,4 +1,4 @@
-"""The state file as a database: opening, locking, whole transactions. One connection, one writer.
+"""The state file as an open database: whole transactions. One connection, one writer.
 
 sqlite3's exceptions end here: StateError for what a person must mend (locked, not writable),
 StateDamagedError for a file that isn't ours or can't be trusted, TemporaryError for a full disk.
@@ -187,7 +187,7 @@ class Database:
             return 0
         return int((await self.one("SELECT number FROM transactions"))[0])
 
-    async def settle(self) -> None:
+    async def bring_in(self) -> None:
         """Brings all that was saved into the file that is open, wherever that stands by now."""
         with suppress(sqlite3.Error):
             await self._db.execute("UPDATE file_mark SET in_use = 0")

@@ -213,7 +213,7 @@ async def _in_use(database: Database, hold: Hold) -> AsyncIterator[None]:
             async with database.transaction():
                 await database.run("UPDATE file_mark SET in_use = 0")
         if hold.presence.displaced and not hold.presence.is_overwritten:
-            await database.settle()
+            await database.bring_in()
 
 
 async def _mark_in_use(database: Database, trace: Trace) -> None:

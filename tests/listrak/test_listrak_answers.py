@@ -5,21 +5,12 @@ import pytest
 from aiohttp import web
 from listrak_stand_in import Reply, StandIn, client_of, ok, status
 
-from bridge import retry
 from bridge.errors import CredentialsError, OversizeError, TemporaryError, is_isolated
 from bridge.listrak import answers, calls
 from bridge.listrak.answers import MOST_GIVEN_UP
 from bridge.listrak.client import Listrak
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call asks at its first failure whether others are answered."""
-    monkeypatch.setattr(answers, "PATIENCE", 0.0)
-    monkeypatch.setattr(answers, "PROBE_INTERVAL", 0.0)
-    monkeypatch.setattr(retry, "SHORTEST_WAIT", 0.001)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatient", "no_shortest_wait")]
 
 
 LISTS = ok([])

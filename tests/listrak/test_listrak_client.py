@@ -8,7 +8,6 @@ import pytest
 from aiohttp import web
 from listrak_stand_in import Reply, StandIn, client_of, cut, ok, status
 
-from bridge import retry
 from bridge.errors import (
     CredentialsError,
     CursorError,
@@ -24,13 +23,7 @@ from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS
 from bridge.metrics import Metrics
 from bridge.priority import Priority
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def no_shortest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Retry-After of 0 is a wait of almost nothing here."""
-    monkeypatch.setattr(retry, "SHORTEST_WAIT", 0.001)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_shortest_wait")]
 
 
 LIST = {"listId": 5, "listName": "Néws 🎉"}

@@ -1,8 +1,6 @@
 """`backfill`: history from before the start, brought once, whatever happens on the way."""
 
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -95,8 +93,7 @@ async def test_what_was_never_tracked(rig_of: Any) -> None:
         since = world.now - timedelta(days=9)
         done = await rig.run("backfill", "--list", "12345", "--since", since.isoformat())
         assert done.code == 0, done.err
-        with closing(sqlite3.connect(rig.state)) as db:
-            assert db.execute("SELECT list_id, left_out FROM backfills").fetchall() == [(12345, 0)]
+        assert rig.rows("SELECT list_id, left_out FROM backfills") == [(12345, 0)]
         lists = Counter(
             event["properties"]["list_id"]
             for event in rig.segment.received()

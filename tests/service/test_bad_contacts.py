@@ -1,9 +1,7 @@
 """Contacts that can't be read, and addresses that a list has more than once."""
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +70,7 @@ def told(rig: Rig) -> list[tuple[str, str, Any, Any]]:
 
 def dead_letters(rig: Rig) -> list[str]:
     """The reasons of all dead letters."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        return sorted(reason for (reason,) in db.execute("SELECT reason FROM dead_letters"))
+    return sorted(reason for (reason,) in rig.rows("SELECT reason FROM dead_letters"))
 
 
 async def sweep(rig: Rig) -> list[tuple[str, str, Any, Any]]:

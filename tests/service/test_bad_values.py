@@ -1,8 +1,6 @@
 """Rows that can't be read: what is certain is delivered, all else is one dead letter a row."""
 
 import json
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -63,8 +61,7 @@ DRAWS = [
 
 def dead_letters(rig: Rig) -> list[tuple[str, str, str, Any]]:
     """All dead letters: event, messageId, reason, body."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        rows = db.execute("SELECT event, message_id, reason, body FROM dead_letters").fetchall()
+    rows = rig.rows("SELECT event, message_id, reason, body FROM dead_letters")
     return [(event, own, reason, json.loads(body)) for event, own, reason, body in rows]
 
 

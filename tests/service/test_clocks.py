@@ -1,8 +1,6 @@
 """Clocks that jump, of either side: nothing is lost, repeated, forgotten or dated wrong by it."""
 
 import json
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,12 +29,6 @@ def account() -> tuple[World, Message]:
     return world, world.send_broadcast(LIST, PEOPLE, subject="Hello")
 
 
-def rows(rig: Rig, query: str) -> list[Any]:
-    """What a query finds in the state file."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        return db.execute(query).fetchall()
-
-
 def events(rig: Rig, name: str) -> list[dict[str, Any]]:
     """The events of a name, in the order they came; no id came twice."""
     received = list(rig.segment.received())
@@ -46,7 +38,7 @@ def events(rig: Rig, name: str) -> list[dict[str, Any]]:
 
 def horizon(rig: Rig) -> datetime:
     """The start horizon of the list."""
-    return datetime.fromisoformat(rows(rig, "SELECT horizon FROM lists")[0][0])
+    return datetime.fromisoformat(rig.rows("SELECT horizon FROM lists")[0][0])
 
 
 def logged(text: str, event: str) -> list[dict[str, Any]]:
@@ -77,7 +69,7 @@ async def test_six_wrong_dates(rig_of: Any) -> None:
             )
         )
         await rig.until(lambda: len(events(rig, "identify")) == len(PEOPLE) + 1)
-        assert rows(rig, "SELECT retired FROM messages") == [(0,), (0,)]
+        assert rig.rows("SELECT retired FROM messages") == [(0,), (0,)]
         stamps = {event["timestamp"] for event in rig.segment.received()}
         assert max(map(datetime.fromisoformat, stamps)) <= clock.now
 
@@ -91,7 +83,7 @@ async def test_wrong_dates_that_last(rig_of: Any) -> None:
         await rig.until(lambda: len(events(rig, "identify")) == len(PEOPLE))
         rig.listrak.faults.add("wrong_date:40")
         ahead = (START + timedelta(days=30)).timestamp()
-        await rig.until(lambda: rows(rig, f"SELECT 1 FROM lists WHERE contacts_at > {ahead}") != [])
+        await rig.until(lambda: rig.rows(f"SELECT 1 FROM lists WHERE contacts_at > {ahead}") != [])
         assert logged(rig.log(), "clock.distrusted")
         rig.listrak.faults.clear()
         await rig.until(lambda: bool(logged(rig.log(), "clock.mended")))
@@ -101,8 +93,8 @@ async def test_wrong_dates_that_last(rig_of: Any) -> None:
         await rig.until(lambda: len(events(rig, "Email Opened")) == 1)
         await rig.until(lambda: len(events(rig, "Unsubscribed")) == 1)
         assert logged(rig.log(), "clock.trusted")
-        assert rows(rig, "SELECT retired FROM messages") == [(0,)]
-        assert rows(rig, f"SELECT 1 FROM messages WHERE looked_at > {ahead}") == []
+        assert rig.rows("SELECT retired FROM messages") == [(0,)]
+        assert rig.rows(f"SELECT 1 FROM messages WHERE looked_at > {ahead}") == []
 
 
 @pytest.mark.parametrize("wrong", ["wrong_date:40,times=6", "wrong_date:-40", "wrong_date:40"])
@@ -115,7 +107,7 @@ async def test_wrong_dates_at_a_start(rig_of: Any, wrong: str) -> None:
         rig.listrak.faults.add(wrong)
         await rig.caught_up()
         rig.listrak.faults.clear()
-        assert rows(rig, "SELECT retired FROM messages") == [(0,)]
+        assert rig.rows("SELECT retired FROM messages") == [(0,)]
         rig.later(days=1)
         for email in PEOPLE:
             world.open(message, email)
@@ -130,7 +122,7 @@ async def test_wrong_dates_at_a_start(rig_of: Any, wrong: str) -> None:
         assert len(events(rig, "Unsubscribed")) == 1
         rig.later(days=40)
         await rig.caught_up()
-        assert rows(rig, "SELECT retired FROM messages") == [(1,), (1,)]
+        assert rig.rows("SELECT retired FROM messages") == [(1,), (1,)]
 
 
 @pytest.mark.parametrize("text", ["", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", "9" * 40])
@@ -144,7 +136,7 @@ async def test_dates_that_tell_nothing(rig_of: Any, text: str) -> None:
         world.open(message, PEOPLE[0])
         await rig.caught_up()
         assert len(events(rig, "Email Opened")) == 1
-        assert rows(rig, "SELECT retired FROM messages") == [(0,)]
+        assert rig.rows("SELECT retired FROM messages") == [(0,)]
 
 
 @pytest.mark.parametrize("ahead", [DAY, -DAY, -HOUR, 30 * 365 * DAY])
@@ -216,7 +208,7 @@ async def test_no_clock_tells_the_time(rig_of: Any) -> None:
         done = await rig.run("run", "--once")
         assert done.code == 75
         assert "this machine's clock was never set" in done.err
-        assert rows(rig, "SELECT * FROM lists") == []
+        assert rig.rows("SELECT * FROM lists") == []
         rig.listrak.faults.clear()
         rig.machine.set_ahead(0)
         await rig.caught_up()

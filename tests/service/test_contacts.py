@@ -109,15 +109,13 @@ async def test_repeated_byte_for_byte(rig_of: Any) -> None:
         process = await rig.start("run")
 
         def journaled() -> bool:
-            with closing(sqlite3.connect(rig.state)) as db:
-                tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-                return bool(tables) and bool(db.execute("SELECT * FROM outbox").fetchall())
+            tables = {name for (name,) in rig.rows("SELECT name FROM sqlite_schema")}
+            return "outbox" in tables and rig.in_outbox() > 0
 
         await rig.until(lambda: rig.state.exists() and journaled())
         process.kill()
         await process.wait()
-        with closing(sqlite3.connect(rig.state)) as db:
-            (high_water,) = db.execute("SELECT identified_at FROM lists").fetchone()
+        ((high_water,),) = rig.rows("SELECT identified_at FROM lists")
         rig.segment.faults.clear()
         rig.later(hours=3)
         await rig.caught_up()

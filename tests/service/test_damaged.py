@@ -22,9 +22,8 @@ from test_recorded import SETTINGS, WORLD
 
 from bridge import service, settings
 from bridge.errors import StateDamagedError
-from bridge.flow import ledger
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_group_commits")]
 
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 
@@ -33,12 +32,6 @@ def seeds() -> range:
     """The seeds to draw from."""
     first, _, last = os.environ.get("DAMAGED", "20").rpartition(":")
     return range(int(first or 0), int(last))
-
-
-@pytest.fixture(autouse=True)
-def no_group_commits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commits don't wait for others, which would take most of the time here."""
-    monkeypatch.setattr(ledger, "GROUP_COMMIT", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,7 @@ async def test_beside_a_service_that_has_it_in_flight(rig_of: Any) -> None:
         rig.world.unsubscribe(LIST, ADDRESS)
         rig.segment.faults.add("status:503")
         service = await rig.start("run")
-        await rig.until(lambda: in_outbox(rig) >= 2)
+        await rig.until(lambda: rig.in_outbox() >= 2)
         rig.world.delete_contact(LIST, ADDRESS)
         message.rows[:] = [row for row in message.rows if row.email != ADDRESS]
         answer = erased(await rig.run("erase", ADDRESS, "--json"))
@@ -140,7 +140,7 @@ async def test_beside_a_service_that_has_it_in_flight(rig_of: Any) -> None:
         rig.segment.faults.clear()
         # Everybody else's events arrive, and the address is not back.
         await rig.until(lambda: orders(rig) == set(PEOPLE))
-        await rig.until(lambda: in_outbox(rig) == 0)
+        await rig.until(lambda: rig.in_outbox() == 0)
         service.terminate()
         await service.wait()
         assert left(rig) == []
@@ -153,12 +153,6 @@ async def test_beside_a_service_that_has_it_in_flight(rig_of: Any) -> None:
         assert rig.adds_up()
         assert left(rig) == []
         assert not rig.complaints()
-
-
-def in_outbox(rig: Rig) -> int:
-    """The number of events that are saved and not acknowledged."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        return int(db.execute("SELECT coalesce(sum(events), 0) FROM outbox").fetchone()[0])
 
 
 def orders(rig: Rig) -> set[str]:
@@ -176,11 +170,11 @@ async def test_metrics_add_up_beside_it(rig_of: Any) -> None:
         rig.segment.faults.add("status:503")
         await rig.start("run", BRIDGE_STATUS_BIND="127.0.0.1:0")
         await rig.until(lambda: "bridge.ready" in rig.log())
-        await rig.until(lambda: in_outbox(rig) == len(PEOPLE) + 1)
+        await rig.until(lambda: rig.in_outbox() == len(PEOPLE) + 1)
         assert erased(await rig.run("erase", ADDRESS, "--json"))["outbox_events"] == 1
         # The contact is still there: it is read again, and waits again.
         rig.segment.faults.clear()
-        await rig.until(lambda: in_outbox(rig) == 0 and len(of_the_address(rig)) == 1)
+        await rig.until(lambda: rig.in_outbox() == 0 and len(of_the_address(rig)) == 1)
         numbers = await metrics(rig)
         assert numbers.pop("in_flight") == 0
         assert numbers.pop("fetched") == sum(numbers.values())
@@ -266,8 +260,7 @@ async def served_until_overwritten(rig: Rig) -> None:
 
 def erasures(rig: Rig) -> list[tuple[str, str, int]]:
     """What is noted of erasures."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        return db.execute("SELECT request, removed, overwritten FROM erasures").fetchall()
+    return rig.rows("SELECT request, removed, overwritten FROM erasures")
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ async def test_in_flight_and_dead(rig_of: Any) -> None:
         service = await rig.start("run")
         await rig.until(lambda: "bridge.ready" in rig.log())
         rig.later(hours=1).unsubscribe(LIST, ADDRESS)
-        await rig.until(lambda: in_outbox(rig) > 0)
+        await rig.until(lambda: rig.in_outbox() > 0)
         (event,) = [
             event for event in (await explained(rig))["events"] if event["event"] == "identify"
         ]
@@ -229,12 +229,6 @@ async def test_in_flight_and_dead(rig_of: Any) -> None:
         assert by_status(await explained(rig))["dead"] == {event["message_id"]}
         found = await explained(rig, event["message_id"])
         assert (found["status"], found["reason"]) == ("dead", "too large")
-
-
-def in_outbox(rig: Rig) -> int:
-    """The number of events that are saved and not acknowledged."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        return int(db.execute("SELECT coalesce(sum(events), 0) FROM outbox").fetchone()[0])
 
 
 async def test_a_contact_that_leaves(rig_of: Any) -> None:

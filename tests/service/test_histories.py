@@ -17,22 +17,15 @@ from drawn_history import Deed, drawn_history
 from drawn_story import Story
 from rig import make_rig
 
-from bridge.flow import ledger
 from bridge.sandbox.verdict import Verdict
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_group_commits")]
 
 
 def seeds() -> range:
     """The seeds to draw from."""
     first, _, last = os.environ.get("HISTORIES", "30").rpartition(":")
     return range(int(first or 0), int(last))
-
-
-@pytest.fixture(autouse=True)
-def no_group_commits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commits don't wait for others, which would take most of the time here."""
-    monkeypatch.setattr(ledger, "GROUP_COMMIT", 0.0)
 
 
 class Outcome:

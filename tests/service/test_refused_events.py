@@ -1,25 +1,17 @@
 """What Segment refuses of one kind, or fails on by itself, holds up nothing beside it."""
 
 import signal
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from rig import Rig, quiet_world, retailer
+from rig import quiet_world, retailer
 
 from bridge.sandbox.world import World
 
 pytestmark = pytest.mark.anyio
 
 SINCE = "2026-06-01T00:00:00Z"
-
-
-def aside(rig: Rig) -> int:
-    """The number of events that are set aside in the state file."""
-    with closing(sqlite3.connect(rig.state)) as db:
-        return int(db.execute("SELECT total(events) FROM outbox WHERE set_aside").fetchone()[0])
 
 
 def sent(world: World) -> int:
@@ -83,25 +75,24 @@ async def test_a_poison_event_waits_by_itself(rig_of: Any) -> None:
     ) as rig:
         rig.segment.faults.add("poison:bad@example.com")
         process = await rig.start("run")
-        await rig.until(lambda: rig.segment.accepted >= 60 and aside(rig) == 2)
+        await rig.until(lambda: rig.segment.accepted >= 60 and rig.in_outbox(set_aside=True) == 2)
         assert rig.log().count("event.set_aside") == 2
         assert "bad@example.com" not in rig.log()
         # What comes later isn't held up: of the same contact, it is set aside as well.
         world.subscribe(list_id, "late@example.com")
         world.send_broadcast(list_id, ["late@example.com", "bad@example.com"], subject="more")
-        await rig.until(lambda: rig.segment.accepted >= 62 and aside(rig) == 3)
+        await rig.until(lambda: rig.segment.accepted >= 62 and rig.in_outbox(set_aside=True) == 3)
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
-        with closing(sqlite3.connect(rig.state)) as db:
-            counts = dict(db.execute("SELECT name, value FROM counters"))
+        counts = dict(rig.rows("SELECT name, value FROM counters"))
         assert counts["fetched"] == counts["delivered"] + counts.get("known", 0) + 3
         done = await rig.run("run", "--once")
         assert done.code == 75, done.err
         assert "3 events wait" in done.err
-        assert aside(rig) == 3
+        assert rig.in_outbox(set_aside=True) == 3
         rig.segment.faults.clear()
         await rig.caught_up()
-        assert aside(rig) == 0
+        assert rig.in_outbox(set_aside=True) == 0
         assert rig.adds_up()
         assert not rig.complaints()
         assert rig.segment.counts() == {"identify": 32, "Email Sent": 33}

@@ -28,7 +28,7 @@ from bridge.sandbox.faults import Faults
 from bridge.service import Service
 from bridge.settings import load
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatient")]
 
 LIST = 12345
 PEOPLE = [f"person{number}@example.com" for number in range(3)]
@@ -36,13 +36,6 @@ GONE = "gone@example.com"
 
 KINDS = {"Email Sent", "Email Opened"}
 CLICK = "Email Link Clicked"
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call is given up at its first failure, if others are answered."""
-    monkeypatch.setattr(answers, "PATIENCE", 0.0)
-    monkeypatch.setattr(answers, "PROBE_INTERVAL", 0.0)
 
 
 @dataclass

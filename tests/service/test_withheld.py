@@ -1,8 +1,6 @@
 """What BRIDGE_EVENTS or the start horizon withholds is brought once, and what can't be is said."""
 
 import json
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -126,8 +124,7 @@ async def test_a_dead_event_dies_once(rig_of: Any) -> None:
         await rig.caught_up(BRIDGE_EVENTS="Email Sent")
         for _twice in range(2):
             await backfilled(rig, "--events")
-        with closing(sqlite3.connect(rig.state)) as db:
-            dead = dict(db.execute("SELECT event, count(*) FROM dead_letters GROUP BY event"))
+        dead = dict(rig.rows("SELECT event, count(*) FROM dead_letters GROUP BY event"))
         assert dead["Email Converted"] == dead["Email Opened"] == dead["Email Link Clicked"] == 1
         assert rig.adds_up()
 

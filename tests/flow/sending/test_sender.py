@@ -12,7 +12,6 @@ import pytest
 from anyio.abc import ObjectSendStream
 from flow_parts import Mailroom, event_of
 
-from bridge import retry
 from bridge.errors import TemporaryError, cause
 from bridge.flow.acks.page_acks import dead_letters_of
 from bridge.flow.delivery import Delivery
@@ -26,13 +25,7 @@ from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
 from bridge.segment.client import Segment as Client
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def no_shortest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Retry-After of 0 is a wait of almost nothing here."""
-    monkeypatch.setattr(retry, "SHORTEST_WAIT", 0.001)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_shortest_wait")]
 
 
 KEY = "a-write-key"
