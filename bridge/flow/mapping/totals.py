@@ -71,12 +71,8 @@ def _map_withheld_order(
     if total <= 0 or not mapping.is_wanted(CONVERTED):
         mapping.mapped.known += 1
         return
-    rising = _rise_of(mapping, CONVERTED, number)
+    rising = _backfilled_rise(mapping, CONVERTED, number)
     if rising is None:
-        return
-    if rising.early:
-        # Another backfill's.
-        mapping.mapped.filtered += 1
         return
     # A dead letter is made once as well.
     _remember(mapping, number, key, after)
@@ -135,12 +131,8 @@ def _map_unwanted_clicks(
     if clicks <= sent or not mapping.is_wanted(CLICKED):
         mapping.mapped.known += 1
         return
-    rising = _rise_of(mapping, CLICKED, number)
+    rising = _backfilled_rise(mapping, CLICKED, number)
     if rising is None:
-        return
-    if rising.early:
-        # Another backfill's.
-        mapping.mapped.filtered += 1
         return
     _remember(mapping, number, key, replace(before, unwanted_clicks_sent=clicks))
     head = f"{mapping.poll.identity(CLICKED)}unwanted\x1f"
@@ -190,8 +182,17 @@ class _Rise:
         self.mapping.reject(event, reason, journaled=True)
 
 
+def _backfilled_rise(mapping: PageMapping[wire.Activity], name: str, number: int) -> "_Rise | None":
+    """A row's rise that a backfill sends; None where it is another one's, or can't be dated."""
+    rising = _rise_of(mapping, name, number)
+    if rising is None or not rising.early:
+        return rising
+    mapping.mapped.filtered += 1
+    return None
+
+
 def _rise_of(mapping: PageMapping[wire.Activity], name: str, number: int) -> _Rise | None:
-    """The rise of a row's total; None where it is set aside, as when it rose can't be read."""
+    """The rise of a row's total; None where it can't be read when it rose."""
     instants = row_instants(mapping, name, number)
     if instants is None:
         return None
