@@ -48,6 +48,7 @@ LAYERS = [
     ["bridge.state.database"],
     ["bridge.state.opening"],
     ["bridge.state.records"],
+    ["bridge.state.contacts"],
     [
         "bridge.state.meta",
         "bridge.state.counters",
@@ -56,7 +57,6 @@ LAYERS = [
         "bridge.state.polls",
         "bridge.state.seen_events",
         "bridge.state.event_counts",
-        "bridge.state.contacts",
         "bridge.state.contact_polls",
         "bridge.state.unsubscribes",
         "bridge.state.outbox",

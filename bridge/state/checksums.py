@@ -6,11 +6,15 @@ written: it is a generated column. A row that was changed in any other way no lo
 in the same transaction: a row that is gone, or there twice, or from another time, shows there.
 
 Any program can read the file. Only one that has these functions can write it.
+
+Rows of a few tables come by the thousand (BULK). SQLite would have to call back for each of them,
+which costs more than to write it; so there who writes them gives the checksums with them.
 """
 
 import re
 import sqlite3
 import zlib
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -23,10 +27,18 @@ _MADE: Final = (
     f"CREATE TABLE IF NOT EXISTS {TABLE} (name TEXT PRIMARY KEY, row_count INTEGER NOT NULL,"
     " total INTEGER NOT NULL) STRICT, WITHOUT ROWID"
 )
+BULK: Final = frozenset({"contacts"})
+"""Tables whose rows are given their checksums by who writes them, which may read them as they are
+and look at them itself (`Database.bulk`)."""
+
 _UNPROTECTED: Final = frozenset({TABLE, "file_mark"})
 """Tables without checksums of their own. Of the mark a -wal is told before SQLite takes it in."""
 
-_COLUMN: Final = re.compile(r"checksum INTEGER AS \(row_checksum\([^)]*\)\) STORED,\s*")
+_NAME: Final = "checksum"
+_GIVEN: Final = f"{_NAME} INTEGER NOT NULL, "
+_COLUMN: Final = re.compile(
+    r"checksum INTEGER (?:NOT NULL|AS \(row_checksum\([^)]*\)\) STORED),\s*"
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -60,18 +72,19 @@ class Reading(Connection):
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)
-        self.executescript(_views(self))
+        self._tables = _protected(self)
+        self.executescript(_views(self._tables))
 
 
 class Writing(Reading):
     """A connection that keeps the checksums of what it writes as well.
 
-    A row is looked at before it is changed: what is computed from damage would be sound.
+    A row is looked at before it is changed or deleted: what is computed from damage would be sound.
     """
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)
-        self.executescript(_triggers(self))
+        self.executescript(_triggers(self._tables))
 
 
 def columns_of(db: sqlite3.Connection) -> dict[str, list[str]]:
@@ -81,7 +94,7 @@ def columns_of(db: sqlite3.Connection) -> dict[str, list[str]]:
         " ORDER BY name"
     ).fetchall()
     return {
-        name: [row[1] for row in db.execute(f"PRAGMA main.table_info('{name}')")]
+        name: [row[1] for row in db.execute(f"PRAGMA main.table_info('{name}')") if row[1] != _NAME]
         for (name,) in tables
         if name not in _UNPROTECTED
     }
@@ -92,7 +105,7 @@ def protected_tables(db: sqlite3.Connection) -> set[str]:
     return {
         name
         for name in columns_of(db)
-        if any(row[1] == "checksum" for row in db.execute(f"PRAGMA main.table_xinfo('{name}')"))
+        if any(row[1] == _NAME for row in db.execute(f"PRAGMA main.table_xinfo('{name}')"))
     }
 
 
@@ -122,18 +135,26 @@ def _protect_table(db: sqlite3.Connection, table: str, columns: list[str]) -> No
 
     It is the first one: any further column is added behind, and constraints come last.
     """
-    wanted = f"checksum INTEGER AS ({checksum_of(table, columns)}) STORED, "
+    checksum, names = checksum_of(table, columns), ", ".join(columns)
+    is_bulk = table in BULK
+    wanted = _GIVEN if is_bulk else f"{_NAME} INTEGER AS ({checksum}) STORED, "
     query = "SELECT sql FROM main.sqlite_schema WHERE tbl_name = ? AND type = ? AND sql IS NOT NULL"
     (definition,) = db.execute(query, (table, "table")).fetchone()
-    if wanted in definition:
+    if wanted in definition and not is_bulk:
         return
     _, rest = _COLUMN.sub("", definition).split("(", 1)
     indexes = [sql for (sql,) in db.execute(query, (table, "index")).fetchall()]
-    names = ", ".join(columns)
-    db.execute(f"CREATE TABLE {table}_new ({wanted}{rest}")
-    db.execute(f"INSERT INTO {table}_new ({names}) SELECT {names} FROM {table}")
+    (has_rows,) = db.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()
+    if has_rows:
+        given, values = (f"{_NAME}, {names}", f"{checksum}, {names}") if is_bulk else (names, names)
+        db.execute(f"CREATE TABLE {table}_new ({wanted}{rest}")
+        db.execute(f"INSERT INTO {table}_new ({given}) SELECT {values} FROM {table}")
     db.execute(f"DROP TABLE {table}")
-    db.execute(f"ALTER TABLE {table}_new RENAME TO {table}")
+    if has_rows:
+        db.execute(f"ALTER TABLE {table}_new RENAME TO {table}")
+    else:
+        # As in a new file; to rename a table has SQLite read all definitions again.
+        db.execute(f'CREATE TABLE "{table}" ({wanted}{rest}')
     for index in indexes:
         db.execute(index)
 
@@ -147,35 +168,47 @@ def schema_sum(db: sqlite3.Connection) -> tuple[int, int]:
     return count, total
 
 
-def _triggers(db: sqlite3.Connection) -> str:
+def _protected(db: sqlite3.Connection) -> dict[str, tuple[list[str], bool]]:
+    """The columns of each table, and whether it has checksums."""
+    protected = protected_tables(db)
+    return {table: (columns, table in protected) for table, columns in columns_of(db).items()}
+
+
+def _triggers(tables: Mapping[str, tuple[list[str], bool]]) -> str:
     # So that a row that another one replaces counts as deleted.
     statements = ["PRAGMA recursive_triggers = ON"]
-    protected = protected_tables(db)
-    for table, columns in columns_of(db).items():
-        if table not in protected:
+    for table, (columns, is_protected) in tables.items():
+        if not is_protected:
             continue
-        old = ", ".join(f"OLD.{column}" for column in columns)
+        old = _looked_at(table, columns, "OLD.")
+        # Where none is given with a change, the one of before would be left.
+        both = f"{old}, {_looked_at(table, columns, 'NEW.')}" if table in BULK else old
         start, where = f"UPDATE {TABLE} SET", f"WHERE name = '{table}'"
         statements += [
             f"CREATE TEMP TRIGGER {table}_inserted AFTER INSERT ON main.{table} BEGIN {start}"
-            f" row_count = row_count + 1, total = total + NEW.checksum {where}; END",
-            f"CREATE TEMP TRIGGER {table}_deleted AFTER DELETE ON main.{table} BEGIN {start}"
-            f" row_count = row_count - 1, total = total - OLD.checksum {where}; END",
+            f" row_count = row_count + 1, total = total + NEW.{_NAME} {where}; END",
+            f"CREATE TEMP TRIGGER {table}_deleted AFTER DELETE ON main.{table} BEGIN"
+            f" SELECT {old}; {start}"
+            f" row_count = row_count - 1, total = total - OLD.{_NAME} {where}; END",
             f"CREATE TEMP TRIGGER {table}_updated AFTER UPDATE ON main.{table} BEGIN"
-            f" SELECT sound(OLD.checksum, '{table}', {old}); {start}"
-            f" total = total + NEW.checksum - OLD.checksum {where}; END",
+            f" SELECT {both}; {start}"
+            f" total = total + NEW.{_NAME} - OLD.{_NAME} {where}; END",
         ]
     return ";\n".join(statements)
 
 
-def _views(db: sqlite3.Connection) -> str:
-    protected, statements = protected_tables(db), []
-    for table, columns in columns_of(db).items():
-        names = ", ".join(columns)
+def _looked_at(table: str, columns: list[str], row: str = "") -> str:
+    """The SQL expression that fails for a row that doesn't fit; `row`: see `checksum_of`."""
+    return f"sound({row}{_NAME}, '{table}', {', '.join(f'{row}{column}' for column in columns)})"
+
+
+def _views(tables: Mapping[str, tuple[list[str], bool]]) -> str:
+    statements = []
+    for table, (columns, is_protected) in tables.items():
         # Outside a query of its own, SQLite would put constants from other conditions in the place
         # of columns, before it has compared these.
-        sound = f" WHERE (SELECT sound(checksum, '{table}', {names}))"
-        where = sound if table in protected else ""
+        where = f" WHERE (SELECT {_looked_at(table, columns)})" if is_protected else ""
+        names = ", ".join(columns)
         statements.append(
             f"CREATE TEMP VIEW sound_{table} AS SELECT {names} FROM main.{table}{where}"
         )

@@ -1,10 +1,14 @@
 """Contacts: what Segment was last told of each."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from itertools import chain
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
+from bridge.state.checksums import row_checksum
 from bridge.state.database import Database
 from bridge.state.records import Contact
 
@@ -31,68 +35,70 @@ class Contacts:
     async def known(self, list_id: int, emails: Iterable[str]) -> dict[str, Contact]:
         """The known ones of some contacts of a list, by address in lower case."""
         keys = [email.lower() for email in emails]
-        select = (
-            "SELECT email, ifnull(spelling, email), subscribed, user_id, revision,"
-            " unsubscribed_at, deleted_at FROM sound_contacts WHERE list_id = ? AND email"
-        )
+        query = "SELECT * FROM contacts WHERE list_id = ? AND email"
         text = msgspec.json.encode(keys).decode()
-        rows = await self._db.all(f"{select} IN (SELECT value FROM json_each(?))", list_id, text)
+        rows = await self._db.bulk(
+            "contacts", f"{query} IN (SELECT value FROM json_each(?))", list_id, text
+        )
         if "\\u0000" in text:
             # Older versions kept them with NUL, at which json_each ends a text.
             for key in keys:
                 if "\0" in key:
-                    rows += await self._db.all(f"{select} = ?", list_id, key)
-        return {key: Contact(email, bool(known), *rest) for key, email, known, *rest in rows}
+                    rows += await self._db.bulk("contacts", f"{query} = ?", list_id, key)
+        return _by_key(rows)
 
     async def after(self, list_id: int, email: str, limit: int) -> list[KnownAddress]:
         """The next contacts that weren't deleted, in the order of addresses, after `email`."""
-        rows = await self._db.all(
-            "SELECT email, ifnull(spelling, email), subscribed FROM sound_contacts"
-            " WHERE list_id = ? AND email > ? AND deleted_at IS NULL ORDER BY email LIMIT ?",
-            list_id,
-            email,
-            limit,
-        )
-        return [KnownAddress(key, spelling, bool(known)) for key, spelling, known in rows]
+        known = await self._next(list_id, email, limit, "deleted_at IS NULL")
+        return [KnownAddress(key, row.email, row.subscribed) for key, row in known.items()]
 
     async def following(self, list_id: int, email: str, limit: int) -> dict[str, Contact]:
         """The next contacts, deleted ones included, by address in lower case, after `email`."""
-        rows = await self._db.all(
-            "SELECT email FROM sound_contacts WHERE list_id = ? AND email > ?"
+        return await self._next(list_id, email, limit, "TRUE")
+
+    async def _next(
+        self, list_id: int, email: str, limit: int, condition: str
+    ) -> dict[str, Contact]:
+        rows = await self._db.bulk(
+            "contacts",
+            f"SELECT * FROM contacts WHERE list_id = ? AND email > ? AND {condition}"
             " ORDER BY email LIMIT ?",
             list_id,
             email,
             limit,
         )
-        return await self.known(list_id, [key for (key,) in rows])
+        return _by_key(rows)
 
     async def forget_deleted(self, list_id: int, before: float) -> None:
         """Forgets contacts that were deleted before then (seconds since 1970), with all of them.
 
         Those with a pending unsubscribe stay until it is sent.
         """
-        deleted = (
-            "FROM contacts WHERE list_id = ?1 AND deleted_at < ?2 AND email NOT IN"
-            " (SELECT lower_case(email) FROM unsubscribes WHERE list_id = ?1)"
+        condition = (
+            "list_id = ?1 AND deleted_at < ?2 AND email NOT IN"
+            " (SELECT lower_case(email) FROM sound_unsubscribes WHERE list_id = ?1)"
         )
         await self._db.run(
             "UPDATE lists SET forgotten_revision = max(forgotten_revision,"
-            f" (SELECT ifnull(max(revision), 0) {deleted})) WHERE list_id = ?1",
+            f" (SELECT ifnull(max(revision), 0) FROM sound_contacts WHERE {condition}))"
+            " WHERE list_id = ?1",
             list_id,
             before,
         )
         for table in ("causes", "withheld_unsubscribes"):
             await self._db.run(
                 f"DELETE FROM {table} WHERE list_id = ?1 AND lower_case(email) IN"
-                f" (SELECT email {deleted})",
+                f" (SELECT email FROM sound_contacts WHERE {condition})",
                 list_id,
                 before,
             )
-        await self._db.run(f"DELETE {deleted}", list_id, before)
+        await self._db.run(f"DELETE FROM contacts WHERE {condition}", list_id, before)
 
     async def twins(self, list_id: int) -> set[str]:
         """The addresses, in lower case, that a list has more than once."""
-        rows = await self._db.all("SELECT email FROM contact_twins WHERE list_id = ?", list_id)
+        rows = await self._db.all(
+            "SELECT email FROM sound_contact_twins WHERE list_id = ?", list_id
+        )
         return {email for (email,) in rows}
 
     async def add_twins(self, list_id: int, addresses: Iterable[str]) -> None:
@@ -128,24 +134,69 @@ class Contacts:
 
     async def set(self, list_id: int, contacts: Iterable[Contact]) -> None:
         """Remembers what Segment is told of contacts."""
-        await self._db.many(
-            # Replacing a row would have SQLite compute its checksum twice.
-            "INSERT INTO contacts (list_id, email, spelling, subscribed, user_id, revision,"
-            " unsubscribed_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-            " SET spelling = excluded.spelling, subscribed = excluded.subscribed,"
-            " user_id = excluded.user_id, revision = excluded.revision,"
-            " unsubscribed_at = excluded.unsubscribed_at, deleted_at = excluded.deleted_at",
-            [
-                (
-                    list_id,
-                    row.email.lower(),
-                    row.email if row.email != row.email.lower() else None,
-                    row.subscribed,
-                    row.user_id,
-                    row.revision,
-                    row.unsubscribed_at,
-                    row.deleted_at,
-                )
-                for row in contacts
-            ],
+        # In their order SQLite finds the place of each close to the one before.
+        rows = sorted((_row(list_id, contact) for contact in contacts), key=_key)
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            await self._db.run(
+                _SET_CHUNK if len(some) == _CHUNK else _set(len(some)), *chain.from_iterable(some)
+            )
+
+    async def remove_user_id(self, address: str) -> int:
+        """Forgets the userIds that are an address (in lower case); returns how many there were."""
+        rows = await self._db.all(
+            "SELECT list_id, email FROM sound_contacts WHERE lower_case(ifnull(user_id, '')) = ?",
+            address,
         )
+        for list_id, key in rows:
+            known = await self.known(list_id, [key])
+            await self.set(list_id, [replace(row, user_id=None) for row in known.values()])
+        return len(rows)
+
+
+_Row = tuple[int, int, str, str | None, int, str | None, int, str, float | None]
+"""A row as it is stored, its checksum first."""
+
+_key: Final = itemgetter(2)
+
+
+def _row(list_id: int, contact: Contact) -> _Row:
+    key, spelling, deleted_at = contact.email.lower(), contact.email, contact.deleted_at
+    row = (
+        list_id,
+        key,
+        spelling if spelling != key else None,
+        int(contact.subscribed),
+        contact.user_id,
+        contact.revision,
+        contact.unsubscribed_at,
+        None if deleted_at is None else float(deleted_at),
+    )
+    return row_checksum("contacts", *row), *row
+
+
+def _by_key(rows: Iterable[tuple[Any, ...]]) -> dict[str, Contact]:
+    return {
+        key: Contact(spelling or key, bool(subscribed), *rest)
+        for _, key, spelling, subscribed, *rest in rows
+    }
+
+
+def _set(number: int) -> str:
+    """The statement that writes so many contacts."""
+    return (
+        "INSERT INTO contacts (checksum, list_id, email, spelling, subscribed, user_id, revision,"
+        " unsubscribed_at, deleted_at) VALUES "
+        + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * number)
+        # Replacing a row would have SQLite write it twice.
+        + " ON CONFLICT DO UPDATE SET checksum = excluded.checksum, spelling = excluded.spelling,"
+        " subscribed = excluded.subscribed, user_id = excluded.user_id,"
+        " revision = excluded.revision, unsubscribed_at = excluded.unsubscribed_at,"
+        " deleted_at = excluded.deleted_at"
+    )
+
+
+_CHUNK: Final = 500
+"""Contacts a statement: SQLite takes 32,766 values."""
+
+_SET_CHUNK: Final = _set(_CHUNK)

@@ -27,6 +27,6 @@ class Counters:
         }
         row = await self._db.one(
             "SELECT (SELECT coalesce(sum(events), 0) FROM sound_outbox)"
-            " + (SELECT count(*) FROM unsubscribes)"
+            " + (SELECT count(*) FROM sound_unsubscribes)"
         )
         return counts | {"in_flight": int(row[0])}

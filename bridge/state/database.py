@@ -17,8 +17,9 @@ import anyio.to_thread
 
 from bridge.errors import BridgeError, StateDamagedError, TemporaryError
 from bridge.state import file_mark
+from bridge.state.checksums import row_checksum
 from bridge.state.file_format import SCHEMA_VERSION
-from bridge.state.inspection import translated
+from bridge.state.inspection import damaged, translated
 from bridge.state.presence import INTERVAL, Presence
 from bridge.state.trace import Trace
 
@@ -123,6 +124,20 @@ class Database:
         except sqlite3.Error as error:
             raise await self._told(error, query) from error
 
+    async def bulk(self, table: str, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """All rows of a query (`SELECT *`) of a table of BULK, without their checksums.
+
+        Raises StateDamagedError for a row that isn't as it was written.
+        """
+        rows = []
+        for checksum, *row in await self.all(query, *values):
+            if checksum != row_checksum(table, *row):
+                await self.require_present(content=True)
+                reason = f"a row of its table {table} is not as it was written"
+                raise StateDamagedError(damaged(self.path, reason, untouched=False))
+            rows.append(tuple(row))
+        return rows
+
     async def _told(self, error: sqlite3.Error, query: str = "") -> BridgeError:
         """SQLite's error as one of ours. Raises StateError where it comes of another content."""
         told = translated(error, self.path, query)
@@ -185,7 +200,7 @@ class Database:
         """The number of transactions that the file has seen; 0 for one of an older format."""
         if await self.version() < _COUNTED_SINCE:
             return 0
-        return int((await self.one("SELECT number FROM transactions"))[0])
+        return int((await self.one("SELECT number FROM sound_transactions"))[0])
 
     async def bring_in(self) -> None:
         """Brings all that was saved into the file that is open, wherever that stands by now."""

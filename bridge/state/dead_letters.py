@@ -30,7 +30,7 @@ class DeadLetters:
         """
         by_id = {row.message_id: row for row in letters}
         kept = await self._db.all(
-            "SELECT message_id FROM dead_letters"
+            "SELECT message_id FROM sound_dead_letters"
             " WHERE message_id IN (SELECT value FROM json_each(?))",
             json.dumps(list(by_id)),
         )

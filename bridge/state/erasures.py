@@ -14,6 +14,7 @@ from bridge.clock import DAY
 from bridge.compression import compressed, decompressed
 from bridge.event_types import CONVERTED, UNSUBSCRIBED
 from bridge.state import cursors, keys
+from bridge.state.contacts import Contacts
 from bridge.state.database import Database
 from bridge.state.keys import Keys
 
@@ -112,7 +113,9 @@ class Erasures:
 
     async def unfinished(self) -> bool:
         """Tells whether bytes of what was removed may be left."""
-        row = await self._db.one("SELECT EXISTS (SELECT 1 FROM erasures WHERE NOT overwritten)")
+        row = await self._db.one(
+            "SELECT EXISTS (SELECT 1 FROM sound_erasures WHERE NOT overwritten)"
+        )
         return bool(row[0])
 
     async def set_overwritten(self) -> None:
@@ -143,7 +146,7 @@ class Erasures:
         return removed
 
     async def _delete(self, rows: str, *values: object) -> int:
-        number = (await self._db.one(f"SELECT count(*) FROM {rows}", *values))[0]
+        number = (await self._db.one(f"SELECT count(*) FROM sound_{rows}", *values))[0]
         if number:
             await self._db.run(f"DELETE FROM {rows}", *values)
         return int(number)
@@ -165,13 +168,7 @@ class Erasures:
             )
         await self._db.run("DELETE FROM contacts WHERE email = ?", address)
         await self._db.run("DELETE FROM contact_twins WHERE email = ?", address)
-        where = "contacts WHERE lower_case(ifnull(user_id, '')) = ?"
-        removed.user_ids = (await self._db.one(f"SELECT count(*) FROM {where}", address))[0]
-        if removed.user_ids:
-            await self._db.run(
-                "UPDATE contacts SET user_id = NULL WHERE lower_case(ifnull(user_id, '')) = ?",
-                address,
-            )
+        removed.user_ids = await Contacts(self._db).remove_user_id(address)
 
     async def _outbox(self, address: str) -> int:
         """Removes its events from the journaled pages; they count as unsent from now on."""
@@ -205,9 +202,9 @@ class Erasures:
             return
         await self._db.run(
             "UPDATE event_counts SET unsent = unsent + 1, unsent_amount = unsent_amount + ?4"
-            " WHERE event = ?1 AND message = (SELECT id FROM messages JOIN event_counts AS own"
-            " ON own.message = id AND own.event = ?1 WHERE list_id = ?2 AND message_id = ?3"
-            " LIMIT 1)",
+            " WHERE event = ?1 AND message = (SELECT id FROM sound_messages"
+            " JOIN sound_event_counts AS own ON own.message = id AND own.event = ?1"
+            " WHERE list_id = ?2 AND message_id = ?3 LIMIT 1)",
             name,
             int(properties["list_id"]),
             int(properties["email_id"]),
@@ -247,7 +244,8 @@ class Erasures:
         pattern = _pattern(address)
         for table, key in _CURSORS:
             for row_id, position in await self._db.all(
-                f"SELECT {key}, position FROM {table} WHERE instr(lower_case(position), ?)", address
+                f"SELECT {key}, position FROM sound_{table} WHERE instr(lower_case(position), ?)",
+                address,
             ):
                 if not pattern.search(position):
                     continue
@@ -275,7 +273,7 @@ class Erasures:
         pattern = _pattern(address)
         for table, column, key in _TEXTS:
             for row_id, text in await self._db.all(
-                f"SELECT {key}, {column} FROM {table}"
+                f"SELECT {key}, {column} FROM sound_{table}"
                 f" WHERE instr(lower_case(ifnull({column}, '')), ?)",
                 address,
             ):

@@ -9,7 +9,8 @@ _LISTS: Final = (
     "UPDATE lists SET discovered_at = CAST(strftime('%s', horizon) AS REAL)"
     " WHERE discovered_at > ?1",
     "UPDATE lists SET contacts_at = NULL, swept_at = NULL WHERE contacts_at > ?1 OR swept_at > ?1",
-    "DELETE FROM met WHERE list_id IN (SELECT list_id FROM contact_looks WHERE started_at > ?1)",
+    "DELETE FROM met WHERE list_id IN"
+    " (SELECT list_id FROM sound_contact_looks WHERE started_at > ?1)",
     "DELETE FROM contact_looks WHERE started_at > ?1",
     "UPDATE identify_runs SET started_at = ?1 WHERE started_at > ?1",
 )
@@ -33,12 +34,12 @@ class FutureTimes:
     async def any_after(self, time: float) -> bool:
         """Tells whether any is later than a time (seconds since 1970)."""
         row = await self._db.one(
-            "SELECT EXISTS (SELECT 1 FROM lists WHERE max(ifnull(discovered_at, 0),"
+            "SELECT EXISTS (SELECT 1 FROM sound_lists WHERE max(ifnull(discovered_at, 0),"
             " ifnull(contacts_at, 0), ifnull(swept_at, 0)) > ?1)"
-            " OR EXISTS (SELECT 1 FROM looks WHERE started_at > ?1)"
-            " OR EXISTS (SELECT 1 FROM contact_looks WHERE started_at > ?1)"
-            " OR EXISTS (SELECT 1 FROM identify_runs WHERE started_at > ?1)"
-            " OR EXISTS (SELECT 1 FROM messages WHERE max(ifnull(looked_at, 0), found_at,"
+            " OR EXISTS (SELECT 1 FROM sound_looks WHERE started_at > ?1)"
+            " OR EXISTS (SELECT 1 FROM sound_contact_looks WHERE started_at > ?1)"
+            " OR EXISTS (SELECT 1 FROM sound_identify_runs WHERE started_at > ?1)"
+            " OR EXISTS (SELECT 1 FROM sound_messages WHERE max(ifnull(looked_at, 0), found_at,"
             " ifnull(moved_at, 0), ifnull(described_at, 0)) > ?1 AND NOT retired)",
             time,
         )
@@ -55,7 +56,7 @@ class FutureTimes:
     async def watermarks(self) -> list[tuple[int, str]]:
         """The watermarks (JSON) of each tracked message, by its row."""
         return await self._db.all(
-            "SELECT id, watch FROM messages WHERE watch != '' AND NOT retired"
+            "SELECT id, watch FROM sound_messages WHERE watch != '' AND NOT retired"
         )
 
     async def replace_watermarks(self, message: int, watermarks: str) -> None:

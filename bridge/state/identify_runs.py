@@ -93,7 +93,7 @@ class IdentifyRuns:
         """Remembers contacts that are told, by a run under way or beside it."""
         await self._db.run(
             "INSERT INTO identified (list_id, keys) SELECT ?1, ?2 WHERE EXISTS"
-            " (SELECT 1 FROM identify_runs WHERE list_id = ?1 AND NOT finished)",
+            " (SELECT 1 FROM sound_identify_runs WHERE list_id = ?1 AND NOT finished)",
             list_id,
             keys.to_bytes(told),
         )

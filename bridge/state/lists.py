@@ -33,7 +33,7 @@ class Lists:
         await self._db.run(
             "INSERT INTO lists (list_id, list_name, horizon, zone, revision_floor)"
             " VALUES (?, ?, ?, ?,"
-            " (SELECT CAST(ifnull(max(found_at), 0) * 1000 AS INTEGER) FROM reversals))"
+            " (SELECT CAST(ifnull(max(found_at), 0) * 1000 AS INTEGER) FROM sound_reversals))"
             " ON CONFLICT (list_id) DO UPDATE SET list_name = excluded.list_name,"
             " zone = iif(zone = '', excluded.zone, zone)",
             list_id,

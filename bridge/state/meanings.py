@@ -28,6 +28,15 @@ _AMOUNT: Final = "abs({0}) < 9e999"
 _TIME: Final = "{0} BETWEEN 0 AND 1e12"
 _TIME_OR_NULL: Final = "({0} IS NULL OR {0} BETWEEN 0 AND 1e12)"
 _KIND: Final = "{0} IN ('broadcast', 'conversation', 'transactional')"
+PARTS: Final = (
+    *("broadcasts", "split tests", "split test", "split test message", "conversations"),
+    *("conversation", "transactional messages", "campaigns", "profile fields", "message"),
+    *("summary", "details", "links", "link", "contacts", "contact look-ups", "discovery"),
+    *("unsubscribes", "backfill", "backfill message", "identify"),
+)
+"""The kinds of parts that are set aside: PartKind."""
+
+_PART: Final = f"{{0}} IN ({', '.join(map(repr, PARTS))})"
 _RUN: Final = "is_run({0})"
 _POLL_CURSOR: Final = "is_poll_cursor({0})"
 _CONTACT_CURSOR: Final = "is_contact_cursor({0})"
@@ -51,6 +60,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "identified_at": _TIME,
         "forgotten_revision": _COUNT,
         "unsubscribes_forgotten": _INSTANT_OR_NOTHING,
+        "revision_floor": _COUNT,
     },
     "messages": {
         "kind": _KIND,
@@ -93,7 +103,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
     "unsubscribes": {"instant": _INSTANT_OR_NOTHING, "noted_at": _TIME},
     "causes": {"old": _FLAG, "noted_at": _TIME},
     "withheld_unsubscribes": {"instant": _INSTANT_OR_NOTHING, "properties": _OBJECT_OR_NULL},
-    "outbox": {"events": _COUNT, "body": "is_page({0}, events)"},
+    "outbox": {"events": _COUNT, "body": "is_page({0}, events)", "set_aside": _FLAG},
     "dead_letters": {"at": _TIME},
     "backfills": {
         "since": _INSTANT_OR_NOTHING,
@@ -121,6 +131,9 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "finished": _FLAG,
     },
     "identified": {"keys": _RUN},
+    "set_aside": {"kind": _PART, "since": _TIME, "complete_until": _TIME_OR_NULL},
+    "reversals": {"found_at": _TIME, "behind": _COUNT_OR_NULL, "told": _FLAG},
+    "transactions": {"number": _COUNT},
     "erasures": {"at": _TIME, "removed": _OBJECT, "overwritten": _FLAG},
 }
 """By table and column an SQL condition, true for every value that the column may have."""

@@ -59,7 +59,8 @@ class Messages:
         The instant is "" for none.
         """
         row = await self._db.one(
-            "SELECT count(*), ifnull(max(sent_at), '') FROM messages WHERE list_id = ? AND retired",
+            "SELECT count(*), ifnull(max(sent_at), '') FROM sound_messages"
+            " WHERE list_id = ? AND retired",
             list_id,
         )
         return int(row[0]), str(row[1])
@@ -139,9 +140,9 @@ class Messages:
         """
         await self._db.run(
             "UPDATE messages SET retired = 1, summary = '', watch = '',"
-            " properties = iif(EXISTS (SELECT 1 FROM causes WHERE message = messages.id),"
+            " properties = iif(EXISTS (SELECT 1 FROM sound_causes WHERE message = messages.id),"
             " properties, NULL),"
-            " floor = iif(EXISTS (SELECT 1 FROM event_counts WHERE message = messages.id"
+            " floor = iif(EXISTS (SELECT 1 FROM sound_event_counts WHERE message = messages.id"
             " AND event != ? AND seen > unsent), floor, NULL) WHERE id = ?",
             UNSUBSCRIBED,
             message,

@@ -29,7 +29,7 @@ class Outbox:
 
     async def set_aside(self) -> dict[int, int]:
         """Numbers of events of the pages that are set aside, by page."""
-        rows = await self._db.all("SELECT id, events FROM outbox WHERE set_aside")
+        rows = await self._db.all("SELECT id, events FROM sound_outbox WHERE set_aside")
         return {int(page): int(events) for page, events in rows}
 
     async def remove(self, page: int) -> None:

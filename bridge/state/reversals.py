@@ -27,7 +27,7 @@ class Reversals:
     async def latest(self) -> Reversal | None:
         """The latest one, None if the file never went back."""
         row = await self._db.one(
-            "SELECT found_at, behind, told FROM reversals ORDER BY id DESC LIMIT 1"
+            "SELECT found_at, behind, told FROM sound_reversals ORDER BY id DESC LIMIT 1"
         )
         return None if row is None else Reversal(row[0], row[1], bool(row[2]))
 

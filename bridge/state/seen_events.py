@@ -103,9 +103,9 @@ class SeenEvents:
     async def with_unwanted(self, list_id: int) -> list[int]:
         """The rows of a list's tracked messages of which events were withheld as unwanted."""
         rows = await self._db.all(
-            "SELECT id FROM messages WHERE list_id = ? AND NOT retired AND ("
-            " EXISTS (SELECT 1 FROM runs WHERE message = messages.id AND withheld = ?)"
-            " OR EXISTS (SELECT 1 FROM totals WHERE message = messages.id AND"
+            "SELECT id FROM sound_messages AS messages WHERE list_id = ? AND NOT retired AND ("
+            " EXISTS (SELECT 1 FROM sound_runs WHERE message = messages.id AND withheld = ?)"
+            " OR EXISTS (SELECT 1 FROM sound_totals WHERE message = messages.id AND"
             " (unwanted > unwanted_sent OR unwanted_clicks > unwanted_clicks_sent))) ORDER BY id",
             list_id,
             UNWANTED,

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
+from bridge.errors import StateDamagedError
 from bridge.state.database import Database
+from bridge.state.inspection import damaged
 
 PartKind = Literal[
     "broadcasts",
@@ -29,6 +31,7 @@ PartKind = Literal[
     "backfill message",
     "identify",
 ]
+PART_KINDS: Final[tuple[PartKind, ...]] = get_args(PartKind)
 LISTING_KINDS: Final[tuple[PartKind, ...]] = (
     "broadcasts",
     "split tests",
@@ -81,10 +84,13 @@ class SetAsideParts:
     async def all(self, list_id: int | None = None) -> list[PartSetAside]:
         """The parts of one list or of all, those that have failed for longest first."""
         rows = await self._db.all(
-            "SELECT list_id, kind, subject, since, reason, complete_until FROM set_aside"
+            "SELECT list_id, kind, subject, since, reason, complete_until FROM sound_set_aside"
             " WHERE list_id = ifnull(?, list_id) ORDER BY since, list_id, kind, subject",
             list_id,
         )
+        if any(row[1] not in PART_KINDS for row in rows):
+            reason = "its table set_aside has parts of a kind that this version doesn't know"
+            raise StateDamagedError(damaged(self._db.path, reason, untouched=False))
         return [PartSetAside(Part(*row[:3]), *row[3:]) for row in rows]
 
     async def put(self, one: PartSetAside) -> None:

@@ -27,8 +27,8 @@ class Unsubscribes:
     async def latest_noted(self) -> float:
         """The latest time that anything was noted at, 0 for none."""
         row = await self._db.one(
-            "SELECT max(ifnull((SELECT max(noted_at) FROM unsubscribes), 0),"
-            " ifnull((SELECT max(noted_at) FROM causes), 0))"
+            "SELECT max(ifnull((SELECT max(noted_at) FROM sound_unsubscribes), 0),"
+            " ifnull((SELECT max(noted_at) FROM sound_causes), 0))"
         )
         return float(row[0])
 
@@ -109,14 +109,15 @@ class Unsubscribes:
     async def count_withheld(self, list_id: int) -> int:
         """The number of a list's unsubscribes that are withheld."""
         row = await self._db.one(
-            "SELECT count(*) FROM withheld_unsubscribes WHERE list_id = ?", list_id
+            "SELECT count(*) FROM sound_withheld_unsubscribes WHERE list_id = ?", list_id
         )
         return int(row[0])
 
     async def forget_withheld(self, list_id: int, before: str) -> None:
         """Drops unsubscribes that were withheld, of before an instant, and notes until when."""
         row = await self._db.one(
-            "SELECT max(instant) FROM withheld_unsubscribes WHERE list_id = ? AND instant < ?",
+            "SELECT max(instant) FROM sound_withheld_unsubscribes"
+            " WHERE list_id = ? AND instant < ?",
             list_id,
             before,
         )
@@ -156,15 +157,16 @@ class Unsubscribes:
         """
         await self._db.run(
             "DELETE FROM causes WHERE list_id = ?1 AND noted_at < ?2 AND"
-            " (email NOT IN (SELECT email FROM contacts WHERE list_id = ?1)"
-            " OR message IN (SELECT id FROM messages WHERE list_id = ?1 AND retired)) AND"
-            " email NOT IN (SELECT lower_case(email) FROM unsubscribes WHERE list_id = ?1)",
+            " (NOT EXISTS (SELECT 1 FROM sound_contacts AS known WHERE list_id = ?1"
+            " AND known.email = causes.email)"
+            " OR message IN (SELECT id FROM sound_messages WHERE list_id = ?1 AND retired)) AND"
+            " email NOT IN (SELECT lower_case(email) FROM sound_unsubscribes WHERE list_id = ?1)",
             list_id,
             before,
         )
         await self._db.run(
             "UPDATE messages SET properties = NULL WHERE list_id = ? AND retired"
-            " AND properties IS NOT NULL AND id NOT IN (SELECT message FROM causes)",
+            " AND properties IS NOT NULL AND id NOT IN (SELECT message FROM sound_causes)",
             list_id,
         )
 
@@ -172,7 +174,7 @@ class Unsubscribes:
         """Drops the attributions of contacts, unless their unsubscribe is still pending."""
         await self._db.many(
             "DELETE FROM causes WHERE list_id = ?1 AND email = ?2 AND NOT EXISTS"
-            " (SELECT 1 FROM unsubscribes WHERE list_id = ?1 AND lower_case(email) = ?2)",
+            " (SELECT 1 FROM sound_unsubscribes WHERE list_id = ?1 AND lower_case(email) = ?2)",
             [(list_id, email.lower()) for email in emails],
         )
 
@@ -180,6 +182,6 @@ class Unsubscribes:
         """Drops what is from before the start horizon, once no unsubscribe is pending."""
         await self._db.run(
             "DELETE FROM causes WHERE list_id = ?1 AND old AND NOT EXISTS"
-            " (SELECT 1 FROM unsubscribes WHERE list_id = ?1)",
+            " (SELECT 1 FROM sound_unsubscribes WHERE list_id = ?1)",
             list_id,
         )

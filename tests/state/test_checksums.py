@@ -154,15 +154,42 @@ async def test_what_another_hand_has_done(store: Store, path: Path, statement: s
 
 
 async def test_other_programs_read_it(store: Store, path: Path) -> None:
-    """Nothing of ours is needed for that; without it nobody writes rows that don't fit."""
-    del store
+    """Nothing of ours is needed for that; what they write without it is refused, or noticed."""
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT email, user_id FROM contacts").fetchall() == [(ADDRESS, "A-1")]
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         with pytest.raises(sqlite3.OperationalError, match="row_checksum"):
-            db.execute("UPDATE contacts SET user_id = 'B'")
+            db.execute("UPDATE messages SET subject = 'B'")
         with pytest.raises(sqlite3.OperationalError, match="row_checksum"):
             db.execute("INSERT INTO counters VALUES ('known', 1)")
+        with pytest.raises(sqlite3.IntegrityError, match="checksum"):
+            db.execute(
+                "INSERT INTO contacts (list_id, email, subscribed, revision) VALUES (5, 'b', 1, 1)"
+            )
+        # What goes through is found where it is read.
+        db.execute("UPDATE contacts SET user_id = 'B'")
+        db.commit()
+    with pytest.raises(StateDamagedError):
+        verify(path)
+    with pytest.raises(StateDamagedError):
+        await store.contacts.known(LIST, [ADDRESS])
+
+
+async def test_contacts_are_given_their_checksums(store: Store) -> None:
+    """Our own connection takes no change of a contact without a new one."""
+    with pytest.raises(StateDamagedError):
+        async with store.transaction():
+            await store.meta._db.run("UPDATE contacts SET user_id = 'B'")
+    known = await store.contacts.known(LIST, [ADDRESS])
+    assert known[ADDRESS].user_id == "A-1"
+
+
+async def test_damage_is_not_deleted(store: Store, path: Path) -> None:
+    """What a damaged row says isn't what it is deleted for."""
+    changed(path, "UPDATE counters SET value = 4711")
+    with pytest.raises(StateDamagedError):
+        async with store.transaction():
+            await store.meta._db.one("DELETE FROM counters WHERE value > 4000")
 
 
 def test_a_column_that_a_later_format_adds(path: Path) -> None:
@@ -173,9 +200,15 @@ def test_a_column_that_a_later_format_adds(path: Path) -> None:
             "INSERT INTO messages (list_id, kind, message_id, found_at)"
             " VALUES (5, 'broadcast', 7, 1)"
         )
+        contact = (5, ADDRESS, None, 1, None, 1, "", None)
+        db.execute(
+            f"INSERT INTO contacts VALUES ({', '.join('?' * 9)})",
+            (checksums.row_checksum("contacts", *contact), *contact),
+        )
     with closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db:
         db.execute("BEGIN")
         db.execute("ALTER TABLE messages ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'")
+        db.execute("ALTER TABLE contacts ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'")
         db.execute("CREATE TABLE shapes (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
         checksums.protect(db)
         db.execute("COMMIT")

@@ -903,3 +903,17 @@ async def test_unwanted_events_are_released_once_sent(store: Store) -> None:
         await store.seen_events.set_totals(message.id, {9: (0, Total(7.0, 2, unwanted=5.0))})
     assert (await store.seen_events.totals(message.id))[9].unwanted_sent == 5.0
     assert await store.seen_events.with_unwanted(5) == []
+
+
+async def test_very_many_contacts(store: Store) -> None:
+    """They are written some hundred at once, new ones and known ones alike."""
+    contacts = [Contact(f"{number % 7}.{number}@X.y", True, None, 1, "") for number in range(1203)]
+    async with store.transaction():
+        await store.contacts.set(5, contacts[600:])
+        await store.contacts.set(5, [structs.replace(each, revision=2) for each in contacts])
+        await store.contacts.set(5, [structs.replace(contacts[0], deleted_at=7)])
+        await store.contacts.set(5, [])
+    known = await store.contacts.known(5, [contact.email for contact in contacts])
+    assert len(known) == await store.contacts.count(5) + 1 == 1203
+    assert {each.revision for each in known.values()} == {1, 2}
+    assert [each.deleted_at for each in known.values() if each.revision == 1] == [7.0]
