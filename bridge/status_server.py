@@ -4,13 +4,15 @@ import asyncio
 import json
 import logging
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import Final
 
 import anyio
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.errors import ConfigurationError
@@ -20,7 +22,7 @@ from bridge.metrics import Metrics
 from bridge.values import Bind, is_loopback
 
 MOST_CONNECTIONS: Final = 16
-"""Connections at once; further ones are closed, so that they take nothing from the service."""
+"""Connections at once; for a further one the oldest is closed, so that none shuts others out."""
 
 CONNECTION_SECONDS: Final = 10.0
 """Seconds that a connection may last, used or idle."""
@@ -94,7 +96,8 @@ def _app(health: Health, metrics: Metrics, *, local: bool) -> web.Application:
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         # A page in a browser on this machine may have any name resolve to it.
-        if local and not _is_local(request.host):
+        # Browsers always send one; a health check by HTTP/1.0 may not.
+        if local and hdrs.HOST in request.headers and not _is_local(request.host):
             raise web.HTTPMisdirectedRequest(text="this is served to this machine alone\n")
         return await handler(request)
 
@@ -123,20 +126,25 @@ class _Door:
 
     def __init__(self, runner: web.AppRunner) -> None:
         self._runner = runner
+        self._latest: deque[RequestHandler] = deque()
 
     def __call__(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
         server = self._runner.server
-        if server is None or len(server.connections) >= MOST_CONNECTIONS:
+        if server is None:
             return _Closed()
         handler = server()
-
-        def end() -> None:
-            if handler.transport is not None:
-                handler.transport.abort()
-
-        asyncio.get_running_loop().call_later(CONNECTION_SECONDS, end)
+        self._latest.append(handler)
+        if len(self._latest) > MOST_CONNECTIONS:
+            _end(self._latest.popleft())
+        asyncio.get_running_loop().call_later(CONNECTION_SECONDS, _end, handler)
         return handler
+
+
+def _end(handler: RequestHandler) -> None:
+    """Ends a connection, if it hasn't ended by itself."""
+    if handler.transport is not None:
+        handler.transport.abort()
 
 
 class _Closed(asyncio.Protocol):

@@ -167,7 +167,7 @@ async def test_counters_in_the_state_file_add_up(rig_of: Any) -> None:
 
 
 async def test_idle_connections_take_nothing_from_the_service(rig_of: Any) -> None:
-    """However many there are, few are let in, for seconds, and events go on arriving."""
+    """However many there are, few stay, events go on arriving, and who asks is answered."""
     async with rig_of(BRIDGE_STATUS_BIND="127.0.0.1:0", BRIDGE_POLL_INTERVAL="0.2") as rig:
         address = await started(rig)
         host, port = address.removeprefix("http://").split(":")
@@ -177,8 +177,18 @@ async def test_idle_connections_take_nothing_from_the_service(rig_of: Any) -> No
             assert open_files(rig.processes[0].pid) < 80
             rig.later(hours=1).send_broadcast(12345, sorted(rig.world.lists[12345].contacts)[:3])
             await rig.until(lambda: rig.segment.counts().get("Email Sent", 0) >= 3)
+            assert (await get(f"{address}/livez"))[0] == 200
         await rig.until_async(lambda: answers(address))
         assert "Traceback" not in rig.log()
+
+
+async def test_a_health_check_by_http_1_0(rig_of: Any) -> None:
+    """Those of load balancers may send no Host header."""
+    async with rig_of(BRIDGE_STATUS_BIND="127.0.0.1:0") as rig:
+        host, port = (await started(rig)).removeprefix("http://").split(":")
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            await stream.send(b"GET /livez HTTP/1.0\r\n\r\n")
+            assert (await stream.receive()).startswith(b"HTTP/1.0 200 ")
 
 
 async def answers(address: str) -> bool:
