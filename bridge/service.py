@@ -15,6 +15,7 @@ from bridge.clients import (
     Clients,
     open_clients,
 )
+from bridge.clock import DAY
 from bridge.errors import BridgeError, StoppedError, cause
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.eraser import Eraser
@@ -130,7 +131,7 @@ class Service:
         return StoppedError(STOPPED if self._sink is None else signals.STOPPED, EXIT_CODES[by])
 
     async def _work(self, ledger: Ledger, clients: Clients, *, worked_before: bool) -> None:
-        keeper = TimeKeeper(ledger, clients.listrak)
+        keeper = TimeKeeper(ledger, clients.listrak, self._settings.track_days * DAY)
         await keeper.recall()
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
         first_start = await self._fix(ledger, "first_start", str(ledger.store.waiting.now()))

@@ -199,9 +199,7 @@ class CatchUp:
         for message in await store.messages.tracked(source.list_id):
             end = schedule.sent_at(message) + self._track
             unread = message.polled_at is not None and message.polled_at < end
-            # Not by a time that is later than it began, nor by one that nothing bears out.
-            ended = min(began, self._clock.certain())
-            if schedule.is_over(message, self._track, ended) and not (
+            if schedule.is_over(message, self._track, began) and not (
                 unread or self._is_left(message)
             ):
                 await self._readers.messages.untrack(message)

@@ -148,6 +148,12 @@ class MessagePoll:
         snapshot = self.planned.snapshot
         return max(self.window.floor, floor_of(self.message, snapshot.oldest_tracked))
 
+    @property
+    def forgotten_below(self) -> int:
+        """The bucket below which all is forgotten once it is complete."""
+        kept = floor_of(self.message, self.planned.snapshot.oldest_kept)
+        return min(self.floor_from_now_on, kept)
+
     def identity(self, event: str) -> str:
         """The head of the identity of all events of that name of this message."""
         return events.identity(self.namespace + event, self._identity, "")

@@ -244,7 +244,7 @@ class Poller:
         reader, messages = self._readers.messages, self._ledger.store.messages
         message = await messages.get(task.subject)
         now = self._clock.now()
-        over = schedule.is_over(message, self._track, self._clock.certain())
+        over = schedule.is_over(message, self._track, now)
         try:
             planned = await reader.plan(message, last=over)
             if planned is not None:

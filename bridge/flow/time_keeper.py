@@ -1,5 +1,6 @@
 """Keeps Listrak's time over restarts, tells of doubts, and has what a wrong clock left mended."""
 
+from functools import partial
 from typing import Final
 
 import anyio
@@ -10,6 +11,7 @@ from bridge.errors import BridgeError, TemporaryError
 from bridge.flow.ledger import Ledger
 from bridge.flow.message_cache import FILTER_SUPPORT
 from bridge.flow.planner.watermarks import Watermarks, read_watermarks
+from bridge.flow.scheduling.schedule import is_over
 from bridge.listrak.client import Listrak
 from bridge.logs import log
 from bridge.source_time import DIFFERENCE, DOUBTED_AT_LEAST, EARLIEST, Anchor
@@ -35,11 +37,15 @@ TOLD_FROM: Final = 3
 
 
 class TimeKeeper:
-    """The keeper of Listrak's time, for one run of the service."""
+    """The keeper of Listrak's time, for one run of the service.
 
-    def __init__(self, ledger: Ledger, listrak: Listrak) -> None:
+    track: seconds that a send is tracked.
+    """
+
+    def __init__(self, ledger: Ledger, listrak: Listrak, track: float) -> None:
         self.ledger = ledger
         self._listrak = listrak
+        self._track = track
         self._time = listrak.clock.evidence
         self._mended_steps = 0
         self._saved = (0.0, 0.0)
@@ -97,6 +103,7 @@ class TimeKeeper:
             is_due = clock.boot_time() - saved_at >= SAVE_INTERVAL
             if is_due or self._saved != self._state():
                 saved_at = clock.boot_time()
+                await self._resume_or_forget(all_of_them=False)
                 self.ledger.enqueue(self._save)
         turn.set()
 
@@ -128,8 +135,12 @@ class TimeKeeper:
         )
 
     async def _mend(self) -> None:
-        """Replaces stored times that are still to come."""
+        """Replaces stored times that are still to come, and undoes what was done by such a time."""
+        went_back = self._time.steps_back != self._mended_steps
         self._mended_steps = self._time.steps_back
+        await self._resume_or_forget(all_of_them=went_back)
+        if went_back:
+            await self.ledger.commit(lambda store: store.future_times.lower_floors())
         limit = self._listrak.clock.now() + DIFFERENCE
         if not await self.ledger.store.future_times.any_after(limit):
             return
@@ -149,6 +160,18 @@ class TimeKeeper:
             "may have hidden is read again",
         )
 
+    async def _resume_or_forget(self, *, all_of_them: bool) -> None:
+        """Tracks suspended messages again if they aren't over, forgets those that surely are.
+
+        all_of_them: they are all tracked again, as the time by which they were over was wrong.
+        """
+        now, certain = self._listrak.clock.now(), self._listrak.clock.certain()
+        for message in await self.ledger.store.messages.suspended():
+            if all_of_them or not is_over(message, self._track, now):
+                await self.ledger.commit(partial(_resume, message.id))
+            elif is_over(message, self._track, certain):
+                await self.ledger.commit(partial(_untrack, message.id))
+
 
 def clamp(watermarks: Watermarks, limit: float) -> bool:
     """Takes back what was noted at times later than a limit; tells whether there was any."""
@@ -165,6 +188,14 @@ def clamp(watermarks: Watermarks, limit: float) -> bool:
     if found:
         watermarks.link_clicks.clear()
     return found
+
+
+async def _resume(message: int, store: Store) -> None:
+    await store.messages.resume(message)
+
+
+async def _untrack(message: int, store: Store) -> None:
+    await store.messages.untrack(message)
 
 
 async def _save_waiting(store: Store) -> None:

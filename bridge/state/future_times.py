@@ -53,6 +53,17 @@ class FutureTimes:
         for statement in (*_LISTS, *_MESSAGES):
             await self._db.run(statement, time)
 
+    async def lower_floors(self) -> None:
+        """Tracks again what is remembered below the floors: they were raised by a wrong time."""
+        lowest = (
+            "(SELECT min(bucket) FROM (SELECT bucket FROM runs WHERE message = messages.id"
+            " UNION ALL SELECT bucket FROM totals WHERE message = messages.id))"
+        )
+        await self._db.run(
+            f"UPDATE messages SET floor = {lowest}, asked = 1"
+            f" WHERE NOT retired AND floor > {lowest}"
+        )
+
     async def watermarks(self) -> list[tuple[int, str]]:
         """The watermarks (JSON) of each tracked message, by its row."""
         return await self._db.all(

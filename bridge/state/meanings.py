@@ -70,7 +70,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         "looked_at": _TIME_OR_NULL,
         "moved_at": _TIME_OR_NULL,
         "summary": _JSON_OR_NOTHING,
-        "retired": _FLAG,
+        "retired": "{0} IN (0, 1, 2)",
         "asked": _FLAG,
         "watch": _JSON_OR_NOTHING,
         "floor": _COUNT_OR_NULL,

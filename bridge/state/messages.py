@@ -1,6 +1,7 @@
 """Tracked messages."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from bridge.event_types import UNSUBSCRIBED
 from bridge.state.database import Database
@@ -12,6 +13,10 @@ _COLUMNS = (
     " looked_at, moved_at, summary, retired, asked, watch, floor, first_floor, subject,"
     " described_at, properties_used"
 )
+
+
+SUSPENDED: Final = 2
+"""Value of `retired`: it is over by a time that nothing bears out, so it isn't forgotten yet."""
 
 
 class Messages:
@@ -131,6 +136,26 @@ class Messages:
         await self._db.run(
             "UPDATE messages SET watch = ?, summary = ? WHERE id = ?", watermarks, summary, message
         )
+
+    async def suspend(self, message: int) -> None:
+        """Stops tracking a message, and keeps all that is remembered of it."""
+        await self._db.run("UPDATE messages SET retired = ? WHERE id = ?", SUSPENDED, message)
+
+    async def resume(self, message: int) -> None:
+        """Tracks a suspended message again; it is read in full, as if not since it was found."""
+        await self._db.run(
+            "UPDATE messages SET retired = 0, asked = 1, looked_at = min(looked_at, found_at)"
+            " WHERE id = ? AND retired = ?",
+            message,
+            SUSPENDED,
+        )
+
+    async def suspended(self) -> list[Message]:
+        """The messages that are suspended."""
+        rows = await self._db.all(
+            f"SELECT {_COLUMNS} FROM sound_messages WHERE retired = ?", SUSPENDED
+        )
+        return [Message(*row) for row in rows]
 
     async def untrack(self, message: int) -> None:
         """Stops tracking a message and drops what was remembered of it, but that it was there.

@@ -41,7 +41,7 @@ class Message:
     polled_at: start of the latest complete full poll, None for never.
     changed_at: start of the latest poll that found anything new, None for never.
     summary: counters (JSON) that the latest complete poll began with.
-    untracked: 1 once it is no longer tracked.
+    untracked: 1 once it is no longer tracked; 2 while all that was remembered of it is kept.
     rescan_requested: 1 from the request for a full poll until one begins.
     watermarks: JSON; see flow/planner/watermarks.py.
     floor: lowest bucket that is looked at (flow/buckets.py); None until it is first polled, and

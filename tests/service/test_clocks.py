@@ -107,7 +107,7 @@ async def test_wrong_dates_at_a_start(rig_of: Any, wrong: str) -> None:
         rig.listrak.faults.add(wrong)
         await rig.caught_up()
         rig.listrak.faults.clear()
-        assert rig.rows("SELECT retired FROM messages") == [(0,)]
+        assert rig.rows("SELECT 1 FROM messages WHERE retired = 1") == []
         rig.later(days=1)
         for email in PEOPLE:
             world.open(message, email)

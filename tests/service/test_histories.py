@@ -48,10 +48,16 @@ class Outcome:
         self.text = f"{story}\n{verdict}\n{complaints or ''}\n{chr(10).join(story.untrue)}"
 
 
-async def outcome(deeds: Sequence[Deed], folder: Path) -> Outcome:
-    """Goes through a history with a bridge of its own."""
+async def outcome(deeds: Sequence[Deed], folder: Path, *, stands: bool) -> Outcome:
+    """Goes through a history with a bridge of its own.
+
+    stands: this machine's clock does, and only the account's goes on.
+    """
     with tempfile.TemporaryDirectory(dir=folder) as place:
         async with make_rig(Path(place), world=drawn_account()) as rig:
+            if stands:
+                # As where only an emulated account is moved through time.
+                rig.clock.on_set = lambda: None
             story = Story(rig)
             verdict = await story.go_through(deeds)
             return Outcome(verdict, rig.complaints(), story)
@@ -68,7 +74,7 @@ def without(deeds: Sequence[Deed], first: int, number: int) -> list[Deed]:
     ]
 
 
-async def shrunk(deeds: Sequence[Deed], fault: str, folder: Path) -> list[Deed]:
+async def shrunk(deeds: Sequence[Deed], fault: str, folder: Path, *, stands: bool) -> list[Deed]:
     """A small part of a history with the same fault."""
     small = list(deeds)
     number = len(small)
@@ -76,7 +82,7 @@ async def shrunk(deeds: Sequence[Deed], fault: str, folder: Path) -> list[Deed]:
         first = 0
         while first < len(small):
             smaller = without(small, first, number)
-            if fault in (await outcome(smaller, folder)).faults:
+            if fault in (await outcome(smaller, folder, stands=stands)).faults:
                 small = smaller
             else:
                 first += number
@@ -86,9 +92,9 @@ async def shrunk(deeds: Sequence[Deed], fault: str, folder: Path) -> list[Deed]:
 @pytest.mark.parametrize("seed", seeds())
 async def test_drawn_histories(tmp_path: Path, seed: int) -> None:
     """Each event once, under the configuration of its time."""
-    deeds = drawn_history(seed)
-    found = await outcome(deeds, tmp_path)
+    deeds, stands = drawn_history(seed), seed % 2 == 0
+    found = await outcome(deeds, tmp_path, stands=stands)
     if found.faults and os.environ.get("SHRINK"):
-        deeds = await shrunk(deeds, min(found.faults), tmp_path)
-        found = await outcome(deeds, tmp_path)
+        deeds = await shrunk(deeds, min(found.faults), tmp_path, stands=stands)
+        found = await outcome(deeds, tmp_path, stands=stands)
     assert not found.faults, "\n".join((*map(str, deeds), found.text))

@@ -27,7 +27,7 @@ class TrackedPollEnd:
         if floor > poll.window.floor:
             await store.messages.raise_floor(message, floor)
         if poll.plan.full or poll.changed or floor > poll.window.floor:
-            await store.seen_events.compact(message, floor)
+            await store.seen_events.compact(message, poll.forgotten_below)
         if poll.has_properties or poll.plan.full:
             # A full poll has come to whatever an interrupted one had on its way.
             await store.messages.release_properties(message)

@@ -48,6 +48,11 @@ class MessageSnapshot:
     @property
     def oldest_tracked(self) -> float:
         """The earliest send that is tracked, in seconds since 1970."""
+        return self.now - self.track
+
+    @property
+    def oldest_kept(self) -> float:
+        """The earliest send that is not forgotten yet, in seconds since 1970."""
         return (self.now if self.certain is None else self.certain) - self.track
 
     @property

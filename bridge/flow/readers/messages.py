@@ -15,6 +15,7 @@ from bridge.flow.planner.plan import plan
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import ROW_DELAY
 from bridge.flow.readers.rows import RowReader
+from bridge.flow.scheduling import schedule
 from bridge.flow.source import SourceList
 from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak import times, wire
@@ -140,8 +141,12 @@ class MessageReader:
         return reconciled_at is not None and reconciled_at >= at
 
     async def untrack(self, message: Message) -> None:
-        """Stops tracking a message."""
-        await self._ledger.commit(lambda store: store.messages.untrack(message.id))
+        """Stops tracking a message; forgets it where it is certain that it is over."""
+        certain = self._listrak.clock.certain()
+        if schedule.is_over(message, self._scope.track, certain):
+            await self._ledger.commit(lambda store: store.messages.untrack(message.id))
+        else:
+            await self._ledger.commit(lambda store: store.messages.suspend(message.id))
         self._metrics.forget(message)
         self._cache.forget(message)
         self._turns.pop(message.id, None)
