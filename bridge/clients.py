@@ -19,6 +19,10 @@ RETRY_DEADLINE: Final = 60.0
 RETRY_DEADLINE_ONCE: Final = 15.0
 """Seconds that a single catch-up retries one call, to Listrak or to Segment, before it gives up."""
 
+PATIENCE_ONCE: Final = 900.0
+"""Seconds that a single catch-up retries one call that Listrak puts off with 429: it is there, and
+only asks for fewer calls."""
+
 RETRY_DEADLINE_AT_START: Final = 4.0
 """Seconds of retries at the start, after which the account counts as unreachable."""
 

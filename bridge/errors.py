@@ -53,10 +53,12 @@ class TemporaryError(BridgeError):
 
     retry_after: seconds to wait, if the server said so.
     throttled: the server has too much to do, whatever it is asked for.
+    common: it is of what all requests need, such as the access token.
     isolated: others are answered meanwhile, so that it is of what was asked for alone.
     """
 
     throttled = False
+    common = False
     isolated = False
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import anyio
 
-from bridge.clients import RETRY_DEADLINE_AT_START, RETRY_DEADLINE_ONCE
+from bridge.clients import PATIENCE_ONCE, RETRY_DEADLINE_AT_START, RETRY_DEADLINE_ONCE
 from bridge.errors import BridgeError, CredentialsError, RefusedError, TemporaryError
 from bridge.flow.scheduling import schedule
 from bridge.flow.set_aside import SetAside
@@ -48,6 +48,7 @@ class ListWatch:
         """
         asking = self._listrak.with_deadline(
             RETRY_DEADLINE_ONCE if once else RETRY_DEADLINE_AT_START,
+            patience=PATIENCE_ONCE if once else 0.0,
             give_up_on=(CredentialsError,),
         )
         try:

@@ -52,17 +52,18 @@ async def retry(
     """Calls until no TemporaryError is raised, or until the next wait would pass the deadline.
 
     call: makes one attempt.
-    deadline: seconds from the first call, None for no end; of a function, as of each failure.
+    deadline: seconds from the first failure, None for no end; of a function, as of each failure.
+        How long that took to come doesn't count: of a slow server it would be all of the seconds.
     on_wait: called before each wait with the error and the seconds of the wait.
     sleep: waits for so many seconds.
     give_up_on: kinds of errors that are raised at once.
     """
-    began = clock.monotonic()
     try:
         return await call()
     except TemporaryError as error:
         # Nearly every call has succeeded above: the machinery is set up only after a failure.
         failed = [error]
+    began = clock.monotonic()
 
     async def attempt() -> Result:
         if failed:

@@ -10,6 +10,7 @@ import anyio
 
 from bridge import VERSION, signals
 from bridge.clients import (
+    PATIENCE_ONCE,
     RETRY_DEADLINE,
     RETRY_DEADLINE_ONCE,
     Clients,
@@ -242,7 +243,9 @@ class Service:
             return Sender(clients.segment, self._metrics, limits)
 
         return Pipeline(
-            clients.listrak.with_deadline(RETRY_DEADLINE_ONCE if self._once else RETRY_DEADLINE),
+            clients.listrak.with_deadline(RETRY_DEADLINE_ONCE, patience=PATIENCE_ONCE)
+            if self._once
+            else clients.listrak.with_deadline(RETRY_DEADLINE),
             ledger,
             self._metrics,
             self._sink or sender,

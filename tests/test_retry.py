@@ -109,6 +109,22 @@ async def test_deadline() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_slow_server() -> None:
+    """How long it took until the first failure came doesn't count."""
+    calls = 0
+
+    async def slowly() -> str:
+        nonlocal calls
+        calls += 1
+        await anyio.sleep(25)
+        if calls == 1:
+            raise TemporaryError("busy")
+        return "answer"
+
+    assert await retry(slowly, deadline=15, on_wait=lambda _error, _seconds: None) == "answer"
+
+
+@pytest.mark.anyio
 async def test_no_deadline() -> None:
     """With a deadline of 0 there is one call and no wait."""
     server = Server(TemporaryError("busy"))

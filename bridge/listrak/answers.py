@@ -18,16 +18,21 @@ PROBE_INTERVAL: Final = 10.0
 
 
 class Answers:
-    """The answers of Listrak to all calls of a client and its copies."""
+    """The answers of Listrak to all calls of a client and its copies.
+
+    latest: when the last one came.
+    asked_last: when what was answered was asked for: the latest of these times.
+    """
 
     def __init__(self) -> None:
-        self.latest = -math.inf
+        self.latest = self.asked_last = -math.inf
         self._given_up: Counter[str] = Counter()
         self._probed_at = -math.inf
 
-    def note(self, resource: str) -> None:
-        """Notes an answer."""
+    def note(self, resource: str, asked_at: float) -> None:
+        """Notes an answer, and when it was asked for."""
         self.latest = clock.monotonic()
+        self.asked_last = max(self.asked_last, asked_at)
         self._given_up.pop(resource, None)
 
     def give_up(self, resource: str) -> None:
@@ -58,16 +63,45 @@ class Trouble:
         self._answers = answers
         self._hurried = hurried
         self._began = -math.inf
+        self._failing_since = math.inf
+        self._throttled = False
+        self._put_off_for = 0.0
         self.isolated = False
+
+    def put_off(self, *, throttled: bool) -> None:
+        """Notes a failure that isn't what was asked for: those before it don't count any more.
+
+        throttled: Listrak said to wait.
+        """
+        now = clock.monotonic()
+        self._failing_since = min(self._failing_since, now)
+        self._began = -math.inf
+        self._throttled = throttled
+        if throttled:
+            self._put_off_for = now - self._failing_since
+
+    def deadline(self, seconds: float | None, patience: float) -> float | None:
+        """Seconds, from its first failure, that the call may be retried after its latest one.
+
+        seconds: of a call that fails, None for no end; what it was put off by 429 doesn't count.
+        patience: of one that is put off.
+        """
+        if self.isolated or seconds is None:
+            return 0.0 if self.isolated else None
+        return max(seconds, patience) if self._throttled else seconds + self._put_off_for
 
     def is_time_to_ask(self) -> bool:
         """Tells, at a failure, whether it has been retried for long enough."""
         now = clock.monotonic()
+        self._failing_since = min(self._failing_since, now)
+        self._throttled = False
         if self._began == -math.inf:
             self._began = now
         return self._hurried or now - self._began >= PATIENCE
 
     def is_own(self) -> bool:
         """Tells whether others were answered meanwhile."""
-        lately = clock.monotonic() - PATIENCE if self._hurried else self._began
-        return self._answers.latest > lately
+        if self._hurried:
+            return self._answers.latest > clock.monotonic() - PATIENCE
+        # An answer that took long may be to what was asked before the trouble began.
+        return self._answers.asked_last > self._began

@@ -37,7 +37,11 @@ class Auth:
             if not self._token or clock.monotonic() >= self._renew_at:
                 if self._refusal is not None and clock.monotonic() < self._ask_again_at:
                     raise self._refusal
-                await self._renew()
+                try:
+                    await self._renew()
+                except TemporaryError as error:
+                    error.common = True
+                    raise
             return self._token
 
     def refused(self, token: str) -> None:

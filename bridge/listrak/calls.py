@@ -84,6 +84,7 @@ class Calls:
         self._rate = AdaptiveRate(requests_per_second, self._report_rate)
         metrics.listrak_rate.set(requests_per_second)
         self._deadline = deadline
+        self._patience = 0.0
         self._priority = Priority.FRESH
         self._give_up_on: tuple[type[Exception], ...] = ()
         self._on_unread: OnUnread = log_unread
@@ -91,11 +92,19 @@ class Calls:
         self._most_rows: defaultdict[str, int] = defaultdict(lambda: wire.MOST_ROWS)
 
     def with_deadline(
-        self, seconds: float | None, *, give_up_on: tuple[type[Exception], ...] = ()
+        self,
+        seconds: float | None,
+        *,
+        patience: float = 0.0,
+        give_up_on: tuple[type[Exception], ...] = (),
     ) -> Self:
-        """A copy of the client with another deadline; errors of `give_up_on` end a call at once."""
+        """A copy of the client with another deadline; errors of `give_up_on` end a call at once.
+
+        patience: seconds of retries of a call that Listrak puts off with 429, where that is more.
+        """
         other = copy.copy(self)
         other._deadline = seconds
+        other._patience = patience
         other._give_up_on = give_up_on
         return other
 
@@ -179,7 +188,9 @@ class Calls:
             try:
                 return await self._decoded(path, shape, resource, query)
             except TemporaryError as error:
-                if trouble.is_time_to_ask() and not (error.throttled or error.isolated):
+                if error.throttled or error.common:
+                    trouble.put_off(throttled=error.throttled)
+                elif trouble.is_time_to_ask() and not error.isolated:
                     error.isolated = trouble.is_own() or await self._is_answering(resource)
                     trouble.isolated = error.isolated
                 raise
@@ -187,7 +198,7 @@ class Calls:
         try:
             decoded = await retry(
                 attempt,
-                deadline=lambda: 0.0 if trouble.isolated else self._deadline,
+                deadline=lambda: trouble.deadline(self._deadline, self._patience),
                 on_wait=on_wait,
                 give_up_on=(*self._give_up_on, OversizeError),
             )
@@ -198,7 +209,6 @@ class Calls:
                 if isinstance(error, CredentialsError):
                     raise self._denied(resource) from error
             raise
-        self._answers.note(resource)
         self._metrics.blocked.labels("listrak").set(0)
         return decoded
 
@@ -215,8 +225,8 @@ class Calls:
     async def _decoded(
         self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]
     ) -> Answer[Data]:
-        """The decoded answer to one request."""
-        body = await self._try(path, resource, query)
+        """The decoded answer to one request, noted as such."""
+        body, asked_at = await self._try(path, resource, query)
         try:
             answer = shape.decode(body)
             refusal = answer.envelope.refusal
@@ -228,6 +238,7 @@ class Calls:
                 ) from None
         if refusal:
             raise explain(refusal, body, resource)
+        self._answers.note(resource, asked_at)
         return answer
 
     async def _is_answering(self, resource: str) -> bool:
@@ -239,12 +250,12 @@ class Calls:
                 await self._decoded("List", LISTS, "lists", {})
             except BridgeError:
                 return False
-            self._answers.note("lists")
             return True
         return False
 
-    async def _try(self, path: str, resource: str, query: dict[str, Any]) -> bytes:
-        """The body of the answer to one request; a refused token is renewed on the way."""
+    async def _try(self, path: str, resource: str, query: dict[str, Any]) -> tuple[bytes, float]:
+        """The body of the answer to one request, and when that was made; a refused token is
+        renewed on the way."""
         for last_try in (False, False, True):
             with self._metrics.throttled.labels("listrak").track_inprogress():
                 await self._rate.take(self._priority)
@@ -261,11 +272,9 @@ class Calls:
             if answer.status == 429 or clock.monotonic() - began > SLOW:
                 self._rate.back_off()
             if answer.status == 200:
-                return answer.body
+                return answer.body, began
             paging = query.get("cursor", wire.START) != wire.START
             error = explain(answer.status, answer.body, resource, paging=paging)
-            if isinstance(error, TemporaryError):
-                error.throttled = answer.status == 429
             if isinstance(error, CredentialsError):
                 self._auth.refused(token)
                 if not last_try:

@@ -50,7 +50,9 @@ def explain(
     if status in (401, 403):
         return CredentialsError("LISTRAK_CLIENT_ID, LISTRAK_CLIENT_SECRET", DENIED)
     if status in (408, 429) or status >= 500 or status < 300:
-        return TemporaryError(what)
+        busy = TemporaryError(what)
+        busy.throttled = status == 429
+        return busy
     if paging and status in (400, 404, 410, 422):
         return CursorError(what, status)
     if status in (404, 410):

@@ -5,6 +5,7 @@ import pytest
 from aiohttp import web
 from listrak_stand_in import Reply, StandIn, client_of, ok, status
 
+from bridge import clock
 from bridge.errors import CredentialsError, OversizeError, TemporaryError, is_isolated
 from bridge.listrak import answers, calls
 from bridge.listrak.answers import MOST_GIVEN_UP
@@ -58,6 +59,55 @@ async def test_too_many_calls() -> None:
     """Whoever is throttled waits, as all others would be as well."""
     async with client_of(refusing(status(429)), deadline=0.01) as listrak:
         assert not (await failure(listrak)).isolated
+
+
+async def test_patience_with_too_many_calls() -> None:
+    """What is put off by 429, of the token or of the call, is retried beyond its deadline."""
+    fault = status(429, Retry_After="0")
+    stand_in = StandIn(fault, fault, ok([]))
+    stand_in.token_replies = [fault, fault]
+    async with client_of(stand_in) as listrak:
+        assert await listrak.with_deadline(0.0, patience=600.0).lists() == []
+    assert len(stand_in.calls) == 3
+
+
+def test_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails after it was put off has all of its own time left."""
+    moments = [100.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: moments[-1])
+    trouble = answers.Answers().trouble("summary")
+    trouble.is_time_to_ask()
+    assert trouble.deadline(15, 600) == 15
+    moments.append(150.0)
+    trouble.put_off(throttled=True)
+    assert trouble.deadline(15, 600) == 600
+    trouble.is_time_to_ask()
+    assert trouble.deadline(15, 600) == 65
+    assert trouble.deadline(None, 600) is None
+    trouble.isolated = True
+    assert trouble.deadline(None, 600) == 0
+
+
+@pytest.mark.parametrize("reply", [status(503), status(400), status(429)])
+async def test_a_token_is_everybody_s(reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none is had no resource is to blame, although answers to earlier calls still come."""
+    monkeypatch.setattr(answers.Trouble, "is_own", lambda _: True)
+    stand_in = StandIn(ok([]))
+    stand_in.token_replies = [reply] * 100
+    async with client_of(stand_in, deadline=0.01) as listrak:
+        assert not (await failure(listrak)).isolated
+
+
+async def test_slow_answers_to_others() -> None:
+    """What was asked for before the trouble began says nothing of how it is since."""
+    lately = answers.Answers()
+    trouble = lately.trouble("summary")
+    before = clock.monotonic()
+    trouble.is_time_to_ask()
+    lately.note("activity", before)
+    assert not trouble.is_own()
+    lately.note("activity", clock.monotonic())
+    assert trouble.is_own()
 
 
 async def test_others_were_answered_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
