@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import anyio
+
 from bridge import texts
 
 
@@ -107,9 +109,21 @@ class CursorError(RefusedError):
     """A page cursor isn't accepted any more: start that scan again."""
 
 
-def is_isolated(error: BridgeError) -> bool:
+def is_unexpected(error: Exception) -> bool:
+    """Tells whether a failure is none of ours: most likely a mistake of this program.
+
+    A queue that is closed, as what reads it has failed, isn't meant: the fault is on its other end.
+    """
+    return not isinstance(
+        cause(error), BridgeError | anyio.BrokenResourceError | anyio.ClosedResourceError
+    )
+
+
+def is_isolated(error: Exception) -> bool:
     """Tells whether a failure is of what was asked for alone, so that others need not wait."""
-    return isinstance(error, RefusedError) or (isinstance(error, TemporaryError) and error.isolated)
+    if isinstance(error, BridgeError):
+        return isinstance(error, RefusedError) or getattr(error, "isolated", False)
+    return is_unexpected(error)
 
 
 FATAL: Final = (ConfigurationError, StateError, StateDamagedError)

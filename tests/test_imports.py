@@ -146,7 +146,7 @@ LAYERS = [
     ["bridge.flow.sending.sender"],
     ["bridge.flow.user_id_alarm"],
     ["bridge.flow.mapper"],
-    ["bridge.flow.context", "bridge.flow.isolation"],
+    ["bridge.flow.context"],
     [
         "bridge.flow.readers.restart",
         "bridge.flow.readers.click_tally",

@@ -5,24 +5,15 @@ from typing import Final, NamedTuple, get_args
 
 import anyio
 
-from bridge.errors import (
-    BridgeError,
-    MissingError,
-    RefusedError,
-    TemporaryError,
-    cause,
-    is_isolated,
-)
+from bridge.errors import MissingError, TemporaryError, is_isolated
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
-from bridge.flow.isolation import Isolation
 from bridge.flow.readers import ErrandKind, Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.slots import Slots
 from bridge.flow.source import SourceList
 from bridge.logs import log
-from bridge.metrics import Metrics
 from bridge.state.records import Message
 from bridge.state.set_aside import LISTING_KINDS, Part, PartKind
 
@@ -45,9 +36,7 @@ MOST_NAMED: Final = 10
 class CatchUp:
     """Reads everything, several lists and messages at once, and ends."""
 
-    def __init__(
-        self, readers: Readers, context: ReaderContext, metrics: Metrics, limits: PollLimits
-    ) -> None:
+    def __init__(self, readers: Readers, context: ReaderContext, limits: PollLimits) -> None:
         self._readers = readers
         self._ledger = context.ledger
         self._clock = context.listrak.clock
@@ -55,7 +44,6 @@ class CatchUp:
         self._sources = context.scope.sources
         self._track = context.scope.track
         self._requests = Requests(context.ledger, readers, context.scope.sources)
-        self._isolation = Isolation(metrics)
         self._slots = Slots(limits.concurrency, [source.list_id for source in self._sources])
         # With the reasons.
         self._failed: dict[Part, str] = {}
@@ -125,10 +113,8 @@ class CatchUp:
             part = Part(source.list_id, kind)
             try:
                 await step(source)
-            except (TemporaryError, RefusedError) as error:
+            except Exception as error:  # noqa: BLE001  (what ends the run is raised again)
                 self._note(part, error)
-            except Exception as error:  # noqa: BLE001  (it is raised again if it is one of ours)
-                self._isolate(part, (kind, source.list_id, source.list_id), error)
             else:
                 self._set_aside.recovered(part)
 
@@ -136,18 +122,17 @@ class CatchUp:
             for source in self._sources:
                 tasks.start_soon(attempt, source)
 
-    def _note(self, part: Part, error: BridgeError) -> None:
-        """Notes a failure."""
-        log.error("catch_up.failed", list=part.list_id, part=part.name, reason=str(error))
-        self._failed[part] = str(error)
+    def _note(self, part: Part, error: Exception) -> None:
+        """Notes a failure; raises it where it ends the run."""
         if is_isolated(error):
             self._set_aside.failed(part, error)
-
-    def _isolate(self, part: Part, piece: tuple[str, int, int], error: Exception) -> None:
-        """Notes an unexpected failure."""
-        self._isolation.note(piece, error)
-        name = type(cause(error)).__name__
-        self._failed[part] = f"an unexpected error, which stands in the log ({name})"
+            reason = self._set_aside.reason(part)
+        elif isinstance(error, TemporaryError):
+            reason = str(error)
+        else:
+            raise error
+        log.error("catch_up.failed", list=part.list_id, part=part.name, reason=reason)
+        self._failed[part] = reason
 
     def _raise_for_failures(self) -> None:
         failed = [
@@ -223,10 +208,8 @@ class CatchUp:
                 poll = await self._readers.messages.read(planned, source)
         except MissingError as error:
             log.warning("message.missing", message=message.path, reason=str(error))
-        except (TemporaryError, RefusedError) as error:
+        except Exception as error:  # noqa: BLE001  (what ends the run is raised again)
             self._note(part, error)
-        except Exception as error:  # noqa: BLE001  (it is raised again if it is one of ours)
-            self._isolate(part, ("message", source.list_id, message.id), error)
         else:
             self._set_aside.recovered(part)
             polls.append(_OpenPoll(message.id, poll.started_at, poll.completed))

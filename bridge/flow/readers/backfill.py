@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from bridge.errors import MissingError, RefusedError, TemporaryError, is_isolated
+from bridge.errors import MissingError, is_isolated
 from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import BackfillPollEnd
 from bridge.flow.buckets import NO_BUCKET, floor_of
@@ -125,7 +125,7 @@ class BackfillReader:
         except MissingError as error:
             log.info("message.missing", message=message.message.path, reason=str(error))
             await self._ledger.commit(lambda store: store.backfills.complete(message, missing=True))
-        except (RefusedError, TemporaryError) as error:
+        except Exception as error:
             if not is_isolated(error):
                 raise
             self._set_aside.failed(part, error)
