@@ -109,6 +109,13 @@ class CursorError(RefusedError):
     """A page cursor isn't accepted any more: start that scan again."""
 
 
+class PageError(Exception):
+    """A page that was read can't be turned into events: its poll as a whole fails by that.
+
+    __cause__: what happened, which nobody expected.
+    """
+
+
 def is_unexpected(error: Exception) -> bool:
     """Tells whether a failure is none of ours: most likely a mistake of this program.
 

@@ -110,6 +110,7 @@ LAYERS = [
     [
         "bridge.flow.ordered_acks",
         "bridge.flow.in_flight",
+        "bridge.flow.page_failure",
         "bridge.flow.delivery",
         "bridge.flow.channel",
     ],

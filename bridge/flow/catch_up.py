@@ -5,9 +5,10 @@ from typing import Final, NamedTuple, get_args
 
 import anyio
 
-from bridge.errors import MissingError, TemporaryError, is_isolated
+from bridge.errors import MissingError, PageError, TemporaryError, is_isolated
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
+from bridge.flow.page_failure import PageFailure
 from bridge.flow.readers import ErrandKind, Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
@@ -65,12 +66,14 @@ class CatchUp:
             )
         self._note_all(set(get_args(PartKind)).difference(NOT_LEFT_OUT))
         incomplete = {part.list_id for part in self._failed if part.kind in ATTRIBUTING}
-        for source in self._sources:
+
+        async def release(source: SourceList) -> None:
             # Where a message couldn't be read it may be the one that they came through.
             waited = schedule.LONGEST_ATTRIBUTION_WAIT if source.list_id in incomplete else 0
-            await self._readers.unsubscribes.release(
-                source, self._ledger.store.waiting.now() - waited
-            )
+            noted_by = self._ledger.store.waiting.now() - waited
+            await self._readers.unsubscribes.release(source, noted_by)
+
+        await self._of_each_list("unsubscribes", release)
         self._raise_for_failures()
         if aside := await self._readers.outbox.events_set_aside():
             raise TemporaryError(
@@ -173,11 +176,12 @@ class CatchUp:
                 for message in messages:
                     tasks.start_soon(self._message, message, source, polls)
             await self._readers.messages.flush()
-            for poll in polls:
-                await poll.completed.wait()
+            complete = [poll for poll in polls if await self._is_complete(poll)]
             # A resumed poll shows what was true when it began, so it is repeated.
             messages = [
-                await store.messages.get(poll.message) for poll in polls if poll.started_at < began
+                await store.messages.get(poll.message)
+                for poll in complete
+                if poll.started_at < began
             ]
             if not messages:
                 break
@@ -190,6 +194,17 @@ class CatchUp:
                 unread or self._is_left(message)
             ):
                 await self._readers.messages.untrack(message)
+
+    async def _is_complete(self, poll: "_OpenPoll") -> bool:
+        """Waits for the end of a poll; tells whether it is complete, else it is noted."""
+        await poll.completed.wait()
+        try:
+            poll.failure.check()
+        except PageError as error:
+            self._note(poll.part, error)
+            return False
+        self._set_aside.recovered(poll.part)
+        return True
 
     def _is_left(self, message: Message) -> bool:
         """Tells whether a message could not be read to its end: it stays until it is."""
@@ -211,8 +226,7 @@ class CatchUp:
         except Exception as error:  # noqa: BLE001  (what ends the run is raised again)
             self._note(part, error)
         else:
-            self._set_aside.recovered(part)
-            polls.append(_OpenPoll(message.id, poll.started_at, poll.completed))
+            polls.append(_OpenPoll(message.id, part, poll.started_at, poll.completed, poll.failure))
 
 
 class _OpenPoll(NamedTuple):
@@ -220,9 +234,11 @@ class _OpenPoll(NamedTuple):
 
     message: its row.
     started_at: seconds since 1970.
-    completed: set when the end is on disk.
+    completed: set when the end is on disk, or never will be, as `failure` tells.
     """
 
     message: int
+    part: Part
     started_at: float
     completed: anyio.Event
+    failure: PageFailure

@@ -244,7 +244,7 @@ class Poller:
                 poll = await reader.read(planned, source)
                 # Its pages are on their way; others may read while they arrive.
                 slot.leave()
-                await poll.completed.wait()
+                await reader.finish(poll)
                 self._metrics.polls.labels(message.kind, str(poll.changed).lower()).inc()
                 if over and poll.started_at >= now and poll.is_proof:
                     await reader.untrack(message)

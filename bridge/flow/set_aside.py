@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from bridge import clock
-from bridge.errors import TemporaryError, cause, is_isolated, is_unexpected
+from bridge.errors import PageError, TemporaryError, cause, is_isolated, is_unexpected
 from bridge.flow.ledger import Ledger
 from bridge.flow.scheduling import schedule
 from bridge.logs import log
@@ -191,7 +191,7 @@ class SetAside:
         try:
             answer = await reading()
         except Exception as error:
-            if not is_isolated(error):
+            if isinstance(error, PageError) or not is_isolated(error):
                 raise
             self.failed(part, error)
             return None
@@ -229,7 +229,8 @@ def _reason_of(error: Exception) -> str:
     """The reason of a failure, for people; of an unexpected one without its text, which is data."""
     if not is_unexpected(error):
         return line_of(str(error))
-    name = type(cause(error)).__name__
+    fault = cause(error)
+    name = type(fault.__cause__ if isinstance(fault, PageError) else fault).__name__
     return (
         f"an unexpected error ({name}), most likely a mistake of this program; the traceback is in "
         "the log"

@@ -24,6 +24,7 @@ from bridge.flow.acks.checkpoint import PageCheckpoint
 from bridge.flow.mapper import Mapper
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.outbox import OutboxReader
 from bridge.state.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -125,14 +126,56 @@ async def test_a_fault_of_one_list(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
         assert lines(log, "set_aside.ended")
 
 
+async def test_a_page_that_cant_be_mapped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its message is set aside, all others arrive; nothing of it is lost once it can be mapped."""
+
+    def of_first(page: Any, *_: Any) -> bool:
+        return bool(page.poll.message.id == 1)
+
+    bug = Bug(of_first).put(monkeypatch, Mapper, "_poll_page")
+    async with running(rig) as (health, log):
+        await rig.until(lambda: bug.count > 1, within=20)
+        await rig.until(lambda: rig.segment.accepted > 100)
+        assert not lines(log, "pipeline.restarting")
+        (told,) = lines(log, "set_aside.begun")
+        assert "(ZeroDivisionError), most likely a mistake" in told["reason"]
+        assert "a bug" in told["exception"]
+        assert health.report()["ready"], "of one email"
+    with pytest.raises(TemporaryError, match=r"nothing is lost: message .*unexpected"):
+        await caught_up(rig, {})
+    sent = rig.segment.accepted
+    monkeypatch.undo()
+    await caught_up(rig, {})
+    assert rig.segment.accepted > sent
+    assert rig.verdict(SINCE).ok
+    assert rig.adds_up()
+
+
+@pytest.mark.parametrize("name", ["_contact_page", "_unsubscribe_page"])
+async def test_contacts_that_cant_be_mapped(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Those of one list are set aside, at each of its pages; then all is as it is to be."""
+    left = iter(range(3))
+    bug = Bug(lambda *_: next(left, None) is not None).put(monkeypatch, Mapper, name)
+    with suppress(TemporaryError):
+        await caught_up(rig, {})
+    for _ in range(3):
+        with suppress(TemporaryError):
+            await caught_up(rig, {})
+    assert bug.count == 3
+    assert rig.verdict(SINCE).ok
+    assert rig.adds_up()
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "times", "end"),
     [
-        (Mapper, "_poll_page", 5, (TemporaryError, "a fault comes back.*a bug")),
+        (OutboxReader, "replay", 5, (TemporaryError, "a fault comes back.*a bug")),
         # What can't be saved is kept by nobody else: it ends at once.
         (PageCheckpoint, "save", 1, (ZeroDivisionError, "a bug")),
     ],
-    ids=["mapper", "ledger"],
+    ids=["outbox", "ledger"],
 )
 async def test_a_fault_that_comes_back(
     rig: Rig,
@@ -160,11 +203,11 @@ async def hung_disk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[threading.
     there, back = threading.Event(), threading.Event()
     original = Database._turn_mark
 
-    async def hang(this: Database) -> None:
+    async def hang(this: Database) -> Any:
         there.set()
         connection: Any = this._db
         await connection._execute(back.wait)
-        await original(this)
+        return await original(this)
 
     monkeypatch.setattr(Database, "_turn_mark", hang)
     try:

@@ -140,9 +140,15 @@ class BackfillReader:
             # What is withheld of it is known once it was read to its end.
             await self._messages.read_first(message.tracked, source)
         poll = await self._begin(source, message, backfill)
-        await self._rows.read(poll, source)
-        await self._rows.flush()
-        await poll.completed.wait()
+        try:
+            await self._rows.read(poll, source)
+            await self._rows.flush()
+            await poll.completed.wait()
+            poll.failure.check()
+        except Exception:
+            # Pages in flight must be acknowledged before it is read again.
+            await poll.acks.drained()
+            raise
         self._messages.forget_counts(poll.message)
 
     async def _list(self, source: SourceList, backfill: Backfill) -> None:
