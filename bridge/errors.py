@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import anyio
+
 from bridge import texts
 
 
@@ -109,9 +111,28 @@ class CursorError(RefusedError):
     """A page cursor isn't accepted any more: start that scan again."""
 
 
-def is_isolated(error: BridgeError) -> bool:
+class PageError(Exception):
+    """A page that was read can't be turned into events: its poll as a whole fails by that.
+
+    __cause__: what happened, which nobody expected.
+    """
+
+
+def is_unexpected(error: Exception) -> bool:
+    """Tells whether a failure is none of ours: most likely a mistake of this program.
+
+    A queue that is closed, as what reads it has failed, isn't meant: the fault is on its other end.
+    """
+    return not isinstance(
+        cause(error), BridgeError | anyio.BrokenResourceError | anyio.ClosedResourceError
+    )
+
+
+def is_isolated(error: Exception) -> bool:
     """Tells whether a failure is of what was asked for alone, so that others need not wait."""
-    return isinstance(error, RefusedError) or (isinstance(error, TemporaryError) and error.isolated)
+    if isinstance(error, BridgeError):
+        return isinstance(error, RefusedError) or getattr(error, "isolated", False)
+    return is_unexpected(error)
 
 
 FATAL: Final = (ConfigurationError, StateError, StateDamagedError)

@@ -8,7 +8,7 @@ from bridge.flow.set_aside import SetAside
 from bridge.listrak import times
 from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.state.set_aside import PartSetAside
+from bridge.state.set_aside import WHOLE_KINDS, PartSetAside
 
 MOST_SHOWN: Final = 100
 """Parts that are set aside, and named one by one."""
@@ -40,13 +40,11 @@ class Health:
 
     def problems(self) -> dict[str, str]:
         """The sentences of what is wrong, besides lists and what is waited for, by name."""
-        failing = [
-            f"{sample.labels['task']} of list {sample.labels['list']}"
-            for sample in next(iter(self._metrics.failing.collect())).samples
-            if sample.value
-        ]
-        tasks = {"tasks": f"fails unexpectedly, and is set aside: {', '.join(sorted(failing))}"}
-        return self._problems | (tasks if failing else {})
+        whole = [] if self.set_aside is None else self.set_aside.records(kinds=WHOLE_KINDS)
+        if not whole:
+            return dict(self._problems)
+        named = ", ".join(sorted(f"{one.part.name} of list {one.part.list_id}" for one in whole))
+        return self._problems | {"reading": f"not complete, as it can't be read: {named}"}
 
     def waiting_for(self) -> list[str]:
         """Names of what keeps the bridge waiting: listrak, segment, state, or a list."""

@@ -83,9 +83,6 @@ class Metrics:
         self.commits = self._counter("commits", "Transactions of the state file")
         self.restarts = self._counter("pipeline_restarts", "Restarts of the pipeline after a fault")
         self.tasks = self._counter("tasks", "Tasks that came to an end, done or not", "task")
-        self.failing = self._gauge(
-            "tasks_failing", "Tasks that fail unexpectedly and are set aside", "list", "task"
-        )
         self.outstanding = self._gauge(
             "outstanding", "What is under way or waits, by where it is", "at"
         )

@@ -12,6 +12,8 @@ believed where it fits; where it doesn't, either it is wrong or what was believe
    jumped ahead is unconfirmed: until 2 confirms it, nothing is forgotten by it.
 5. Meanwhile it is followed wherever it goes, up to FASTEST times as fast as time: an emulated
    account's clock runs ahead for ever.
+6. Where this machine's other clock is wrong for good, Listrak's answers alone confirm it: for
+   STEADY_FOR seconds each agreed with the clock that never jumps, and none contradicted.
 """
 
 from collections import deque
@@ -39,6 +41,13 @@ DOUBTED_AT_LEAST: Final = 8
 DOUBTED_FOR: Final = 5.0
 """Answers in a row, and seconds from the first to the last, that are doubted before they count."""
 
+STEADY_FOR: Final = 6 * 3600.0
+"""Seconds for which answers have to agree with the clock that never jumps, without a doubt, until
+what they jumped ahead counts as confirmed."""
+
+LONGEST_GAP: Final = 3600.0
+"""Seconds between two answers that count of it at most: it takes more than a few to bear it out."""
+
 
 class Moment(NamedTuple):
     """A moment by this machine's clocks.
@@ -55,6 +64,8 @@ class Anchor(msgspec.Struct, frozen=True):
     """A moment of Listrak's time as a state file keeps it, for a later start to go on from.
 
     boot_id: tells the starts of machines apart.
+    unconfirmed, steady: as of SourceTime.
+    drift: seconds by which it has slowly gone ahead, not counted in `unconfirmed` yet.
     """
 
     source: float
@@ -62,6 +73,8 @@ class Anchor(msgspec.Struct, frozen=True):
     wall: float
     boot_id: str
     unconfirmed: float = 0.0
+    steady: float = 0.0
+    drift: float = 0.0
 
 
 class SourceTime:
@@ -72,6 +85,7 @@ class SourceTime:
     doubted: those in a row, up to the latest, that were.
     doubt: seconds by which the latest of these was ahead of what is believed.
     unconfirmed: seconds of it that only Listrak's answers bear out.
+    steady: seconds for which they have done so, each agreeing with the clock that never jumps.
     recalled: it went on from an anchor.
     agrees_with_wall: this machine's clock says the same.
     steps_back: how often an earlier time was believed than before.
@@ -83,10 +97,11 @@ class SourceTime:
         self.doubted = 0
         self.doubt = 0.0
         self.unconfirmed = 0.0
+        self.steady = 0.0
         self.recalled = False
         self.agrees_with_wall = False
         self.steps_back = 0
-        # What is believed, less `boot`; less `wall` when it was last confirmed.
+        # What is believed, less `boot`; what `unconfirmed` was last counted at, less `wall`.
         self._line: float | None = None
         self._lead: float | None = None
         self._lines: deque[float] = deque(maxlen=WITNESSES)
@@ -94,6 +109,9 @@ class SourceTime:
         self._doubted_since = 0.0
         self._latest = 0.0
         self._only_by_wall = 0.0
+        # What `unconfirmed` was last counted at, less `boot`; up to when `steady` is counted.
+        self._base = 0.0
+        self._steady_at = 0.0
 
     def now(self, at: Moment) -> float:
         """Listrak's time; this machine's before anything is known."""
@@ -107,25 +125,32 @@ class SourceTime:
         """Goes on from an anchor, before the first answer.
 
         1. The machine wasn't started anew: its clock that never jumps has counted.
-        2. It was: the other clock tells how long that took. Only the time since the start is sure.
+        2. It was: the other clock tells how long that took. Only the time since the start is sure;
+           nor is it counted as steady.
         3. That clock is behind the anchor, so it is wrong: nothing is known but the time since.
         """
         if anchor.boot_id == boot_id and at.boot >= anchor.boot:  # 1
             elapsed = sure = at.boot - anchor.boot
+            counted = anchor.boot
         elif at.wall >= anchor.wall:  # 2
             elapsed = at.wall - anchor.wall
             sure = min(elapsed, at.boot)
+            counted = at.boot
         else:  # 3
-            elapsed = sure = at.boot
+            elapsed = sure = counted = at.boot
         self.recalled = True
         self._line, self._agreed_at = anchor.source + elapsed - at.boot, at.boot
-        self._lead = anchor.source - anchor.wall
+        self.steady, self._steady_at = anchor.steady, counted
+        self._base = self._line - anchor.drift
+        self._lead = anchor.source - anchor.drift - anchor.wall
         self._only_by_wall = elapsed - sure
         self.unconfirmed = anchor.unconfirmed + self._only_by_wall
 
     def anchor(self, at: Moment, boot_id: str) -> Anchor:
         """The present, for a state file to keep."""
-        return Anchor(self.now(at), at.boot, at.wall, boot_id, self.unconfirmed)
+        now = self.now(at)
+        drift = 0.0 if self._line is None else self._line - self._base
+        return Anchor(now, at.boot, at.wall, boot_id, self.unconfirmed, self.steady, drift)
 
     def testify(self, said: float, at: Moment) -> None:
         """Takes the date of an answer, in seconds since 1970, as evidence."""
@@ -165,14 +190,24 @@ class SourceTime:
         middle = median_low(self._lines)
         wall = at.wall - at.boot
         self._line = wall if abs(middle - wall) <= CLOSE_ENOUGH else middle
-        self._lead, self._agreed_at = said - at.wall, at.boot
+        self._agreed_at = at.boot
         self.agreeing += 1
         self.doubted, self.doubt = 0, 0.0
         # What this machine's clock alone had counted is borne out.
         self.unconfirmed = max(0.0, self.unconfirmed - self._only_by_wall)
         self._only_by_wall = 0.0
-        self.agrees_with_wall = abs(self._lead) <= DIFFERENCE
+        self.agrees_with_wall = abs(said - at.wall) <= DIFFERENCE
+        if abs(self._line - self._base) > DIFFERENCE:
+            # Little by little, as a clock that runs fast does: that is a jump as well.
+            self.unconfirmed = max(0.0, self.unconfirmed + self._line - self._base)
+            self._base, self.steady = self._line, 0.0
+        else:
+            self.steady += min(max(0.0, at.boot - self._steady_at), LONGEST_GAP)
+        self._steady_at = at.boot
         if self.agrees_with_wall:
+            self._base = self._line
+        self._lead = self._base + at.boot - at.wall
+        if self.agrees_with_wall or self.steady >= STEADY_FOR:  # 6
             self.unconfirmed = 0.0
 
     def _doubt(self, line: float, at: Moment) -> None:
@@ -180,7 +215,7 @@ class SourceTime:
             # Answers that contradict each other bear out nothing; a fast clock's go ahead.
             self.doubted, self._doubted_since = 0, at.boot
         self.doubted += 1
-        self.agreeing = 0
+        self.agreeing, self.steady = 0, 0.0
         self._latest = line
         self.doubt = line - (self._line or 0.0)
 
@@ -190,13 +225,16 @@ class SourceTime:
         if jump < 0:
             self.steps_back += 1
         # What this machine's clock alone had counted is borne out, as far as the answers go.
-        unconfirmed = self.unconfirmed - self._only_by_wall + jump
-        self.unconfirmed = 0.0 if confirmed else max(0.0, unconfirmed)
+        unconfirmed = self.unconfirmed - self._only_by_wall
+        if not confirmed:
+            unconfirmed += line - self._base
+        self.unconfirmed = max(0.0, unconfirmed)
         self._only_by_wall = 0.0
         self._believe(line, said, at)
 
     def _believe(self, line: float, said: float, at: Moment) -> None:
-        self._line = line
+        self._line = self._base = line
+        self.steady, self._steady_at = 0.0, at.boot
         self._lines.clear()
         self.agreeing = 0
         self._agree(line, said, at)

@@ -110,6 +110,7 @@ LAYERS = [
     [
         "bridge.flow.ordered_acks",
         "bridge.flow.in_flight",
+        "bridge.flow.page_failure",
         "bridge.flow.delivery",
         "bridge.flow.channel",
     ],
@@ -146,7 +147,7 @@ LAYERS = [
     ["bridge.flow.sending.sender"],
     ["bridge.flow.user_id_alarm"],
     ["bridge.flow.mapper"],
-    ["bridge.flow.context", "bridge.flow.isolation"],
+    ["bridge.flow.context"],
     [
         "bridge.flow.readers.restart",
         "bridge.flow.readers.polling",

@@ -10,6 +10,8 @@ from bridge.source_time import (
     DIFFERENCE,
     DOUBTED_AT_LEAST,
     DOUBTED_FOR,
+    LONGEST_GAP,
+    STEADY_FOR,
     Anchor,
     Moment,
     SourceTime,
@@ -150,6 +152,89 @@ def test_a_clock_that_is_never_set() -> None:
     assert time.certain(now) == close(TRUE + 31 + number)
 
 
+gaps = st.lists(
+    st.tuples(
+        st.floats(1, 3 * DAY),  # until the next answer
+        st.floats(-30, 0),  # that it is late
+        st.sampled_from(["", "process", "machine"]),  # what is started anew before
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+def jumped(ahead: float) -> SourceTime:
+    """One that believes a jump of 30 days that this machine's clock doesn't bear out.
+
+    ahead: seconds by which that one is ahead of it then.
+    """
+    wall_ahead = 30 * DAY + ahead
+    time = settled(wall_ahead)
+    for number in range(DOUBTED_AT_LEAST):
+        boot = 101.0 + number
+        time.testify(TRUE + 30 * DAY + boot, at(boot, wall_ahead))
+    assert time.unconfirmed == close(30 * DAY)
+    return time
+
+
+@given(gaps, st.sampled_from([-90 * DAY, -2 * DAY, DAY, 90 * DAY]))
+def test_steady_answers_confirm_it(drawn: list[tuple[float, float, str]], ahead: float) -> None:
+    """This machine's clock is wrong for good: what agreed for hours counts, whoever restarts."""
+    time, boot, machine, true, counted = jumped(ahead), 108.0, 0, TRUE + 30 * DAY + 108, 0.0
+    for seconds, late, restarts in drawn:
+        if restarts == "machine":
+            anchor = time.anchor(Moment(boot, true + ahead), str(machine))
+            machine, boot, true, time = machine + 1, 20.0, true + 60, SourceTime()
+            time.recall(anchor, Moment(boot, true + ahead), str(machine))
+        boot, true = boot + seconds, true + seconds
+        now = Moment(boot, true + ahead)
+        if restarts == "process":
+            anchor = time.anchor(Moment(boot - seconds, true - seconds + ahead), str(machine))
+            time = SourceTime()
+            time.recall(anchor, now, str(machine))
+        time.testify(true + late, now)
+        counted += min(seconds, LONGEST_GAP)
+        # But for the minute that each start of the machine may take.
+        assert time.steady == pytest.approx(counted, rel=1e-6, abs=1)
+        is_certain = time.certain(now) == time.now(now)
+        if abs(counted - STEADY_FOR) > 1:
+            assert is_certain == (counted > STEADY_FOR)
+        assert time.now(now) == pytest.approx(true, rel=0, abs=61)
+
+
+def test_a_contradiction_begins_it_anew() -> None:
+    """One answer that says something else is enough."""
+    time, boot = jumped(-60 * DAY), 108.0
+    for number in range(20):
+        boot += 1800
+        now = at(boot, -30 * DAY)
+        time.testify(TRUE + 30 * DAY + boot, now)
+        if number % 5 == 4:
+            time.testify(TRUE + boot, now)
+        assert time.unconfirmed == close(30 * DAY)
+    for _ in range(13):
+        boot += 1800
+        time.testify(TRUE + 30 * DAY + boot, at(boot, -30 * DAY))
+    assert time.unconfirmed == 0
+
+
+@given(
+    st.floats(1.05, 5000),
+    st.lists(st.tuples(st.floats(0.1, 7200), st.booleans()), min_size=20, max_size=200),
+)
+def test_a_fast_clock_is_never_steady(pace: float, drawn: list[tuple[float, bool]]) -> None:
+    """However often it is asked, and begun anew: nothing is forgotten by what it runs ahead."""
+    time, boot = settled(), 100.0
+    for seconds, restarts in drawn:
+        if restarts:
+            anchor, time = time.anchor(at(boot), "same"), SourceTime()
+            time.recall(anchor, at(boot), "same")
+        boot += seconds
+        now = at(boot)
+        time.testify(TRUE + 100 + (boot - 100) * pace, now)
+        assert time.certain(now) <= TRUE + boot + 2 * DIFFERENCE
+
+
 # What both are wrong by never is the same: two clocks that lie alike would bear each other out.
 moves = st.lists(
     st.tuples(
@@ -166,6 +251,7 @@ moves = st.lists(
 def test_any_clocks(drawn: list[tuple[float, float, float | None, bool]]) -> None:
     """What is certain never is later than it is, unless both clocks lie alike; the end is right."""
     time, boot, true, wall, starts = settled(), 100.0, TRUE + 100, TRUE + 100, 0
+    lie_before = lasted = 0.0
     for seconds, wrong_by, wall_set, restarts in drawn:
         boot, true, wall = boot + seconds, true + seconds, wall + seconds
         if restarts:
@@ -177,6 +263,10 @@ def test_any_clocks(drawn: list[tuple[float, float, float | None, bool]]) -> Non
             wall = true + wall_set
         # One of the two is right at a time.
         lie = 0.0 if abs(wall - true) > 1 else wrong_by
+        lasted = lasted + min(seconds, LONGEST_GAP) if lie == lie_before else 0.0
+        if lasted >= STEADY_FOR:
+            lie = lasted = 0.0
+        lie_before = lie
         time.testify(true + lie, Moment(boot, wall))
         assert time.certain(Moment(boot, wall)) <= true + 4 * DIFFERENCE + 10 * starts
     for _ in range(DOUBTED_AT_LEAST + 1):

@@ -5,24 +5,16 @@ from typing import Final, NamedTuple, get_args
 
 import anyio
 
-from bridge.errors import (
-    BridgeError,
-    MissingError,
-    RefusedError,
-    TemporaryError,
-    cause,
-    is_isolated,
-)
+from bridge.errors import MissingError, PageError, TemporaryError, is_isolated
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
-from bridge.flow.isolation import Isolation
+from bridge.flow.page_failure import PageFailure
 from bridge.flow.readers import ErrandKind, Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.slots import Slots
 from bridge.flow.source import SourceList
 from bridge.logs import log
-from bridge.metrics import Metrics
 from bridge.state.records import Message
 from bridge.state.set_aside import LISTING_KINDS, Part, PartKind
 
@@ -45,9 +37,7 @@ MOST_NAMED: Final = 10
 class CatchUp:
     """Reads everything, several lists and messages at once, and ends."""
 
-    def __init__(
-        self, readers: Readers, context: ReaderContext, metrics: Metrics, limits: PollLimits
-    ) -> None:
+    def __init__(self, readers: Readers, context: ReaderContext, limits: PollLimits) -> None:
         self._readers = readers
         self._ledger = context.ledger
         self._clock = context.listrak.clock
@@ -55,7 +45,6 @@ class CatchUp:
         self._sources = context.scope.sources
         self._track = context.scope.track
         self._requests = Requests(context.ledger, readers, context.scope.sources)
-        self._isolation = Isolation(metrics)
         self._slots = Slots(limits.concurrency, [source.list_id for source in self._sources])
         # With the reasons.
         self._failed: dict[Part, str] = {}
@@ -77,12 +66,14 @@ class CatchUp:
             )
         self._note_all(set(get_args(PartKind)).difference(NOT_LEFT_OUT))
         incomplete = {part.list_id for part in self._failed if part.kind in ATTRIBUTING}
-        for source in self._sources:
+
+        async def release(source: SourceList) -> None:
             # Where a message couldn't be read it may be the one that they came through.
             waited = schedule.LONGEST_ATTRIBUTION_WAIT if source.list_id in incomplete else 0
-            await self._readers.unsubscribes.release(
-                source, self._ledger.store.waiting.now() - waited
-            )
+            noted_by = self._ledger.store.waiting.now() - waited
+            await self._readers.unsubscribes.release(source, noted_by)
+
+        await self._of_each_list("unsubscribes", release)
         self._raise_for_failures()
         if aside := await self._readers.outbox.events_set_aside():
             raise TemporaryError(
@@ -125,10 +116,8 @@ class CatchUp:
             part = Part(source.list_id, kind)
             try:
                 await step(source)
-            except (TemporaryError, RefusedError) as error:
+            except Exception as error:  # noqa: BLE001  (what ends the run is raised again)
                 self._note(part, error)
-            except Exception as error:  # noqa: BLE001  (it is raised again if it is one of ours)
-                self._isolate(part, (kind, source.list_id, source.list_id), error)
             else:
                 self._set_aside.recovered(part)
 
@@ -136,18 +125,17 @@ class CatchUp:
             for source in self._sources:
                 tasks.start_soon(attempt, source)
 
-    def _note(self, part: Part, error: BridgeError) -> None:
-        """Notes a failure."""
-        log.error("catch_up.failed", list=part.list_id, part=part.name, reason=str(error))
-        self._failed[part] = str(error)
+    def _note(self, part: Part, error: Exception) -> None:
+        """Notes a failure; raises it where it ends the run."""
         if is_isolated(error):
             self._set_aside.failed(part, error)
-
-    def _isolate(self, part: Part, piece: tuple[str, int, int], error: Exception) -> None:
-        """Notes an unexpected failure."""
-        self._isolation.note(piece, error)
-        name = type(cause(error)).__name__
-        self._failed[part] = f"an unexpected error, which stands in the log ({name})"
+            reason = self._set_aside.reason(part)
+        elif isinstance(error, TemporaryError):
+            reason = str(error)
+        else:
+            raise error
+        log.error("catch_up.failed", list=part.list_id, part=part.name, reason=reason)
+        self._failed[part] = reason
 
     def _raise_for_failures(self) -> None:
         failed = [
@@ -188,11 +176,12 @@ class CatchUp:
                 for message in messages:
                     tasks.start_soon(self._message, message, source, polls)
             await self._readers.messages.flush()
-            for poll in polls:
-                await poll.completed.wait()
+            complete = [poll for poll in polls if await self._is_complete(poll)]
             # A resumed poll shows what was true when it began, so it is repeated.
             messages = [
-                await store.messages.get(poll.message) for poll in polls if poll.started_at < began
+                await store.messages.get(poll.message)
+                for poll in complete
+                if poll.started_at < began
             ]
             if not messages:
                 break
@@ -203,6 +192,17 @@ class CatchUp:
                 unread or self._is_left(message)
             ):
                 await self._readers.messages.untrack(message)
+
+    async def _is_complete(self, poll: "_OpenPoll") -> bool:
+        """Waits for the end of a poll; tells whether it is complete, else it is noted."""
+        await poll.completed.wait()
+        try:
+            poll.failure.check()
+        except PageError as error:
+            self._note(poll.part, error)
+            return False
+        self._set_aside.recovered(poll.part)
+        return True
 
     def _is_left(self, message: Message) -> bool:
         """Tells whether a message could not be read to its end: it stays until it is."""
@@ -221,13 +221,10 @@ class CatchUp:
                 poll = await self._readers.messages.read(planned, source)
         except MissingError as error:
             log.warning("message.missing", message=message.path, reason=str(error))
-        except (TemporaryError, RefusedError) as error:
+        except Exception as error:  # noqa: BLE001  (what ends the run is raised again)
             self._note(part, error)
-        except Exception as error:  # noqa: BLE001  (it is raised again if it is one of ours)
-            self._isolate(part, ("message", source.list_id, message.id), error)
         else:
-            self._set_aside.recovered(part)
-            polls.append(_OpenPoll(message.id, poll.started_at, poll.completed))
+            polls.append(_OpenPoll(message.id, part, poll.started_at, poll.completed, poll.failure))
 
 
 class _OpenPoll(NamedTuple):
@@ -235,9 +232,11 @@ class _OpenPoll(NamedTuple):
 
     message: its row.
     started_at: seconds since 1970.
-    completed: set when the end is on disk.
+    completed: set when the end is on disk, or never will be, as `failure` tells.
     """
 
     message: int
+    part: Part
     started_at: float
     completed: anyio.Event
+    failure: PageFailure

@@ -5,6 +5,7 @@ from collections import Counter
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
+from bridge.errors import is_unexpected
 from bridge.flow import delivery
 from bridge.flow.acks.checkpoint import (
     ContactCheckpoint,
@@ -62,15 +63,31 @@ class Mapper:
         async with pages, deliveries:
             async for page in pages:
                 await self._ledger.wait_for_room()
-                mapped = await self._map(page)
+                mapped = await self._map_or_fail(page)
                 # Frees the page: the next one may be long in coming.
                 del page
-                if mapped.events or mapped.ack is None:
+                if mapped is None:
+                    pass
+                elif mapped.events or mapped.ack is None:
                     await deliveries.send(mapped)
                 else:
                     mapped.ack.done([])
                 # A stream that has room and items never waits: let others run between pages.
                 await anyio.lowlevel.checkpoint()
+
+    async def _map_or_fail(self, page: Page) -> Delivery | None:
+        """The delivery of a page; None where it can't be made, which ends the page's poll alone."""
+        earlier = _failure_of(page)
+        if earlier is not None:
+            _fail(page, earlier)
+            return None
+        try:
+            return await self._map(page)
+        except Exception as error:
+            if not is_unexpected(error) or isinstance(page, OutboxPage | Flush):
+                raise
+            _fail(page, error)
+            return None
 
     async def _map(self, page: Page) -> Delivery:
         match page:
@@ -185,3 +202,22 @@ class Mapper:
         outcomes = Outcomes(list_id, numbers, -len(events), names)
         ack = OutboxAck(outbox_id, outcomes, in_flight, self._ledger, self._metrics)
         return Delivery(events, names, ack)
+
+
+def _failure_of(page: Page) -> Exception | None:
+    """What has happened to an earlier page of the same poll."""
+    if isinstance(page, ActivityPage | ClickPage | LastPage | ContactPage):
+        return page.poll.failure.error
+    return None
+
+
+def _fail(page: Page, error: Exception) -> None:
+    """Tells the poll of a page that it can't be turned into events."""
+    match page:
+        case ActivityPage() | ClickPage() | LastPage():
+            page.poll.fail(page.number, error)
+        case ContactPage():
+            page.poll.failure.note(error)
+            page.poll.in_flight.remove()
+        case UnsubscribePage():
+            page.in_flight.fail(error)

@@ -8,6 +8,7 @@ import anyio
 
 from bridge.flow.buckets import NO_BUCKET, bucket_of, floor_of
 from bridge.flow.ordered_acks import OrderedAcks
+from bridge.flow.page_failure import PageFailure
 from bridge.flow.planner.evaluation import PollResult, ScanStats
 from bridge.flow.planner.plan import PollPlan
 from bridge.flow.planner.snapshot import MessageSnapshot
@@ -100,7 +101,7 @@ class MessagePoll:
     acks: its open pages.
     changed: it found something new.
     result: its evaluation, once it is complete.
-    completed: set when its end is on disk.
+    completed: set when its end is on disk, or never will be, as `failure` tells.
     """
 
     planned: PlannedPoll
@@ -118,11 +119,18 @@ class MessagePoll:
     changed: bool = field(init=False, default=False)
     result: PollResult | None = field(init=False, default=None)
     completed: anyio.Event = field(init=False, default_factory=anyio.Event)
+    failure: PageFailure = field(init=False, default_factory=PageFailure)
 
     def __post_init__(self) -> None:
         message = self.message = self.planned.snapshot.message
         self._identity = f"{message.list_id}\x1f{message.kind}\x1f{message.message_id}"
         self._buckets: dict[str, int] = {}
+
+    def fail(self, number: int, error: Exception) -> None:
+        """Notes that one of its pages can't be turned into events, and tells who waits for it."""
+        self.failure.note(error)
+        self.acks.fail(number)
+        self.completed.set()
 
     @property
     def plan(self) -> PollPlan:

@@ -22,6 +22,8 @@ class OrderedAcks(Generic[Item]):
     3. `ack` returns the items that are due by that, in the order of opening, each exactly once:
        none while an earlier page is open, several where the page was what others waited for.
        The caller hands them to the ledger in that order.
+    4. `fail` is called instead of `ack` for a page that never will be: none is waited for then, and
+       no page after it is released.
 
     A page that is never acknowledged (a crash, a restart of the pipeline) holds back all later
     ones: none of their checkpoints is saved, and they are read again.
@@ -31,6 +33,7 @@ class OrderedAcks(Generic[Item]):
         self._opened = 0
         self._released = 0
         self._acked: dict[int, Item] = {}
+        self._failed: set[int] = set()
         self._progress = anyio.Event()
 
     @property
@@ -50,17 +53,24 @@ class OrderedAcks(Generic[Item]):
         while self._released in self._acked:
             due.append(self._acked.pop(self._released))
             self._released += 1
-        if due:
-            self._progress.set()
-            self._progress = anyio.Event()
+        self._announce()
         return due
 
+    def fail(self, number: int) -> None:
+        """Notes that one is never acknowledged."""
+        self._failed.add(number)
+        self._announce()
+
     async def wait_for_room(self) -> None:
-        """Waits until another may be opened."""
-        while self.unacked >= MOST_UNACKED:
+        """Waits until another may be opened, or one has failed."""
+        while self.unacked >= MOST_UNACKED and not self._failed:
             await self._progress.wait()
 
     async def drained(self) -> None:
-        """Waits until nothing is open."""
-        while self.unacked:
+        """Waits until nothing is open but what has failed."""
+        while self.unacked > len(self._acked) + len(self._failed):
             await self._progress.wait()
+
+    def _announce(self) -> None:
+        self._progress.set()
+        self._progress = anyio.Event()

@@ -8,6 +8,7 @@ from bridge.flow.in_flight import InFlight
 from bridge.flow.mapping.twins import Twins
 from bridge.flow.mapping.user_ids import SharedUserIds
 from bridge.flow.message_poll import MessagePoll
+from bridge.flow.page_failure import PageFailure
 from bridge.flow.source import SourceList
 from bridge.listrak import wire
 from bridge.listrak.pages import UnreadRow
@@ -95,6 +96,7 @@ class ContactPoll:
     user_ids: what is found of its contacts' userIds.
     revision_floor: changes get revisions above this.
     twins: the addresses that the list has more than once.
+    failure: that of a page, after which none is mapped.
     """
 
     source: SourceList
@@ -106,6 +108,7 @@ class ContactPoll:
     user_ids: UserIdFindings = field(default_factory=UserIdFindings)
     revision_floor: int = 0
     twins: Twins = field(default_factory=Twins)
+    failure: PageFailure = field(default_factory=PageFailure)
 
     def revision_after(self, revision: int) -> int:
         """The revision of a contact's next change."""

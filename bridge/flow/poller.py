@@ -5,16 +5,9 @@ from typing import Final, Literal, NamedTuple
 import anyio
 
 from bridge import clock
-from bridge.errors import (
-    BridgeError,
-    MissingError,
-    RefusedError,
-    TemporaryError,
-    is_isolated,
-)
+from bridge.errors import MissingError, TemporaryError, is_isolated
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
-from bridge.flow.isolation import Isolation
 from bridge.flow.readers import Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
@@ -78,7 +71,6 @@ class Poller:
         }
         self._changed = anyio.Event()
         self._failures: dict[Task, int] = {}
-        self._isolation = Isolation(metrics)
         self._under_way = 0
         metrics.outstanding.labels("reading").set_function(self._outstanding)
         self._discoveries: dict[int, int] = {}
@@ -158,13 +150,12 @@ class Poller:
             if self._knows_attributions(task, polled_at):
                 self._last_polled[task] = began
             self._failures.pop(task, None)
-            self._isolation.passed(task)
             if task.name != "message":
                 self._set_aside.recovered(Part(task.list_id, task.name))
-        except (TemporaryError, RefusedError) as error:
+        except Exception as error:
+            if not (isinstance(error, TemporaryError) or is_isolated(error)):
+                raise
             delay = await self._postpone(task, error)
-        except Exception as error:  # noqa: BLE001  (it is raised again where it is one of ours)
-            delay = schedule.set_aside_for(self._isolation.note(task, error), self._poll_interval)
         finally:
             slot.leave()
             self._under_way -= 1
@@ -184,7 +175,7 @@ class Poller:
         # What isn't discovered may be what they came through.
         return task.name != "discovery" or not self._set_aside.records(task.list_id, LISTING_KINDS)
 
-    async def _postpone(self, task: Task, error: BridgeError) -> float:
+    async def _postpone(self, task: Task, error: Exception) -> float:
         """Seconds until a task that failed is tried again; one that fails by itself is set aside.
 
         The client has retried already: the place is for others for a while.
@@ -253,7 +244,7 @@ class Poller:
                 poll = await reader.read(planned, source)
                 # Its pages are on their way; others may read while they arrive.
                 slot.leave()
-                await poll.completed.wait()
+                await reader.finish(poll)
                 self._metrics.polls.labels(message.kind, str(poll.changed).lower()).inc()
                 if over and poll.started_at >= now and poll.is_proof:
                     await reader.untrack(message)

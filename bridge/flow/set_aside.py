@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
 from bridge import clock
-from bridge.errors import BridgeError, RefusedError, TemporaryError, is_isolated
+from bridge.errors import PageError, TemporaryError, cause, is_isolated, is_unexpected
 from bridge.flow.ledger import Ledger
 from bridge.flow.scheduling import schedule
 from bridge.logs import log
@@ -27,18 +27,21 @@ class _Entry:
 
     failures: number in a row, in this run.
     due_at: when it is tried again, by the monotonic clock.
+    traced: reasons of which this run has logged the traceback.
     """
 
     record: PartSetAside
     failures: int = 0
     due_at: float = 0.0
+    traced: set[str] = field(default_factory=set)
 
 
 class SetAside:
     """The parts that are set aside, in memory and in the state file.
 
     Each is tried again after growing delays; it is told once when it begins, when its reason
-    changes, and when it is over.
+    changes, and when it is over. What fails unexpectedly is set aside as what Listrak refuses is,
+    in other words and with its traceback in the log.
 
     now: Listrak's clock.
     interval: seconds between two polls of what is fresh.
@@ -108,26 +111,35 @@ class SetAside:
         entry = self._entries.get(part)
         return 0.0 if entry is None else max(0.0, self._now() - entry.record.since)
 
+    def reason(self, part: Part) -> str:
+        """Why a part is set aside, "" where it isn't."""
+        entry = self._entries.get(part)
+        return "" if entry is None else entry.record.reason
+
     def complete_until(self, part: Part, otherwise: float | None) -> float | None:
         """The start of the latest complete reading of a part; `otherwise` if it isn't set aside."""
         entry = self._entries.get(part)
         return otherwise if entry is None else entry.record.complete_until
 
-    def failed(self, part: Part, error: BridgeError, complete_until: float | None = None) -> float:
+    def failed(self, part: Part, error: Exception, complete_until: float | None = None) -> float:
         """Sets a part aside after a failure; returns the seconds until it is to be tried again.
 
         complete_until: start of its latest complete reading; of one that is set aside it stays.
         """
-        reason, entry = line_of(str(error)), self._entries.get(part)
+        reason, entry = _reason_of(error), self._entries.get(part)
+        unexpected = error if is_unexpected(error) else None
         if entry is None or not entry.record.reason:
             if entry is not None:
                 complete_until = entry.record.complete_until
             entry = _Entry(PartSetAside(part, self._now(), reason, complete_until))
             self._entries[part] = entry
-            self._tell("set_aside.begun", entry)
+            self._tell("set_aside.begun", entry, unexpected)
         elif entry.record.reason != reason:
             entry.record = replace(entry.record, reason=reason)
-            self._tell("set_aside.changed", entry)
+            self._tell("set_aside.changed", entry, unexpected)
+        elif unexpected is not None and reason not in entry.traced:
+            # An earlier run set it aside: its traceback may be in no log any more.
+            self._tell("set_aside.again", entry, unexpected)
         entry.failures += 1
         delay = schedule.set_aside_delay(entry.failures, self._interval)
         if isinstance(error, TemporaryError) and error.retry_after is not None:
@@ -178,8 +190,8 @@ class SetAside:
             return None
         try:
             answer = await reading()
-        except (TemporaryError, RefusedError) as error:
-            if not is_isolated(error):
+        except Exception as error:
+            if isinstance(error, PageError) or not is_isolated(error):
                 raise
             self.failed(part, error)
             return None
@@ -194,10 +206,15 @@ class SetAside:
         self._count()
         self._ledger.enqueue(partial(_removed, list(parts)))
 
-    def _tell(self, event: str, entry: _Entry) -> None:
+    def _tell(self, event: str, entry: _Entry, unexpected: Exception | None) -> None:
+        """Logs it, and saves it; of an unexpected error with its traceback, once a reason."""
         record = entry.record
-        part = record.part
-        log.warning(event, list=part.list_id, part=part.name, reason=record.reason, note=NOTE)
+        part, reason = record.part, record.reason
+        trace = None if reason in entry.traced else unexpected
+        if unexpected is not None:
+            entry.traced.add(reason)
+        say = log.warning if unexpected is None else log.error
+        say(event, list=part.list_id, part=part.name, reason=reason, note=NOTE, exc_info=trace)
         self._count()
         self._ledger.enqueue(partial(_put, record))
 
@@ -206,6 +223,18 @@ class SetAside:
         numbers = Counter((str(one.part.list_id), one.part.kind) for one in self.records())
         for labels, number in numbers.items():
             self._metrics.set_aside.labels(*labels).set(number)
+
+
+def _reason_of(error: Exception) -> str:
+    """The reason of a failure, for people; of an unexpected one without its text, which is data."""
+    if not is_unexpected(error):
+        return line_of(str(error))
+    fault = cause(error)
+    name = type(fault.__cause__ if isinstance(fault, PageError) else fault).__name__
+    return (
+        f"an unexpected error ({name}), most likely a mistake of this program; the traceback is in "
+        "the log"
+    )
 
 
 def _is_of(part: Part, path: str) -> bool:

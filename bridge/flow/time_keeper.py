@@ -32,6 +32,12 @@ SAVE_INTERVAL: Final = 600.0
 MOST_QUESTIONS: Final = 3 * DOUBTED_AT_LEAST
 """Answers that are asked for at a start at most, until it is clear what to believe."""
 
+AGREED: Final = "Listrak's clock and this machine's agree again"
+STEADY: Final = (
+    "Listrak's answers have told one time steadily for hours, so it counts; this machine's clock "
+    "is wrong: set it (NTP)"
+)
+
 TOLD_FROM: Final = 3
 """Doubted answers in a row from which on it is told."""
 
@@ -125,13 +131,14 @@ class TimeKeeper:
             return
         self._told = is_odd
         if not is_odd:
-            log.warning("clock.trusted", note="Listrak's clock and this machine's agree again")
+            log.warning("clock.trusted", note=AGREED if time.agrees_with_wall else STEADY)
             return
         log.warning(
             "clock.distrusted",
             ahead=round(time.doubt if doubted else time.unconfirmed),
             note="Listrak's answers tell a time that this machine's clock doesn't bear out; until "
-            "both agree nothing is forgotten, and no message is untracked by it",
+            "both agree, or they have told it steadily for hours, nothing is forgotten, and no "
+            "message is untracked by it",
         )
 
     async def _mend(self) -> None:

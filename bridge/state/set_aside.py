@@ -43,6 +43,12 @@ LISTING_KINDS: Final[tuple[PartKind, ...]] = (
 )
 """The kinds that messages are discovered by."""
 
+WHOLE_KINDS: Final[tuple[PartKind, ...]] = (
+    *("contacts", "discovery", "unsubscribes"),
+    *("broadcasts", "split tests", "conversations", "transactional messages"),
+)
+"""The kinds without which a whole kind of reading of a list isn't complete."""
+
 
 class Part(NamedTuple):
     """A part of a list that is read by itself.

@@ -87,3 +87,33 @@ async def test_drained() -> None:
         acks.ack(numbers[2], None)
         await anyio.wait_all_tasks_blocked()
         assert done.is_set()
+
+
+@pytest.mark.anyio
+async def test_one_that_fails() -> None:
+    """Nobody waits for it, and nothing after it is released."""
+    acks: OrderedAcks[str] = OrderedAcks()
+    numbers = [acks.open() for _ in range(MOST_UNACKED)]
+    waited: list[str] = []
+
+    async def wait() -> None:
+        await acks.wait_for_room()
+        waited.append("room")
+        await acks.drained()
+        waited.append("drained")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        assert acks.ack(numbers[1], "one") == []
+        await anyio.wait_all_tasks_blocked()
+        assert not waited
+        acks.fail(numbers[2])
+        await anyio.wait_all_tasks_blocked()
+        assert waited == ["room"]
+        assert acks.ack(numbers[0], "nought") == ["nought", "one"]
+        for number in numbers[4:]:
+            acks.fail(number)
+        await anyio.wait_all_tasks_blocked()
+        assert waited == ["room"]
+        assert acks.ack(numbers[3], "three") == []
+    assert waited == ["room", "drained"]

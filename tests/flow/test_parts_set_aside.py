@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.errors import RefusedError, TemporaryError
+from bridge.errors import RefusedError, StateDamagedError, StateError, TemporaryError
 from bridge.flow.ledger import Ledger
 from bridge.flow.scheduling.schedule import MOST_INTERVALS_SET_ASIDE, set_aside_delay
 from bridge.flow.set_aside import SetAside
@@ -66,6 +67,58 @@ async def test_a_part_is_told_once(tmp_path: Path) -> None:
         assert told(logs) == ["set_aside.ended"]
         assert parts.gauge("conversation") is None
         assert (await parts.again(5)).set_aside.records() == []
+
+
+async def test_a_mistake_of_ours(tmp_path: Path) -> None:
+    """It is told in other words, by its type alone; its traceback stands in each run's log once."""
+
+    def reading() -> Any:
+        raise KeyError("a@example.com")
+
+    async with open_store(tmp_path / "bridge.db") as store:
+        parts = Parts(store)
+        for again in (False, True):
+            with capture_logs() as logs:
+                for _ in range(3):
+                    try:
+                        reading()
+                    except KeyError as error:
+                        parts.set_aside.failed(TALK, error)
+                parts.set_aside.failed(MAIL, REFUSED)
+            events = ["set_aside.again"] if again else ["set_aside.begun", "set_aside.begun"]
+            assert told(logs) == events
+            assert logs[0]["log_level"] == "error"
+            assert isinstance(logs[0]["exc_info"], KeyError)
+            reason = parts.set_aside.reason(TALK)
+            assert "KeyError" in reason
+            assert "mistake of this program" in reason
+            assert "example.com" not in reason
+            assert "mistake" not in parts.set_aside.reason(MAIL)
+            parts = await parts.again(5)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StateDamagedError("damaged"),
+        StateError("locked"),
+        TemporaryError("Listrak is away"),
+        ExceptionGroup("two", [ZeroDivisionError(), StateDamagedError("damaged")]),
+        anyio.BrokenResourceError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_is_no_parts_own(tmp_path: Path, error: Exception) -> None:
+    """What ends the run, or is of all parts, is raised on, and sets nothing aside."""
+
+    async def reading() -> None:
+        raise error
+
+    async with open_store(tmp_path / "bridge.db") as store:
+        parts = Parts(store)
+        with pytest.raises(type(error)):
+            await parts.set_aside.attempt(TALK, reading)
+        assert not parts.set_aside.records()
 
 
 async def test_it_outlives_a_restart(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from bridge.flow.acks.checkpoint import PageCheckpoint
 from bridge.flow.mapper import Mapper
 from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.messages import MessageReader
+from bridge.flow.readers.outbox import OutboxReader
 from bridge.state.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -97,7 +98,7 @@ def lines(log: StringIO, event: str) -> list[dict[str, Any]]:
 async def test_a_fault_of_one_message(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A catch-up does all the rest, and ends with 75; the next one brings what was missing."""
     bug = Bug(lambda message, *_: message.id == 1).put(monkeypatch, MessageReader, "plan")
-    with pytest.raises(TemporaryError, match=r"nothing is lost.*unexpected.*a bug"):
+    with pytest.raises(TemporaryError, match=r"nothing is lost.*unexpected error \(ZeroDiv"):
         await caught_up(rig, {})
     assert bug.count == 1
     sent = rig.segment.accepted
@@ -114,24 +115,67 @@ async def test_a_fault_of_one_list(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     async with running(rig) as (health, log):
         await rig.until(lambda: bug.count > 1)
         assert not health.report()["ready"]
-        assert health.problems()["tasks"].endswith("contacts of list 12345")
+        assert health.problems()["reading"].endswith("contacts of list 12345")
         await rig.until(lambda: rig.segment.accepted > 100)
-        told = lines(log, "task.failed")
-        assert [("exception" in line) for line in told] == [True] + [False] * (len(told) - 1)
+        (told,) = lines(log, "set_aside.begun")
+        assert "a bug" in told["exception"]
+        assert "a bug" not in told["reason"]
         assert not lines(log, "pipeline.restarting")
         bug.hits = lambda *_: False
         await rig.until(lambda: health.report()["ready"], within=10)
-        assert lines(log, "task.mended")
+        assert lines(log, "set_aside.ended")
+
+
+async def test_a_page_that_cant_be_mapped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its message is set aside, all others arrive; nothing of it is lost once it can be mapped."""
+
+    def of_first(page: Any, *_: Any) -> bool:
+        return bool(page.poll.message.id == 1)
+
+    bug = Bug(of_first).put(monkeypatch, Mapper, "_poll_page")
+    async with running(rig) as (health, log):
+        await rig.until(lambda: bug.count > 1, within=20)
+        await rig.until(lambda: rig.segment.accepted > 100)
+        assert not lines(log, "pipeline.restarting")
+        (told,) = lines(log, "set_aside.begun")
+        assert "(ZeroDivisionError), most likely a mistake" in told["reason"]
+        assert "a bug" in told["exception"]
+        assert health.report()["ready"], "of one email"
+    with pytest.raises(TemporaryError, match=r"nothing is lost: message .*unexpected"):
+        await caught_up(rig, {})
+    sent = rig.segment.accepted
+    monkeypatch.undo()
+    await caught_up(rig, {})
+    assert rig.segment.accepted > sent
+    assert rig.verdict(SINCE).ok
+    assert rig.adds_up()
+
+
+@pytest.mark.parametrize("name", ["_contact_page", "_unsubscribe_page"])
+async def test_contacts_that_cant_be_mapped(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Those of one list are set aside, at each of its pages; then all is as it is to be."""
+    left = iter(range(3))
+    bug = Bug(lambda *_: next(left, None) is not None).put(monkeypatch, Mapper, name)
+    with suppress(TemporaryError):
+        await caught_up(rig, {})
+    for _ in range(3):
+        with suppress(TemporaryError):
+            await caught_up(rig, {})
+    assert bug.count == 3
+    assert rig.verdict(SINCE).ok
+    assert rig.adds_up()
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "times", "end"),
     [
-        (Mapper, "_poll_page", 5, (TemporaryError, "a fault comes back.*a bug")),
+        (OutboxReader, "replay", 5, (TemporaryError, "a fault comes back.*a bug")),
         # What can't be saved is kept by nobody else: it ends at once.
         (PageCheckpoint, "save", 1, (ZeroDivisionError, "a bug")),
     ],
-    ids=["mapper", "ledger"],
+    ids=["outbox", "ledger"],
 )
 async def test_a_fault_that_comes_back(
     rig: Rig,
@@ -159,11 +203,11 @@ async def hung_disk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[threading.
     there, back = threading.Event(), threading.Event()
     original = Database._turn_mark
 
-    async def hang(this: Database) -> None:
+    async def hang(this: Database) -> Any:
         there.set()
         connection: Any = this._db
         await connection._execute(back.wait)
-        await original(this)
+        return await original(this)
 
     monkeypatch.setattr(Database, "_turn_mark", hang)
     try:

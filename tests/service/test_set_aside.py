@@ -324,7 +324,15 @@ async def test_the_service_goes_on(rig_of: Any) -> None:
             for part in ("conversation 901", "split test 61", "transactional messages"):
                 assert part in named
             assert "set aside" in report["status"]
-            assert report["ready"]
+            assert not report["ready"]
+            assert list(report["problems"]) == ["reading"]
+            assert report["problems"]["reading"].endswith(f"transactional messages of list {LIST}")
+            # Single emails, links and counters keep it from nothing.
+            rig.listrak.faults.clear()
+            for name in failing[:-1]:
+                account.fail(RESOURCES[name][0], "status:500")
+            await rig.until(lambda: service._health.report()["ready"])
+            assert service._health.report()["set_aside"]
             rig.listrak.faults.clear()
             await rig.until(lambda: not service._health.report()["set_aside"])
             await rig.until(lambda: account.arrived["talk"] == account.due["talk"])

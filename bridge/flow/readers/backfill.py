@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from bridge.errors import MissingError, RefusedError, TemporaryError, is_isolated
+from bridge.errors import MissingError, is_isolated
 from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.acks.poll_ends import BackfillPollEnd
 from bridge.flow.buckets import NO_BUCKET, floor_of
@@ -125,7 +125,7 @@ class BackfillReader:
         except MissingError as error:
             log.info("message.missing", message=message.message.path, reason=str(error))
             await self._ledger.commit(lambda store: store.backfills.complete(message, missing=True))
-        except (RefusedError, TemporaryError) as error:
+        except Exception as error:
             if not is_isolated(error):
                 raise
             self._set_aside.failed(part, error)
@@ -140,9 +140,15 @@ class BackfillReader:
             # What is withheld of it is known once it was read to its end.
             await self._messages.read_first(message.tracked, source)
         poll = await self._begin(source, message, backfill)
-        await self._rows.read(poll, source)
-        await self._rows.flush()
-        await poll.completed.wait()
+        try:
+            await self._rows.read(poll, source)
+            await self._rows.flush()
+            await poll.completed.wait()
+            poll.failure.check()
+        except Exception:
+            # Pages in flight must be acknowledged before it is read again.
+            await poll.acks.drained()
+            raise
         self._messages.forget_counts(poll.message)
 
     async def _list(self, source: SourceList, backfill: Backfill) -> None:

@@ -65,14 +65,20 @@ class ListReadings:
         return at
 
     async def send(self, page: ContactPage) -> None:
-        """Sends a page on."""
+        """Sends a page on. Raises PageError where an earlier one of its poll has failed."""
+        page.poll.failure.check()
         self.in_flight.add()
         await self._pages.send(page)
 
-    async def drain(self) -> None:
-        """Waits until all pages sent on so far are acknowledged."""
+    async def drain(self, poll: ContactPoll | None = None) -> None:
+        """Waits until all pages sent on so far are acknowledged.
+
+        Raises PageError where one of a poll has failed.
+        """
         await self._pages.send(Flush())
         await self.in_flight.drained()
+        if poll is not None:
+            poll.failure.check()
 
 
 class ContactReadings:

@@ -154,7 +154,7 @@ class ContactReader:
                 )
         # The next stage compares with what this one found, and no two identifies of a contact are
         # on their way at once.
-        await readings.drain()
+        await readings.drain(poll)
 
     async def _decide_twins(
         self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings
@@ -166,7 +166,7 @@ class ContactReader:
                 await readings.send(
                     ContactPage(poll, cursor, rows, readings.instant(), single=single)
                 )
-        await readings.drain()
+        await readings.drain(poll)
         poll.twins.known.difference_update(single)
 
     async def _find_deleted(self, poll: ContactPoll, after: str, readings: ListReadings) -> None:
@@ -201,7 +201,7 @@ class ContactReader:
                         unread=requested.unread,
                     )
                 )
-        await readings.drain()
+        await readings.drain(poll)
         self._note(list_id, failures)
 
     def _note(self, list_id: int, failures: Sequence[BridgeError]) -> None:

@@ -78,7 +78,6 @@ class IdentifyReader:
                 lambda cursor: self._read_page(source, cursor, readings),
                 f"contacts of list {source.list_id}",
             )
-            await readings.drain()
         return await runs.open_one(source.list_id) is not None
 
     async def _read_page(
@@ -90,6 +89,7 @@ class IdentifyReader:
             await self._read_subscribed(poll, cursor, readings, told)
         else:
             await self._read_others(poll, cursor, readings, told)
+        await readings.drain(poll)
 
     async def _read_subscribed(
         self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings, told: SeenKeys

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from types import EllipsisType
 from typing import NamedTuple, TypeVar
 
-from bridge.errors import BridgeError, MissingError, RefusedError, TemporaryError, is_isolated
+from bridge.errors import MissingError, is_isolated
 from bridge.flow.set_aside import SetAside
 from bridge.listrak import wire
 from bridge.listrak.client import Listrak
@@ -50,7 +50,7 @@ class Listings:
         # Ids of broadcasts.
         self._listed: set[int] = set()
         # With the start of the latest complete reading of each.
-        self._failed: dict[Part, tuple[BridgeError, float | None]] = {}
+        self._failed: dict[Part, tuple[Exception, float | None]] = {}
         self._left: set[Part] = set()
         self._read: list[Part] = []
         self._missing: list[Part] = []
@@ -194,7 +194,7 @@ class Listings:
             return None
         try:
             answer = await reading()
-        except (TemporaryError, RefusedError) as error:
+        except Exception as error:
             if strict or not is_isolated(error):
                 raise
             since = self._span.complete_until if isinstance(until, EllipsisType) else until

@@ -105,7 +105,7 @@ class MessageReader:
             if planned is not None:
                 poll = await self.read(planned, source)
                 await self.flush()
-                await poll.completed.wait()
+                await self.finish(poll)
 
     async def read(self, planned: PlannedPoll, source: SourceList) -> MessagePoll:
         """Reads what is planned. The poll is complete once its last page is acknowledged."""
@@ -121,15 +121,26 @@ class MessageReader:
         try:
             await self._rows.read(poll, source)
         except Exception:
-            # Pages in flight must be acknowledged before the message is read again.
-            await poll.acks.drained()
-            if not planned.plan.full:
-                # Another poll begins anew, where a full one goes on.
-                self._ledger.enqueue(lambda store: store.messages.release_properties(message.id))
-            await self._ledger.flush()
-            self._cache.forget_counts(message)
+            await self._abandon(poll)
             raise
         return poll
+
+    async def finish(self, poll: MessagePoll) -> None:
+        """Returns when a poll that was read is complete. Raises PageError if it never will be."""
+        await poll.completed.wait()
+        if poll.failure.error is not None:
+            await self._abandon(poll)
+            poll.failure.check()
+
+    async def _abandon(self, poll: MessagePoll) -> None:
+        message = poll.message
+        # Pages in flight must be acknowledged before the message is read again.
+        await poll.acks.drained()
+        if not poll.plan.full:
+            # Another poll begins anew, where a full one goes on.
+            self._ledger.enqueue(lambda store: store.messages.release_properties(message.id))
+        await self._ledger.flush()
+        self._cache.forget_counts(message)
 
     def forget_counts(self, message: Message) -> None:
         """Has the numbers of a message read again: another than a poll has changed them."""

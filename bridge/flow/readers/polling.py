@@ -27,6 +27,7 @@ class PollClients:
 async def opened(poll: MessagePoll) -> int:
     """The number of the poll's next page, as soon as it may have one more."""
     await poll.acks.wait_for_room()
+    poll.failure.check()
     return poll.acks.open()
 
 

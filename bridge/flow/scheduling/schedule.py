@@ -68,9 +68,6 @@ DETAILS_INTERVAL: Final = DAY
 """Seconds after which a message that is polled is asked for by itself again: only that tells its
 Google Analytics campaign."""
 
-LONGEST_SET_ASIDE: Final = 1 * HOUR
-"""Seconds at most until a task that fails unexpectedly is tried again."""
-
 COUNTER_DELAY_INTERVALS: Final = 5
 """Poll intervals after which a counter counts as up to date: it may lag behind."""
 
@@ -122,11 +119,6 @@ def attributable_until(last_polls: Iterable[float], poll_interval: float, now: f
     """
     polled = min(last_polls) - COUNTER_DELAY_INTERVALS * poll_interval  # 1
     return max(polled, now - LONGEST_ATTRIBUTION_WAIT)  # 2
-
-
-def set_aside_for(failures: int, poll_interval: float) -> float:
-    """Seconds until a task that has failed so often in a row is tried again."""
-    return min(poll_interval * 2.0 ** min(failures, 20), max(LONGEST_SET_ASIDE, poll_interval))
 
 
 def is_sweep_due(state: ListState, now: float) -> bool:
