@@ -4,6 +4,7 @@ Keys of seen events are not among it: they are hashes, and without them everythi
 still shows would be sent again.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -25,17 +26,20 @@ _REMEMBERED: Final = 90 * DAY
 _CHUNK: Final = 1000
 
 # Open polls and runs, each with the columns that tell its row, and where its contacts are read.
-_CURSORS: Final = (
+CURSORS: Final = (
     ("contact_looks", "list_id"),
     ("identify_runs", "list_id"),
     ("looks", "message"),
     ("backfill_messages", "id"),
 )
-_TEXTS: Final = (
-    ("lists", "list_name", "list_id"),
-    ("messages", "subject", "id"),
-    ("messages", "properties", "id"),
-    ("backfill_messages", "properties", "id"),
+TEXTS: Final = (
+    ("lists", "list_name"),
+    ("messages", "subject"),
+    ("messages", "properties"),
+    ("backfill_messages", "properties"),
+    ("withheld_unsubscribes", "properties"),
+    ("set_aside", "subject"),
+    ("set_aside", "reason"),
 )
 
 
@@ -221,7 +225,7 @@ class Erasures:
             own = [
                 (row_id,)
                 for row_id, reason, body in rows
-                if pattern.search(reason) or _is_in(body, address, pattern)
+                if pattern.search(reason) or _is_in(body, pattern)
             ]
             await self._db.many("DELETE FROM dead_letters WHERE id = ?", own)
             number, last = number + len(own), rows[-1][0]
@@ -242,7 +246,7 @@ class Erasures:
     async def _cursors(self, address: str, removed: Removed) -> None:
         """Replaces cursors that name it; called once its contacts are gone."""
         pattern = _pattern(address)
-        for table, key in _CURSORS:
+        for table, key in CURSORS:
             for row_id, position in await self._db.all(
                 f"SELECT {key}, position FROM sound_{table} WHERE instr(lower_case(position), ?)",
                 address,
@@ -269,19 +273,21 @@ class Erasures:
         return cursors.encode(cursors.ContactCursor("lost", row[0]))
 
     async def _texts(self, address: str, removed: Removed) -> None:
-        """Takes it out of names and subjects, which are read again from Listrak."""
+        """Takes it out of names, subjects and reasons, which are read again from Listrak."""
         pattern = _pattern(address)
-        for table, column, key in _TEXTS:
-            for row_id, text in await self._db.all(
-                f"SELECT {key}, {column} FROM sound_{table}"
-                f" WHERE instr(lower_case(ifnull({column}, '')), ?)",
+        for table, column in TEXTS:
+            for text, number in await self._db.all(
+                f"SELECT {column}, count(*) FROM sound_{table}"
+                f" WHERE instr(lower_case(ifnull({column}, '')), ?) GROUP BY {column}",
                 address,
             ):
                 without = pattern.sub(ERASED, text)
                 if without != text:
-                    removed.texts += 1
+                    removed.texts += number
                     await self._db.run(
-                        f"UPDATE {table} SET {column} = ? WHERE {key} = ?", without, row_id
+                        f"UPDATE OR REPLACE {table} SET {column} = ?1 WHERE {column} = ?2",
+                        without,
+                        text,
                     )
 
 
@@ -290,12 +296,16 @@ def _pattern(address: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.+%'-]){re.escape(address)}(?![\w-]|\.\w)", re.IGNORECASE)
 
 
-def _is_in(body: bytes, address: str, pattern: re.Pattern[str]) -> bool:
+def _is_in(body: bytes, pattern: re.Pattern[str]) -> bool:
     """Tells whether the body of a dead letter, which may be anything, names an address."""
+    text = body.decode(errors="replace")
+    if pattern.search(text):
+        return True
     try:
-        return address in _leaves(msgspec.json.decode(body))
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return pattern.search(body.decode(errors="replace")) is not None
+        # Escaped in the body. It takes halves of characters, too.
+        return any(pattern.search(leaf) for leaf in _texts_of(json.loads(text)))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _leaves(value: Any) -> frozenset[str]:
@@ -307,7 +317,8 @@ def _texts_of(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value.lower()
     elif isinstance(value, dict):
-        for inner in value.values():
+        for key, inner in value.items():
+            yield key.lower()
             yield from _texts_of(inner)
     elif isinstance(value, list):
         for inner in value:

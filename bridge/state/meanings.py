@@ -48,6 +48,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
         + _INSTANT.format("value")
         + " WHEN 'first_start' THEN CAST(value AS REAL) >= 0"
         " WHEN 'trust' THEN json_valid(value) WHEN 'configuration' THEN json_valid(value)"
+        " WHEN 'clock' THEN json_valid(value) WHEN 'waiting' THEN json_valid(value)"
         " ELSE 1 END",
     },
     "counters": {"value": _COUNT},

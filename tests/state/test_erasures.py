@@ -3,12 +3,13 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from bridge.compression import compressed, decompressed
 from bridge.flow.page import address_keys
-from bridge.state import keys
+from bridge.state import erasures, keys
 from bridge.state.cursors import ContactCursor, PollCursor
 from bridge.state.erasures import Removed
 from bridge.state.keys import sorted_keys
@@ -20,6 +21,7 @@ from bridge.state.records import (
     MessageRef,
     PendingUnsubscribe,
 )
+from bridge.state.set_aside import Part, PartSetAside
 from bridge.state.store import Store, open_store
 
 pytestmark = pytest.mark.anyio
@@ -245,3 +247,91 @@ async def test_what_is_noted_of_it(store: Store) -> None:
     found = await store.erasures.of("request-2")
     assert found is not None
     assert found.overwritten
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps([None, {"e": [f" {SPELLED} "]}]).encode(),
+        json.dumps({SPELLED: 1}).encode(),
+        json.dumps({"e": f"\ud83d{SPELLED}\n"}).encode(),
+        json.dumps({"e": SPELLED}).replace("@", "\\u0040").encode(),
+        json.dumps({"e": f"<{SPELLED}>", "n": float("nan")}).encode(),
+        b'{"e": "\xff' + SPELLED.encode(),
+        b"[" * 5000 + json.dumps(SPELLED).encode(),
+        SPELLED.encode() + b"\0",
+    ],
+)
+async def test_rows_that_could_not_be_read(store: Store, body: bytes) -> None:
+    """Dead letters of them hold anything; longer addresses of others stay."""
+    others = [body.replace(b"Bob", b"aBob"), json.dumps({"e": NEIGHBOURS}).encode(), b"\xff", b"3"]
+    letters = [
+        DeadLetter("contacts", f"listrak-{number}", "a row can't be read", each)
+        for number, each in enumerate([*others, body])
+    ]
+    async with store.transaction():
+        await store.dead_letters.add(letters, NOW)
+    assert (await erased(store)).dead_letters == 1
+    assert [row[3] for row in await store.dead_letters.all()] == [
+        letter.message_id for letter in letters[:-1]
+    ]
+
+
+async def test_parts_that_are_set_aside(store: Store) -> None:
+    """Neither what they are nor why names it; they stay set aside."""
+    parts = [Part(LIST, "contact look-ups", f"for {email}") for email in (SPELLED, *NEIGHBOURS)]
+    async with store.transaction():
+        for part in parts:
+            await store.set_aside.put(PartSetAside(part, NOW, f"400: <{part.subject}>", None))
+    assert (await erased(store)).texts == 2
+    left = await store.set_aside.all()
+    assert {each.part.subject for each in left} == {
+        f"for {email}" for email in ("(erased)", *NEIGHBOURS)
+    }
+    assert ADDRESS not in str([each for each in left if "erased" in each.reason]).lower()
+
+
+NEVER: Final = {
+    # Names, kinds and numbers of our own, and what is made of a setting.
+    *(
+        "own",
+        "name",
+        "value",
+        "kind",
+        "event",
+        "part",
+        "zone",
+        "request",
+        "removed",
+        "events",
+        "dropped",
+    ),
+    # Times, ids and counters.
+    *("horizon", "tracked_from", "unsubscribes_forgotten", "since", "before", "instant"),
+    *("sent_at", "summary", "watch", "message_id"),
+    # Of rows that are erased as a whole, as they are of the address.
+    *("spelling", "unsubscribed_at", "date", "method"),
+}
+"""Columns in which there is no address, or only beside its own."""
+
+
+async def test_every_column_is_thought_of(store: Store) -> None:
+    """Each text and each body is one that an erasure looks at, or has none to look at."""
+    looked_at = {
+        *erasures.TEXTS,
+        *((table, "position") for table, _ in erasures.CURSORS),
+        *((table, "email") for table in ("contacts", "contact_twins", "causes")),
+        *((table, "email") for table in ("unsubscribes", "withheld_unsubscribes")),
+        *(("contacts", "user_id"), ("outbox", "body")),
+        *(("dead_letters", "reason"), ("dead_letters", "body")),
+        # Keys.
+        *((table, "keys") for table in ("met", "identified", "runs")),
+    }
+    found = set()
+    for (table,) in await store.meta._db.all(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'checksums'"
+    ):
+        for _, column, kind, *_ in await store.meta._db.all(f"PRAGMA table_xinfo({table})"):
+            if kind in ("TEXT", "BLOB") and column not in NEVER:
+                found.add((table, column))
+    assert found == looked_at
