@@ -229,6 +229,6 @@ def segment_address(text: str) -> str:
 
 def state_path(text: str) -> Path:
     """A path of a file. Raises StateError for one that names a folder by its end."""
-    if text.endswith(("/", "/.")):
+    if text == "." or text.endswith(("/", "/.")):
         raise StateError(f"BRIDGE_STATE: {text!r} names a folder. Name a file in it")
     return Path(text)

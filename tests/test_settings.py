@@ -568,7 +568,7 @@ def test_unknown() -> None:
     assert unknown(environment) == ["BRIDGE_POLL_INTERVALL", "BRIDGE_STATE_FILE", "LISTRAK_LIST"]
 
 
-@pytest.mark.parametrize("text", ["state/", "/var/lib/bridge.db/", "/tmp/.", "/"])
+@pytest.mark.parametrize("text", ["state/", "/var/lib/bridge.db/", "/tmp/.", "/", "."])
 def test_a_folder_is_no_state_file(text: str) -> None:
     """By its end it names a folder, whether there is one or not: 73, as for one that is there."""
     with pytest.raises(StateError, match="BRIDGE_STATE") as caught:
