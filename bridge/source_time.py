@@ -9,7 +9,8 @@ believed where it fits; where it doesn't, either it is wrong or what was believe
    that know nothing of each other don't agree by chance. It is believed at once.
 3. Otherwise it is doubted: one bad server, or a proxy's old answer. What was believed goes on.
 4. DOUBTED_AT_LEAST answers in a row, over DOUBTED_FOR seconds, say so: it is believed. But what it
-   jumped ahead is unconfirmed: until 2 confirms it, nothing is forgotten by it.
+   jumped ahead is unconfirmed: until 2 confirms it, nothing is forgotten by it. Unless this
+   machine's clock was WRONG_FROM off before: that one bears out and denies nothing.
 5. Meanwhile it is followed wherever it goes, up to FASTEST times as fast as time: an emulated
    account's clock runs ahead for ever.
 6. Where this machine's other clock is wrong for good, Listrak's answers alone confirm it: for
@@ -24,6 +25,9 @@ import msgspec
 
 DIFFERENCE: Final = 600.0
 """Seconds by which clocks may differ without a doubt."""
+
+WRONG_FROM: Final = 86_400.0
+"""Seconds by which a clock is off that was never set, or that runs beside an emulated account's."""
 
 CLOSE_ENOUGH: Final = 2.0
 """Seconds of difference that count as none, as a Date header is cut to the second."""
@@ -224,6 +228,8 @@ class SourceTime:
         jump = line - (self._line or 0.0)
         if jump < 0:
             self.steps_back += 1
+        elif self._lead is not None and abs(self._lead - self.unconfirmed) > WRONG_FROM:
+            jump = 0.0
         # What this machine's clock alone had counted is borne out, as far as the answers go.
         unconfirmed = self.unconfirmed - self._only_by_wall
         if not confirmed:

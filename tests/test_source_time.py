@@ -66,6 +66,29 @@ def test_wrong_for_ever_is_believed_and_forgets_nothing() -> None:
     assert time.steps_back == 1
 
 
+@pytest.mark.parametrize("wall_ahead", [-150 * DAY, 2 * DAY])
+def test_only_the_account_goes_through_time(wall_ahead: float) -> None:
+    """An emulated one, beside a clock that told another day from the first: it is gone by."""
+    time, ahead = settled(wall_ahead), 0.0
+    for number in range(3):
+        ahead += 45 * DAY
+        for _ in range(DOUBTED_AT_LEAST):
+            time.testify(TRUE + 101 + number + ahead, at(101.0 + number, wall_ahead))
+        time.give_in(at(101.0 + number, wall_ahead))
+        assert time.certain(at(101.0 + number, wall_ahead)) == close(TRUE + 101 + number + ahead)
+
+
+def test_wrong_and_then_more_wrong() -> None:
+    """What nothing bears out doesn't make this machine's clock a wrong one."""
+    time = settled()
+    for ahead in (40 * DAY, 80 * DAY, 120 * DAY):
+        for number in range(20):
+            now = at(101 + ahead / DAY + number)
+            time.testify(TRUE + now.boot + ahead, now)
+        assert time.now(now) == close(TRUE + now.boot + ahead)
+        assert time.certain(now) == close(TRUE + now.boot)
+
+
 def test_both_clocks_moved_alike() -> None:
     """A machine that was frozen, without its own clock's counting it."""
     for wall_ahead in (0.0, 2 * DAY):
@@ -141,7 +164,7 @@ def test_wrong_dates_at_a_restart() -> None:
 
 
 def test_a_clock_that_is_never_set() -> None:
-    """1970 at each start of the machine: Listrak's time counts, what is certain lags behind."""
+    """1970 at each start of the machine: it denies nothing, so Listrak's time counts."""
     anchor = Anchor(TRUE, 500.0, 500.0, "one")
     time = SourceTime()
     time.recall(anchor, Moment(30.0, 30.0), "two")
@@ -149,7 +172,7 @@ def test_a_clock_that_is_never_set() -> None:
         now = Moment(31.0 + number, 31.0 + number)
         time.testify(TRUE + 9000 + number, now)
     assert time.now(now) == close(TRUE + 9000 + number)
-    assert time.certain(now) == close(TRUE + 31 + number)
+    assert time.certain(now) == time.now(now)
 
 
 gaps = st.lists(

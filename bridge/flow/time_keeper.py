@@ -41,6 +41,10 @@ STEADY: Final = (
 TOLD_FROM: Final = 3
 """Doubted answers in a row from which on it is told."""
 
+CALM_AFTER: Final = 600.0
+"""Seconds without a doubt after which it is told that there is none, where this machine's clock
+doesn't bear that out: an emulated one that runs fast gives cause for a doubt every few seconds."""
+
 
 class TimeKeeper:
     """The keeper of Listrak's time, for one run of the service.
@@ -56,6 +60,7 @@ class TimeKeeper:
         self._mended_steps = 0
         self._saved = (0.0, 0.0)
         self._told = False
+        self._doubted_at = 0.0
 
     async def recall(self) -> None:
         """Goes on from what the state file remembers; to be called before the first request."""
@@ -126,20 +131,21 @@ class TimeKeeper:
     def _tell(self) -> None:
         time = self._time
         doubted = time.doubted >= TOLD_FROM
-        is_odd = doubted or time.unconfirmed > DIFFERENCE
-        if is_odd == self._told:
-            return
-        self._told = is_odd
-        if not is_odd:
-            log.warning("clock.trusted", note=AGREED if time.agrees_with_wall else STEADY)
-            return
-        log.warning(
-            "clock.distrusted",
-            ahead=round(time.doubt if doubted else time.unconfirmed),
-            note="Listrak's answers tell a time that this machine's clock doesn't bear out; until "
-            "both agree, or they have told it steadily for hours, nothing is forgotten, and no "
-            "message is untracked by it",
-        )
+        if doubted or time.unconfirmed > DIFFERENCE:
+            self._doubted_at = clock.boot_time()
+            if not self._told:
+                log.warning(
+                    "clock.distrusted",
+                    ahead=round(time.doubt if doubted else time.unconfirmed),
+                    note="Listrak's answers tell a time that this machine's clock doesn't bear "
+                    "out. All goes on; until it does, what ends by that time is kept",
+                )
+            self._told = True
+        elif self._told:
+            calm = clock.boot_time() - self._doubted_at >= CALM_AFTER
+            if time.agrees_with_wall or calm:
+                self._told = False
+                log.info("clock.trusted", note=AGREED if time.agrees_with_wall else STEADY)
 
     async def _mend(self) -> None:
         """Replaces stored times that are still to come, and undoes what was done by such a time."""

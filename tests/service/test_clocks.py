@@ -125,6 +125,56 @@ async def test_wrong_dates_at_a_start(rig_of: Any, wrong: str) -> None:
         assert rig.rows("SELECT retired FROM messages") == [(1,), (1,)]
 
 
+async def test_floors_that_a_wrong_date_raised(rig_of: Any) -> None:
+    """Of what goes on sending, old sends are gone on with once the time is right again."""
+    world, _ = account()
+    talk = world.send_conversation(LIST, PEOPLE)
+    mail = world.send_transactional(LIST, PEOPLE)
+    async with rig_of(world=world, lists=str(LIST), BRIDGE_SINCE="2026-06-01") as rig:
+        await rig.caught_up()
+        assert len(events(rig, "Email Sent")) == 3 * len(PEOPLE)
+        rig.later(days=2)
+        fault = rig.listrak.faults.add("wrong_date:60")
+        await rig.caught_up()
+        raised = rows(rig, "SELECT max(floor) FROM messages")
+        rig.listrak.faults.clear()
+        assert fault.hits
+        for message in (talk, mail):
+            world.open(message, PEOPLE[0])
+        log = await rig.caught_up()
+        assert logged(log, "clock.mended")
+        assert rows(rig, "SELECT max(floor) FROM messages") < raised
+        assert len(events(rig, "Email Opened")) == 2
+        assert len(events(rig, "Email Sent")) == 3 * len(PEOPLE)
+
+
+async def test_only_the_account_goes_through_time(rig_of: Any) -> None:
+    """This machine's clock stands: what is over is read to its end once, and then left alone."""
+    world, message = account()
+    async with rig_of(world=world, lists=str(LIST)) as rig:
+        rig.clock.on_set = lambda: None
+        rig.later(hours=1)
+        await rig.caught_up()
+        rig.later(days=45)
+        world.open(message, PEOPLE[0])
+        log = await rig.caught_up()
+        assert len(logged(log, "clock.distrusted")) == 1
+        rig.later(hours=1)
+        world.open(message, PEOPLE[1])
+        later = world.send_broadcast(LIST, PEOPLE[:1])
+        world.unsubscribe(LIST, PEOPLE[2])
+        await rig.caught_up()
+        assert len(events(rig, "Email Opened")) == 1
+        assert len(events(rig, "Unsubscribed")) == 1
+        assert events(rig, "Email Sent")[-1]["properties"]["email_id"] == str(later.message_id)
+        told = max(datetime.fromisoformat(one["timestamp"]) for one in events(rig, "identify"))
+        assert abs(told - rig.clock.now) < timedelta(minutes=1)
+        assert rows(rig, "SELECT retired FROM messages ORDER BY id") == [(2,), (0,)]
+        rig.machine.follow(rig.clock.now.timestamp(), 1.0)
+        await rig.caught_up()
+        assert rows(rig, "SELECT retired FROM messages ORDER BY id") == [(1,), (0,)]
+
+
 @pytest.mark.parametrize("text", ["", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", "9" * 40])
 async def test_dates_that_tell_nothing(rig_of: Any, text: str) -> None:
     """No Date, garbage, or one that stands still: this machine's clock is there."""
