@@ -117,6 +117,9 @@ class PageError(Exception):
     __cause__: what happened, which nobody expected.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(texts.harmless(message))
+
 
 def is_unexpected(error: Exception) -> bool:
     """Tells whether a failure is none of ours: most likely a mistake of this program.

@@ -205,7 +205,7 @@ class Mapper:
 
 
 def _failure_of(page: Page) -> Exception | None:
-    """What has happened to an earlier page of the same poll."""
+    """The failure of an earlier page of the same poll."""
     if isinstance(page, ActivityPage | ClickPage | LastPage | ContactPage):
         return page.poll.failure.error
     return None

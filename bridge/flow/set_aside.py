@@ -112,7 +112,7 @@ class SetAside:
         return 0.0 if entry is None else max(0.0, self._now() - entry.record.since)
 
     def reason(self, part: Part) -> str:
-        """Why a part is set aside, "" where it isn't."""
+        """The reason for which a part is set aside, "" where it isn't."""
         entry = self._entries.get(part)
         return "" if entry is None else entry.record.reason
 

@@ -136,14 +136,14 @@ async def test_floors_that_a_wrong_date_raised(rig_of: Any) -> None:
         rig.later(days=2)
         fault = rig.listrak.faults.add("wrong_date:60")
         await rig.caught_up()
-        raised = rows(rig, "SELECT max(floor) FROM messages")
+        raised = rig.rows("SELECT max(floor) FROM messages")
         rig.listrak.faults.clear()
         assert fault.hits
         for message in (talk, mail):
             world.open(message, PEOPLE[0])
         log = await rig.caught_up()
         assert logged(log, "clock.mended")
-        assert rows(rig, "SELECT max(floor) FROM messages") < raised
+        assert rig.rows("SELECT max(floor) FROM messages") < raised
         assert len(events(rig, "Email Opened")) == 2
         assert len(events(rig, "Email Sent")) == 3 * len(PEOPLE)
 
@@ -169,10 +169,10 @@ async def test_only_the_account_goes_through_time(rig_of: Any) -> None:
         assert events(rig, "Email Sent")[-1]["properties"]["email_id"] == str(later.message_id)
         told = max(datetime.fromisoformat(one["timestamp"]) for one in events(rig, "identify"))
         assert abs(told - rig.clock.now) < timedelta(minutes=1)
-        assert rows(rig, "SELECT retired FROM messages ORDER BY id") == [(2,), (0,)]
+        assert rig.rows("SELECT retired FROM messages ORDER BY id") == [(2,), (0,)]
         rig.machine.follow(rig.clock.now.timestamp(), 1.0)
         await rig.caught_up()
-        assert rows(rig, "SELECT retired FROM messages ORDER BY id") == [(1,), (0,)]
+        assert rig.rows("SELECT retired FROM messages ORDER BY id") == [(1,), (0,)]
 
 
 @pytest.mark.parametrize("text", ["", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", "9" * 40])
