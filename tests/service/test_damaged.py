@@ -63,6 +63,20 @@ def by_id(events: Iterable[bytes]) -> dict[str, str]:
     return told
 
 
+def tracks(sent: dict[str, str]) -> dict[str, str]:
+    """The events whose ids no change of a contact is part of."""
+    return {
+        message_id: content
+        for message_id, content in sent.items()
+        if json.loads(content).get("event") not in (None, "Unsubscribed")
+    }
+
+
+def states(sent: dict[str, str]) -> set[str]:
+    """What is told, whatever its ids."""
+    return {json.dumps({**json.loads(content), "messageId": ""}) for content in sent.values()}
+
+
 class Start:
     """A catch-up over a file: what it sent and logged, and the error that ended it."""
 
@@ -140,10 +154,16 @@ async def test_refused_or_as_if_nothing_was(
         assert not outcome.sent
         return
     # What was saved last may be gone with a crash, or is said to be: it is sent again.
-    assert outcome.sent in [
+    expected = [
         await due(lives[large], large=large, crashed=crashed, folder=tmp_path)
         for crashed in {False, deed == "wal"}
     ]
+    if deed == "wal" and "state.went_back" in outcome.log:
+        # Then all contacts are told again, with ids that none had, and so is what is undated.
+        assert tracks(outcome.sent) in map(tracks, expected)
+        assert any(states(whole) <= states(outcome.sent) for whole in expected)
+        return
+    assert outcome.sent in expected
 
 
 @pytest.mark.parametrize("seed", seeds())
