@@ -53,7 +53,6 @@ async def retry(
 
     call: makes one attempt.
     deadline: seconds from the first failure, None for no end; of a function, as of each failure.
-        How long that took to come doesn't count: of a slow server it would be all of the seconds.
     on_wait: called before each wait with the error and the seconds of the wait.
     sleep: waits for so many seconds.
     give_up_on: kinds of errors that are raised at once.
@@ -63,6 +62,7 @@ async def retry(
     except TemporaryError as error:
         # Nearly every call has succeeded above: the machinery is set up only after a failure.
         failed = [error]
+    # Not from the call on: of a slow server that would leave no time for another.
     began = clock.monotonic()
 
     async def attempt() -> Result:

@@ -184,16 +184,22 @@ class Calls:
 
         trouble = self._answers.trouble(resource)
 
+        async def judge(error: TemporaryError) -> None:
+            if error.throttled or error.common:
+                trouble.put_off(throttled=error.throttled)
+            elif trouble.is_time_to_ask() and not error.isolated:
+                error.isolated = trouble.is_own() or await self._is_answering(resource)
+                trouble.isolated = error.isolated
+
         async def attempt() -> Answer[Data]:
             try:
                 return await self._decoded(path, shape, resource, query)
-            except TemporaryError as error:
-                if error.throttled or error.common:
-                    trouble.put_off(throttled=error.throttled)
-                elif trouble.is_time_to_ask() and not error.isolated:
-                    error.isolated = trouble.is_own() or await self._is_answering(resource)
-                    trouble.isolated = error.isolated
-                raise
+            except BridgeError as error:
+                if isinstance(error, TemporaryError):
+                    await judge(error)
+                # The frames that it came from hold the answer, for as long as it is kept itself.
+                error.__context__ = error.__cause__ = None
+                raise error.with_traceback(None)  # noqa: B904
 
         try:
             decoded = await retry(

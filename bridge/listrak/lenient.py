@@ -9,7 +9,7 @@ Two things that a text may hold can't be sent on, nor kept (see `carried`).
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
@@ -22,6 +22,12 @@ _DEEPEST: Final = 40
 
 _LONGEST_NUMBER: Final = 40
 """Digits of a number that is read at most; longer ones are beyond every use."""
+
+_MOST_VALUES: Final = 400_000
+"""Values of an answer at most, by its commas: five thousand rows have a quarter of that."""
+
+MOST_ROWS: Final = 20_000
+"""Rows of it at most: no more than five thousand are asked for."""
 
 _UNCARRIED = re.compile("[\x00\ud800-\udfff]")
 
@@ -65,8 +71,10 @@ def parsed(body: bytes) -> Any:
     """The JSON of a body, its texts as of `carried`; NoValue for what is no value.
 
     Bytes that are no text count as half characters do. Raises msgspec.DecodeError where the whole
-    is no JSON, or nested too deep to be looked at.
+    is no JSON, nested too deep to be looked at, or has more values than any answer of Listrak.
     """
+    if body.count(b",") > _MOST_VALUES:
+        raise msgspec.DecodeError("more values than an answer has")
     try:
         text = body.decode(json.detect_encoding(body), "replace")
         whole = json.loads(
@@ -82,8 +90,13 @@ def encoded(value: Any) -> bytes:
     return msgspec.json.encode(value, enc_hook=str)
 
 
-def read_rows(values: Iterable[Any], shape: type[Struct]) -> Rows:
-    """Rows as structs of the shape, as far as each can be read."""
+def read_rows(values: Sequence[Any], shape: type[Struct]) -> Rows:
+    """Rows as structs of the shape, as far as each can be read.
+
+    Raises msgspec.ValidationError for more of them than any answer of Listrak has.
+    """
+    if len(values) > MOST_ROWS:
+        raise msgspec.ValidationError("more rows than an answer has")
     read = Rows([], [], [])
     for value in values:
         row, fields = read_row(value, shape)

@@ -13,6 +13,15 @@ Data = TypeVar("Data")
 
 _NUL: Final = rb"\u0000"
 
+_LARGE: Final = 2**20
+"""Bytes of an answer of which the rows are counted before it is decoded, if they look short."""
+
+_SAMPLE: Final = 4096
+"""Bytes that are looked at for that, here and there."""
+
+_SHORT: Final = 40
+"""Bytes of a short row: as a struct it takes more than that, and there could be millions."""
+
 
 class Answer(NamedTuple, Generic[Data]):
     """An answer that was read.
@@ -58,6 +67,8 @@ class Shape(Generic[Data]):
         One that doesn't fit is read again, row by row and field by field, as far as that can be
         done with certainty.
         """
+        if len(body) > _LARGE and _has_too_many_rows(body):
+            raise msgspec.DecodeError("more rows than an answer has")
         # Text with a NUL fits, and must not come any further (see lenient.carried). Few pages have
         # a backslash at all, and the search from the end is the fastest one.
         if b"\\" not in body or body.rfind(_NUL) < 0:
@@ -94,6 +105,17 @@ class Shape(Generic[Data]):
 
     def _origins(self, body: bytes) -> list[wire.Origin] | None:
         return wire.origins(body) if self._documented is not None else None
+
+
+def _has_too_many_rows(body: bytes) -> bool:
+    """Tells whether an answer has rows without end; the usual one takes no time worth noting."""
+    return (
+        any(
+            body.count(b"{", at, at + _SAMPLE) * _SHORT > _SAMPLE
+            for at in range(0, len(body), _LARGE // 2)
+        )
+        and body.count(b"{") > lenient.MOST_ROWS
+    )
 
 
 LISTS = Shape(list[wire.MailingList])

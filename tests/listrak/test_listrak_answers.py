@@ -1,12 +1,14 @@
 """A call that fails while others are answered is given up soon: its trouble is its own."""
 
+from traceback import walk_tb
+
 import anyio
 import pytest
 from aiohttp import web
 from listrak_stand_in import Reply, StandIn, client_of, ok, status
 
 from bridge import clock
-from bridge.errors import CredentialsError, OversizeError, TemporaryError, is_isolated
+from bridge.errors import BridgeError, CredentialsError, OversizeError, TemporaryError, is_isolated
 from bridge.listrak import answers, calls
 from bridge.listrak.answers import MOST_GIVEN_UP
 from bridge.listrak.client import Listrak
@@ -158,3 +160,17 @@ async def test_an_oversize_answer_is_of_its_resource(monkeypatch: pytest.MonkeyP
         error = await failure(listrak)
     assert isinstance(error, OversizeError)
     assert is_isolated(error)
+
+
+@pytest.mark.parametrize("code", [200, 400, 404, 500])
+async def test_an_error_holds_no_answer(code: int) -> None:
+    """What is kept of a failure has no body of megabytes in the frames that it came from."""
+    async with client_of(refusing(status(code, "x" * 100_000)), deadline=0.0) as listrak:
+        with pytest.raises(BridgeError) as raised:
+            await listrak.summary("List/1/Message/2")
+    error: BaseException | None = raised.value
+    while error is not None:
+        for frame, _ in walk_tb(error.__traceback__):
+            for value in frame.f_locals.values():
+                assert not (isinstance(value, bytes) and len(value) >= 100_000), frame
+        error = error.__context__

@@ -242,3 +242,12 @@ async def test_a_lifetime_as_text() -> None:
     stand_in.token_replies = [status(200, '{"access_token": "t", "expires_in": "3599"}')]
     async with auth_of(stand_in) as auth:
         assert await auth.token() == "t"
+
+
+@pytest.mark.parametrize("row", ["null", "{}", "[]", "1"])
+def test_far_too_many_rows(row: str) -> None:
+    """Megabytes of rows of a few bytes are no answer: what they are read as is far larger."""
+    many = f'{{"data": [{",".join([row] * 500_000)}]}}'.encode()
+    for shape in (shapes.CONTACTS, shapes.ACTIVITIES, shapes.LISTS):
+        with pytest.raises(msgspec.DecodeError, match="than an answer has"):
+            shape.decode(many)
