@@ -348,6 +348,8 @@ async def test_an_interrupted_poll_keeps_what_it_began_with(rig_of: Any, full: b
         switches=Switches(page_rows=2),
         BRIDGE_SINCE="30d",
         BRIDGE_POLL_INTERVAL="0.1",
+        # Where it reads slowly, earlier batches without an answer must not hold up this one.
+        BRIDGE_SEND_CONCURRENCY="16",
     ) as rig:
         who = PEOPLE[0]
         if not full:
