@@ -11,8 +11,7 @@ from ipaddress import ip_address
 from typing import Final
 
 import anyio
-from aiohttp import hdrs, web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bridge.errors import ConfigurationError
@@ -97,7 +96,7 @@ def _app(health: Health, metrics: Metrics, *, local: bool) -> web.Application:
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         # A page in a browser on this machine may have any name resolve to it.
         # Browsers always send one; a health check by HTTP/1.0 may not.
-        if local and hdrs.HOST in request.headers and not _is_local(request.host):
+        if local and "Host" in request.headers and not _is_local(request.host):
             raise web.HTTPMisdirectedRequest(text="this is served to this machine alone\n")
         return await handler(request)
 
@@ -126,7 +125,7 @@ class _Door:
 
     def __init__(self, runner: web.AppRunner) -> None:
         self._runner = runner
-        self._latest: deque[RequestHandler] = deque()
+        self._latest: deque[web.RequestHandler] = deque()
 
     def __call__(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
@@ -141,7 +140,7 @@ class _Door:
         return handler
 
 
-def _end(handler: RequestHandler) -> None:
+def _end(handler: web.RequestHandler) -> None:
     """Ends a connection, if it hasn't ended by itself."""
     if handler.transport is not None:
         handler.transport.abort()
