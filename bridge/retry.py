@@ -52,8 +52,8 @@ async def retry(
     """Calls until no TemporaryError is raised, or until the next wait would pass the deadline.
 
     call: makes one attempt.
-    deadline: seconds from the first failure, None for no end; of a function, as of each failure.
-    on_wait: called before each wait with the error and the seconds of the wait.
+    deadline: seconds from the first failure, None for no end; a function is asked each time.
+    on_wait: called before each wait with the error and its seconds.
     sleep: waits for so many seconds.
     give_up_on: kinds of errors that are raised at once.
     """
@@ -62,7 +62,6 @@ async def retry(
     except TemporaryError as error:
         # Nearly every call has succeeded above: the machinery is set up only after a failure.
         failed = [error]
-    # Not from the call on: of a slow server that would leave no time for another.
     began = clock.monotonic()
 
     async def attempt() -> Result:

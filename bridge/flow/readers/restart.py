@@ -17,7 +17,7 @@ async def read_from(
 ) -> None:
     """Reads from a cursor on; from the `first` one where a cursor on the way is refused.
 
-    Raises TemporaryError when that happens again and again.
+    Raises TemporaryError when that happens again and again, or where pages never end.
     """
     for restart in range(MOST_RESTARTS + 1):
         try:
@@ -25,7 +25,8 @@ async def read_from(
             return
         except CursorError as error:
             log.warning("scan.restarted", resource=resource, reason=str(error))
-            if restart == MOST_RESTARTS:
+            # Pages that never end from the first one on (200) would not end the next time either.
+            if restart == MOST_RESTARTS or (error.status == 200 and cursor == first):
                 failure = TemporaryError(str(error))
                 failure.isolated = True
                 raise failure from error
