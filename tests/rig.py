@@ -1,5 +1,6 @@
 """A whole bridge between two emulated servers: the installed command as a subprocess."""
 
+import lzma
 import os
 import re
 import signal
@@ -43,6 +44,14 @@ CLIENT, SECRET, KEY = printed.IN_PROCESS.values()
 def retailer(*, contacts: int = 25, days: int = 2, seed: int = 3) -> World:
     """A small retailer with some days behind it."""
     return populated_world(seed=seed, start=START, contacts=contacts, history=timedelta(days=days))
+
+
+def lay_older_format(state: Path) -> None:
+    """Puts a state file of an older format in place, without a trace of the one before."""
+    recorded = Path(__file__).parent / "service" / "recorded" / "format-3-catch-up.db.xz"
+    state.write_bytes(lzma.decompress(recorded.read_bytes()))
+    for beside in ("-wal", "-shm", ".lock"):
+        state.with_name(f"{state.name}{beside}").unlink(missing_ok=True)
 
 
 def quiet_world() -> World:

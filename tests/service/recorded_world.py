@@ -10,10 +10,11 @@ import json
 import lzma
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +60,7 @@ class Replay:
     def __init__(self, recording: Recording, instant: str) -> None:
         self.answers = recording.answers(instant)
         self._now = recording.instants[instant]
+        self._began = 0.0
 
     @property
     def app(self) -> web.Application:
@@ -72,13 +74,11 @@ class Replay:
     async def _token(self, _request: web.Request) -> web.Response:
         return web.json_response({"access_token": "a-token", "expires_in": 3599})
 
-    async def _date(self, request: web.Request, answer: web.StreamResponse) -> None:
-        # Told once, the instant goes on from there, as time does. Told with every answer it would
-        # stand still, and what begins later could seem to begin earlier.
-        if request.path == "/token":
-            answer.headers["Date"] = format_datetime(self._now, usegmt=True)
-        else:
-            answer.headers.pop("Date", None)
+    async def _date(self, _request: web.Request, answer: web.StreamResponse) -> None:
+        # From the instant of its first answer on it goes as time does.
+        self._began = self._began or time.monotonic()
+        now = self._now + timedelta(seconds=time.monotonic() - self._began)
+        answer.headers["Date"] = format_datetime(now, usegmt=True)
 
     async def answer(self, request: web.Request) -> web.Response:
         """A resource, or a page of a collection."""

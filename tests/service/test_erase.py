@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from rig import Rig, Run, quiet_world
+from rig import Rig, Run, lay_older_format, quiet_world
 
 from bridge.sandbox.account import Message
 from bridge.sandbox.switches import Switches
@@ -282,8 +282,7 @@ async def test_without_a_state_file(rig_of: Any) -> None:
         done = await rig.run("erase", ADDRESS)
         assert (done.code, "no state file" in done.err) == (73, True), done.err
         await rig.caught_up()
-        with closing(sqlite3.connect(rig.state)) as db:
-            db.execute("PRAGMA user_version = 3")
+        lay_older_format(rig.state)
         done = await rig.run("erase", ADDRESS)
         assert (done.code, "older version" in done.err) == (73, True), done.err
         assert not list(rig.folder.glob("*.request-*"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import retailer
+from rig import lay_older_format, retailer
 
 from bridge.sandbox.world import World
 from bridge.state.checksums import Writing
@@ -63,8 +63,7 @@ async def test_all_agrees_after_a_catch_up(rig_of: Any) -> None:
 
         stranger = await rig.run("reconcile", "--list", "99")
         assert (stranger.code, "LISTRAK_LISTS: doesn't name list 99" in stranger.err) == (78, True)
-        with closing(sqlite3.connect(rig.state)) as db:
-            db.execute("PRAGMA user_version = 1")
+        lay_older_format(rig.state)
         older = await rig.run("reconcile")
         assert (older.code, "written by an older version" in older.err) == (73, True), older.err
 
