@@ -225,14 +225,12 @@ class SourceTime:
 
     def _move(self, line: float, said: float, at: Moment, *, confirmed: bool) -> None:
         """Believes another time than before."""
-        jump = line - (self._line or 0.0)
-        if jump < 0:
+        if line < (self._line or 0.0):
             self.steps_back += 1
-        elif self._lead is not None and abs(self._lead - self.unconfirmed) > WRONG_FROM:
-            jump = 0.0
+        denied = self._lead is None or abs(self._lead - self.unconfirmed) <= WRONG_FROM
         # What this machine's clock alone had counted is borne out, as far as the answers go.
         unconfirmed = self.unconfirmed - self._only_by_wall
-        if not confirmed:
+        if denied and not confirmed:
             unconfirmed += line - self._base
         self.unconfirmed = max(0.0, unconfirmed)
         self._only_by_wall = 0.0

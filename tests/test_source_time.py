@@ -200,9 +200,10 @@ def jumped(ahead: float) -> SourceTime:
     return time
 
 
-@given(gaps, st.sampled_from([-90 * DAY, -2 * DAY, DAY, 90 * DAY]))
+@given(gaps, st.sampled_from([-30.5 * DAY, -30 * DAY, -29.5 * DAY]))
 def test_steady_answers_confirm_it(drawn: list[tuple[float, float, str]], ahead: float) -> None:
-    """This machine's clock is wrong for good: what agreed for hours counts, whoever restarts."""
+    """This machine's clock was right, and is wrong from then on: what agreed for hours counts,
+    whoever restarts."""
     time, boot, machine, true, counted = jumped(ahead), 108.0, 0, TRUE + 30 * DAY + 108, 0.0
     for seconds, late, restarts in drawn:
         if restarts == "machine":
@@ -227,17 +228,17 @@ def test_steady_answers_confirm_it(drawn: list[tuple[float, float, str]], ahead:
 
 def test_a_contradiction_begins_it_anew() -> None:
     """One answer that says something else is enough."""
-    time, boot = jumped(-60 * DAY), 108.0
+    time, boot = jumped(-30 * DAY), 108.0
     for number in range(20):
         boot += 1800
-        now = at(boot, -30 * DAY)
+        now = at(boot, 0)
         time.testify(TRUE + 30 * DAY + boot, now)
         if number % 5 == 4:
             time.testify(TRUE + boot, now)
         assert time.unconfirmed == close(30 * DAY)
     for _ in range(13):
         boot += 1800
-        time.testify(TRUE + 30 * DAY + boot, at(boot, -30 * DAY))
+        time.testify(TRUE + 30 * DAY + boot, at(boot, 0))
     assert time.unconfirmed == 0
 
 
