@@ -228,17 +228,17 @@ def test_steady_answers_confirm_it(drawn: list[tuple[float, float, str]], ahead:
 
 def test_a_contradiction_begins_it_anew() -> None:
     """One answer that says something else is enough."""
-    time, boot = jumped(-30 * DAY), 108.0
+    time, boot = jumped(-29.5 * DAY), 108.0
     for number in range(20):
         boot += 1800
-        now = at(boot, 0)
+        now = at(boot, DAY / 2)
         time.testify(TRUE + 30 * DAY + boot, now)
         if number % 5 == 4:
             time.testify(TRUE + boot, now)
         assert time.unconfirmed == close(30 * DAY)
     for _ in range(13):
         boot += 1800
-        time.testify(TRUE + 30 * DAY + boot, at(boot, 0))
+        time.testify(TRUE + 30 * DAY + boot, at(boot, DAY / 2))
     assert time.unconfirmed == 0
 
 
