@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-AT_ONCE: Final = {"error": 100, "critical": 100}
-AT_ONCE_OTHERWISE: Final = 40
+AT_ONCE: Final = {"error": 50, "critical": 50}
+AT_ONCE_OTHERWISE: Final = 20
 """Lines of one event that are written at once, by level: that many lists, say, have their line."""
 
 A_SECOND: Final = 1.0
