@@ -111,6 +111,10 @@ class CursorError(RefusedError):
     """A page cursor isn't accepted any more: start that scan again."""
 
 
+class EndlessError(CursorError):
+    """Pages go on without any rows: started again with the first one, they would again."""
+
+
 class PageError(Exception):
     """A page that was read can't be turned into events: its poll as a whole fails by that.
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from bridge.errors import CursorError
+from bridge.errors import CursorError, EndlessError
 from bridge.listrak.pages import PageOf
 
 MOST_EMPTY_PAGES: Final = 100
@@ -30,7 +30,7 @@ class Trail:
             return None
         self._empty = 0 if page.rows else self._empty + 1
         if self._empty == MOST_EMPTY_PAGES:
-            raise CursorError(
+            raise EndlessError(
                 f"Listrak sends {MOST_EMPTY_PAGES} empty pages in a row of {self._resource}", 200
             )
         if hash(cursor) in self._seen:

@@ -56,8 +56,8 @@ class FutureTimes:
     async def lower_floors(self) -> None:
         """Tracks again what is remembered below the floors: they were raised by a wrong time."""
         lowest = (
-            "(SELECT min(bucket) FROM (SELECT bucket FROM runs WHERE message = messages.id"
-            " UNION ALL SELECT bucket FROM totals WHERE message = messages.id))"
+            "(SELECT min(bucket) FROM (SELECT bucket FROM sound_runs WHERE message = messages.id"
+            " UNION ALL SELECT bucket FROM sound_totals WHERE message = messages.id))"
         )
         await self._db.run(
             f"UPDATE messages SET floor = {lowest}, asked = 1"

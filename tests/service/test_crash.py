@@ -127,7 +127,7 @@ async def test_a_full_disk_only_delays(rig_of: Any) -> None:
     async with rig_of(world=world, BRIDGE_SINCE=since.isoformat()) as rig:
         assert (await rig.run("run", "--once")).code == 0
         rig.clock.advance(timedelta(hours=8))
-        command = traced(rig.command("run", "--once"), "pwrite64:error=ENOSPC:when=20..21")
+        command = traced(rig.command("run", "--once"), "pwrite64:error=ENOSPC:when=60..61")
         with anyio.fail_after(90):
             done = await anyio.run_process(command, env=rig.environment, check=False)
         assert b"state.waiting" in done.stderr

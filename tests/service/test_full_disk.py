@@ -136,7 +136,7 @@ async def test_errands_on_a_full_disk(rig_of: Any, tmp_path: Path) -> None:
 async def test_full_while_a_file_is_brought_up_to_date(tmp_path: Path) -> None:
     """A file of an older format stays as it was, and is brought up to date once there is room."""
     older = lzma.decompress(RECORDED.read_bytes())
-    with small_disk(tmp_path / "disk", 3 * len(older) // 1024 + 200) as disk:
+    with small_disk(tmp_path / "disk", 6 * len(older) // 1024 + 400) as disk:
         path = disk / "bridge.db"
         path.write_bytes(older)
         filler = fill(disk)

@@ -171,7 +171,7 @@ async def test_contacts_that_cant_be_mapped(
 @pytest.mark.parametrize(
     ("owner", "name", "times", "end"),
     [
-        (OutboxReader, "replay", 5, (TemporaryError, "a fault comes back.*a bug")),
+        (OutboxReader, "replay", 5, (TemporaryError, "a fault has come back.*a bug")),
         # What can't be saved is kept by nobody else: it ends at once.
         (PageCheckpoint, "save", 1, (ZeroDivisionError, "a bug")),
     ],

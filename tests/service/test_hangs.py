@@ -16,23 +16,25 @@ DRAIN = 4.0
 HUNG_DISK = """
 import pathlib, sqlite3, time
 here, connect = pathlib.Path(__file__).parent, sqlite3.connect
-class Hanging(sqlite3.Connection):
+class Hanging:
     def execute(self, statement, *values):
         if statement == "COMMIT" and (here / "hang").exists():
             (here / "hung").touch()
             time.sleep(600)
         return super().execute(statement, *values)
-sqlite3.connect = lambda *place, **options: connect(*place, **options, factory=Hanging)
+def hanging(*place, factory=sqlite3.Connection, **options):
+    return connect(*place, **options, factory=type("Hung", (Hanging, factory), {}))
+sqlite3.connect = hanging
 """
 HUNG_READ = """
-import pathlib, time
-here, read = pathlib.Path(__file__).parent, pathlib.Path.read_bytes
-def read_bytes(path):
-    if ".request-" in path.name:
+import os, pathlib, time
+here, opened = pathlib.Path(__file__).parent, os.open
+def open_to_hang(path, *flags, **options):
+    if ".request-" in os.fsdecode(path):
         (here / "hung").touch()
         time.sleep(600)
-    return read(path)
-pathlib.Path.read_bytes = read_bytes
+    return opened(path, *flags, **options)
+os.open = open_to_hang
 """
 HUNG_NAMES = """
 import socket, time

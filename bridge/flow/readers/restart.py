@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from bridge.errors import CursorError, TemporaryError
+from bridge.errors import CursorError, EndlessError, TemporaryError
 from bridge.logs import log
 
 Cursor = TypeVar("Cursor")
@@ -25,8 +25,8 @@ async def read_from(
             return
         except CursorError as error:
             log.warning("scan.restarted", resource=resource, reason=str(error))
-            # Pages that never end from the first one on (200) would not end the next time either.
-            if restart == MOST_RESTARTS or (error.status == 200 and cursor == first):
+            endless = isinstance(error, EndlessError) and cursor == first
+            if restart == MOST_RESTARTS or endless:
                 failure = TemporaryError(str(error))
                 failure.isolated = True
                 raise failure from error
