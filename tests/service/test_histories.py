@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_group_commits")]
 
 def seeds() -> range:
     """The seeds to draw from."""
-    first, _, last = os.environ.get("HISTORIES", "30").rpartition(":")
+    first, _, last = os.environ.get("HISTORIES", "16").rpartition(":")
     return range(int(first or 0), int(last))
 
 
