@@ -112,7 +112,7 @@ async def _state(settings: Settings, report: _Report) -> None:
     """A row about the state file."""
     what, path = "state file", settings.state
     try:
-        look(path, thorough=True)
+        look(path)
         if not path.exists():
             folder = path.absolute().parent
             if not folder.is_dir():

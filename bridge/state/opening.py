@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
 import aiosqlite
@@ -101,32 +101,41 @@ async def _compared(database: Database, trace: Trace) -> Database:
     return database
 
 
-def look(path: Path, *, thorough: bool = False) -> bool:
+def look(path: Path) -> bool:
     """Inspects a file that no service has open; tells whether it looks like a copy.
 
-    thorough: see `inspect`. Raises StateError for what is no regular file of ours, and
-    StateDamagedError where a file, or what is left of one, isn't what it seems.
+    Raises StateError for what is no regular file of ours, and StateDamagedError where a file, or
+    what is left of one, isn't what it seems.
     """
     real = place.require(path)
-    had_index = _index_of(real).exists()
     if is_locked(real):
         # What is beside it is written just now.
         return False
     try:
-        if real.exists():
-            return inspect(real, thorough=thorough)
-        require_no_trace(real)
+        with _without_new_index(real):
+            if real.exists():
+                return inspect(real, thorough=False)
+            require_no_trace(real)
     except StateDamagedError:
         if not is_locked(real):
-            if not had_index:
-                _index_of(real).unlink(missing_ok=True)
             raise
     return False
 
 
-def _index_of(path: Path) -> Path:
-    """The -shm beside a file: SQLite makes it of a -wal as soon as that is read."""
-    return path.with_name(f"{path.name}-shm")
+@contextmanager
+def _without_new_index(path: Path, *, held: bool = False) -> Iterator[None]:
+    """Removes the -shm that SQLite makes of a -wal as soon as that is read, if a file is refused.
+
+    held: this process has locked the file; else whoever may have it by now keeps the -shm.
+    """
+    index = path.with_name(f"{path.name}-shm")
+    had_index = index.exists()
+    try:
+        yield
+    except StateDamagedError:
+        if not had_index and (held or not is_locked(path)):
+            index.unlink(missing_ok=True)
+        raise
 
 
 def verify(path: Path) -> Verified:
@@ -139,10 +148,11 @@ def verify(path: Path) -> Verified:
     if not real.exists():
         raise StateError(f"BRIDGE_STATE: there is no state file {str(path)!r} yet")
     alone = not is_locked(real) and not file_mark.has_commits(real)
-    try:
-        return verified(real, alone=alone)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise unreadable(error, path) from error
+    with _without_new_index(real):
+        try:
+            return verified(real, alone=alone)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise unreadable(error, path) from error
 
 
 def _make_or_inspect(path: Path, lock: StateLock) -> bool:
@@ -154,13 +164,8 @@ def _make_or_inspect(path: Path, lock: StateLock) -> bool:
         return False
     place.require(path, to_write=True)
     lock.hold_file()
-    had_index = _index_of(path).exists()
-    try:
+    with _without_new_index(path, held=True):
         copied = inspect(path, thorough=True)
-    except StateDamagedError:
-        if not had_index:
-            _index_of(path).unlink(missing_ok=True)
-        raise
     path.chmod(0o600)
     use_wal(path)
     return copied
