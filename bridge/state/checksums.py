@@ -72,7 +72,7 @@ class Reading(Connection):
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)
-        self._tables = _protected(self)
+        self._tables = tables_of(self)
         self.executescript(_views(self._tables))
 
 
@@ -87,26 +87,31 @@ class Writing(Reading):
         self.executescript(_triggers(self._tables))
 
 
-def columns_of(db: sqlite3.Connection) -> dict[str, list[str]]:
-    """The tables of a file with checksums, or that are to get them, each with its own columns."""
-    tables = db.execute(
+def tables_of(db: sqlite3.Connection) -> dict[str, tuple[list[str], bool]]:
+    """The tables of a file that have checksums, or are to get them: the own columns of each, and
+    whether it has them: those of older formats don't.
+    """
+    names = db.execute(
         "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         " ORDER BY name"
     ).fetchall()
-    return {
-        name: [row[1] for row in db.execute(f"PRAGMA main.table_info('{name}')") if row[1] != _NAME]
-        for (name,) in tables
-        if name not in _UNPROTECTED
-    }
+    tables = {}
+    for (name,) in names:
+        if name not in _UNPROTECTED:
+            columns = [row[1] for row in db.execute(f"PRAGMA main.table_xinfo('{name}')")]
+            own = [column for column in columns if column != _NAME]
+            tables[name] = own, _NAME in columns
+    return tables
+
+
+def columns_of(db: sqlite3.Connection) -> dict[str, list[str]]:
+    """The own columns of each table of `tables_of`."""
+    return {name: columns for name, (columns, _) in tables_of(db).items()}
 
 
 def protected_tables(db: sqlite3.Connection) -> set[str]:
-    """The tables that have checksums: those of older formats have none."""
-    return {
-        name
-        for name in columns_of(db)
-        if any(row[1] == _NAME for row in db.execute(f"PRAGMA main.table_xinfo('{name}')"))
-    }
+    """The tables that have checksums."""
+    return {name for name, (_, is_protected) in tables_of(db).items() if is_protected}
 
 
 def checksum_of(table: str, columns: list[str], row: str = "") -> str:
@@ -119,10 +124,11 @@ def protect(db: sqlite3.Connection) -> None:
     format. Whatever new table or column that has, it is protected.
     """
     db.execute(_MADE)
-    for table, columns in columns_of(db).items():
+    tables = columns_of(db)
+    for table, columns in tables.items():
         _protect_table(db, table, columns)
     db.execute(f"DELETE FROM {TABLE}")
-    for table in columns_of(db):
+    for table in tables:
         db.execute(
             f"INSERT INTO {TABLE} SELECT ?, count(*), ifnull(sum(checksum), 0) FROM {table}",
             (table,),
@@ -166,12 +172,6 @@ def schema_sum(db: sqlite3.Connection) -> tuple[int, int]:
         f" 0) FROM main.sqlite_schema"
     ).fetchone()
     return count, total
-
-
-def _protected(db: sqlite3.Connection) -> dict[str, tuple[list[str], bool]]:
-    """The columns of each table, and whether it has checksums."""
-    protected = protected_tables(db)
-    return {table: (columns, table in protected) for table, columns in columns_of(db).items()}
 
 
 def _triggers(tables: Mapping[str, tuple[list[str], bool]]) -> str:

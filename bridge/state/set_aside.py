@@ -8,7 +8,7 @@ from bridge.errors import StateDamagedError
 from bridge.state.database import Database
 from bridge.state.inspection import damaged
 
-PartKind = Literal[
+ListingKind = Literal[
     "broadcasts",
     "split tests",
     "split test",
@@ -16,6 +16,9 @@ PartKind = Literal[
     "conversations",
     "conversation",
     "transactional messages",
+]
+PartKind = Literal[
+    ListingKind,
     "campaigns",
     "profile fields",
     "message",
@@ -32,15 +35,7 @@ PartKind = Literal[
     "identify",
 ]
 PART_KINDS: Final[tuple[PartKind, ...]] = get_args(PartKind)
-LISTING_KINDS: Final[tuple[PartKind, ...]] = (
-    "broadcasts",
-    "split tests",
-    "split test",
-    "split test message",
-    "conversations",
-    "conversation",
-    "transactional messages",
-)
+LISTING_KINDS: Final[tuple[PartKind, ...]] = get_args(ListingKind)
 """The kinds that messages are discovered by."""
 
 WHOLE_KINDS: Final[tuple[PartKind, ...]] = (
