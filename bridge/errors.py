@@ -63,9 +63,13 @@ class TemporaryError(BridgeError):
     common = False
     isolated = False
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, isolated: bool | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        if isolated is not None:
+            self.isolated = isolated
 
 
 class StoppedError(TemporaryError):

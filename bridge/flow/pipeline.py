@@ -113,9 +113,12 @@ class Pipeline:
             channel: anyio.create_memory_object_stream[Delivery](DELIVERIES_AHEAD)
             for channel in Channel
         }
-        self._watch("pages", [into for into, _ in pages.values()])
-        self._watch("parcels", [into for into, _ in deliveries.values()])
-        self._watch_mapping([*pages.values(), *deliveries.values()])
+        queue, outstanding = self._metrics.queue, self._metrics.outstanding
+        queue.labels("pages").set_function(_waiting_in(pages.values()))
+        queue.labels("parcels").set_function(_waiting_in(deliveries.values()))
+        # What waits to be turned into events, or to be sent.
+        waiting = _waiting_in([*pages.values(), *deliveries.values()])
+        outstanding.labels("mapping").set_function(waiting)
         mapper = Mapper(
             self._ledger,
             ActivityRules(scope.zone, scope.events, scope.extra_properties),
@@ -148,16 +151,11 @@ class Pipeline:
                 actors.cancel_scope.deadline = anyio.current_time() + DRAIN_WITHIN
         return bool(complete)
 
-    def _watch(self, queue: str, streams: Iterable[MemoryObjectSendStream[Any]]) -> None:
-        """Has the metric of a queue count what waits in all of its streams."""
-        self._metrics.queue.labels(queue).set_function(lambda: sum(map(_waiting, streams)))
 
-    def _watch_mapping(self, queues: Iterable[tuple[MemoryObjectSendStream[Any], Any]]) -> None:
-        """Has a metric count what waits to be turned into events, or to be sent."""
-        streams = [into for into, _ in queues]
-        self._metrics.outstanding.labels("mapping").set_function(
-            lambda: sum(map(_waiting, streams))
-        )
+def _waiting_in(queues: Iterable[tuple[MemoryObjectSendStream[Any], Any]]) -> Callable[[], int]:
+    """A function that counts what waits in all of some queues, for a metric."""
+    streams = [into for into, _ in queues]
+    return lambda: sum(map(_waiting, streams))
 
 
 def _waiting(queue: MemoryObjectSendStream[Any]) -> int:

@@ -165,9 +165,7 @@ class Calls:
                 cursor = trail.after(page)
         except CursorError as error:
             # The next reading begins with the first page again.
-            failure = TemporaryError(str(error))
-            failure.isolated = True
-            raise failure from error
+            raise TemporaryError(str(error), isolated=True) from error
         return rows
 
     async def _fetch(
@@ -221,12 +219,11 @@ class Calls:
     @staticmethod
     def _denied(resource: str) -> TemporaryError:
         """The error of a resource that is denied while others are answered."""
-        error = TemporaryError(
+        return TemporaryError(
             f"Listrak denies access to {resource}, while it answers others: is one of the scopes "
-            "Contact, List, Message, Report, Segmentation missing?"
+            "Contact, List, Message, Report, Segmentation missing?",
+            isolated=True,
         )
-        error.isolated = True
-        return error
 
     async def _decoded(
         self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]

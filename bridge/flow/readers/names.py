@@ -82,9 +82,8 @@ class Names:
 def await_name(set_aside: SetAside, part: Part) -> None:
     """Raises TemporaryError as long as events wait for names that can't be read."""
     if set_aside.seconds(part) < schedule.LONGEST_NAME_WAIT:
-        error = TemporaryError(
+        raise TemporaryError(
             f"its {part.kind} can't be read; its events wait for them for an hour at most, and go "
-            "on without them then"
+            "on without them then",
+            isolated=True,
         )
-        error.isolated = True
-        raise error

@@ -27,7 +27,5 @@ async def read_from(
             log.warning("scan.restarted", resource=resource, reason=str(error))
             endless = isinstance(error, EndlessError) and cursor == first
             if restart == MOST_RESTARTS or endless:
-                failure = TemporaryError(str(error))
-                failure.isolated = True
-                raise failure from error
+                raise TemporaryError(str(error), isolated=True) from error
             cursor = first
