@@ -131,6 +131,19 @@ def record(line: str) -> None:
             log.write(f"{line}\n")
 
 
+def is_refused(outcome: Start, pair: Pair, state: Path) -> bool:
+    """Whether a start was refused: with 65, everything as it was, and nothing sent."""
+    said = f"{outcome.error} {outcome.log}"
+    assert "Traceback" not in outcome.log
+    assert not ADDRESS.search(said)
+    if outcome.error is None:
+        return False
+    assert isinstance(outcome.error, StateDamagedError), said
+    assert found(state) == pair
+    assert not outcome.sent
+    return True
+
+
 @pytest.mark.parametrize("seed", seeds())
 async def test_refused_or_as_if_nothing_was(
     seed: int, lives: dict[bool, Life], tmp_path: Path
@@ -141,17 +154,11 @@ async def test_refused_or_as_if_nothing_was(
     deed, pair = damaged(seed, lives[large], tmp_path)
     state = tmp_path / "bridge" / "bridge.db"
     outcome = await start(pair, state)
-    said = f"{outcome.error} {outcome.log}"
     record(f"{seed} {deed} large={large} {type(outcome.error).__name__}: {outcome.error}")
-    assert "Traceback" not in outcome.log
-    assert not ADDRESS.search(said)
-    if outcome.error is not None:
-        assert isinstance(outcome.error, StateDamagedError), said
-        assert found(state) == pair
+    if is_refused(outcome, pair, state):
         assert {file.name for file in state.parent.iterdir()} <= {
             *("bridge.db", "bridge.db-wal", "bridge.db.lock")
         }
-        assert not outcome.sent
         return
     # What was saved last may be gone with a crash, or is said to be: it is sent again.
     expected = [
@@ -175,11 +182,5 @@ async def test_older_formats(seed: int, tmp_path: Path) -> None:
     )
     state = tmp_path / "bridge" / "bridge.db"
     outcome = await start(pair, state)
-    said = f"{outcome.error} {outcome.log}"
     record(f"{seed} {name} {deed} {type(outcome.error).__name__}: {outcome.error}")
-    assert "Traceback" not in outcome.log
-    assert not ADDRESS.search(said)
-    if outcome.error is not None:
-        assert isinstance(outcome.error, StateDamagedError), said
-        assert found(state) == pair
-        assert not outcome.sent
+    is_refused(outcome, pair, state)
