@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from bridge import logs
-from bridge.standard_error import STANDARD_ERROR
+from bridge.output import logs
+from bridge.output.standard_error import STANDARD_ERROR
 
 
 class _LogLines(Collector):

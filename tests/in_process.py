@@ -14,14 +14,15 @@ import printed
 import structlog
 from rig import Rig
 
-from bridge import service, settings
+from bridge import service
 from bridge.commands.backfill import backfill, wish_of
 from bridge.commands.reconcile import reconcile
+from bridge.environment import settings
+from bridge.environment.settings import Settings
 from bridge.errors import ConfigurationError, cause
-from bridge.health import Health
-from bridge.logs import configure_logging
+from bridge.output.logs import configure_logging
 from bridge.sandbox.history import Backfill
-from bridge.settings import Settings
+from bridge.supervision.health import Health
 
 
 async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:

@@ -13,20 +13,20 @@ from bridge.commands.state_finding import state_finding
 from bridge.commands.status_port import check_status_port
 from bridge.commands.surroundings import Finding, surroundings
 from bridge.commands.terminal import print_json, terminal
+from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
 from bridge.flow.limits import MOST_NAMED
 from bridge.flow.source import SourceList, resolve
-from bridge.http import Http
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
-from bridge.settings import Settings
 from bridge.source_time import DIFFERENCE
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.opening import look, verify
 from bridge.state.place import require
 from bridge.state.store import open_store
+from bridge.transport.http import Http
 
 MOST_CLOCK_OFFSET = 60.0
 """Seconds that two clocks may differ without a warning; queries overlap by far more."""

@@ -10,10 +10,10 @@ from tempfile import TemporaryFile
 from typing import Final, NamedTuple
 
 from bridge import VERSION
+from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, ConfigurationError, StateError, TemporaryError
-from bridge.http import proxy_of
-from bridge.settings import Settings
 from bridge.state.lock import is_locked, lock_of
+from bridge.transport.http import proxy_of
 
 MB: Final = 10**6
 
@@ -121,7 +121,7 @@ def _mb(size: int) -> str:
 def _descriptors(settings: Settings) -> Finding:
     """The finding whether there are enough of them for all that may be open at once."""
     # Imported here, as it takes a tenth of a start.
-    from bridge.status_server import MOST_CONNECTIONS
+    from bridge.supervision.status_server import MOST_CONNECTIONS
 
     # A session that is replaced keeps its connections until they are done.
     requests = 2 * (settings.poll_concurrency + settings.send_concurrency)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bridge.commands.surroundings import Finding, surroundings
-from bridge.settings import load
+from bridge.environment.settings import load
 
 SETTINGS = {
     "LISTRAK_CLIENT_ID": "the-cl1ent-1d",
