@@ -209,7 +209,7 @@ LAYERS = [
         "bridge.commands.errand",
         "bridge.commands.consequences",
         "bridge.commands.limits",
-        "bridge.commands.state_finding",
+        "bridge.commands.state_age",
     ],
     ["bridge.commands.explanation"],
     ["bridge.commands.explanation.person", "bridge.commands.explanation.contact_ids"],

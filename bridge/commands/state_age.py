@@ -1,4 +1,4 @@
-"""The finding of `check` about how old the state file is."""
+"""The result of `check` about how old the state file is."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from bridge.state.store import Store
 from bridge.state.verification import Verified
 
 
-async def state_finding(path: Path, store: Store, verified: Verified) -> tuple[str, str]:
+async def state_age(path: Path, store: Store, verified: Verified) -> tuple[str, str]:
     """The state of the row, and its sentence; verified: what is in the file."""
     delivered = (await store.counters.all()).get("delivered", 0)
     sound = f"all {verified.number} rows are as they were written"
