@@ -17,7 +17,7 @@ class _LogLines(Collector):
         """Their numbers at present."""
         lost = CounterMetricFamily(
             "bridge_log_lines_left_out",
-            "Lines missing in the log: not written in time, or too many of their event",
+            "Lines missing in the log: not written in time, or too many at once",
             labels=["why"],
         )
         lost.add_metric(["dropped"], STANDARD_ERROR.dropped)

@@ -57,7 +57,7 @@ def complete(work: Callable[[], Awaitable[Any]]) -> Any:
         if isinstance(fault, OSError) and fault.filename is None:
             # All other input and output is translated where it is done.
             raise fault from None
-        log.exception("bridge.fault", exc_info=fault)
+        log.critical("bridge.fault", exc_info=fault)
         raise click.exceptions.Exit(FAULT) from None
 
 
@@ -83,7 +83,7 @@ def run_to_the_end(commands: click.Group) -> None:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception:  # noqa: BLE001  (the last place to say what happened)
-        log.exception("bridge.fault")
+        log.critical("bridge.fault", exc_info=True)
         code = FAULT
     _leave(_written(code if isinstance(code, int) else 0))
 

@@ -80,7 +80,7 @@ class HardEnd:
         os._exit(code)
 
     def _say(self) -> None:
-        log.error(
+        log.critical(
             "bridge.cut_off",
             seconds=round(self._seconds, 1),
             note="something hangs, such as a disk or a look-up of a name; nothing that was saved "

@@ -56,7 +56,7 @@ class Bounded:
     """The first processor: leaves out lines of what comes too often, and tells how many."""
 
     def __init__(self) -> None:
-        self._bound = LogBound()
+        self._bound = LogBound(clock.monotonic())
 
     def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """The line as it is, if it is to be written."""
@@ -79,8 +79,8 @@ class Bounded:
         return self._bound.left_out
 
     def _tell(self, now: float) -> None:
-        for event, lines in list(self._bound.sums(now)):
-            log.warning(_SUPPRESSED, event_name=event, lines=lines)
+        if events := self._bound.sums(now):
+            log.warning(_SUPPRESSED, lines=sum(events.values()), events=events)
 
 
 _bounded = Bounded()
@@ -92,7 +92,7 @@ def tell_the_rest() -> None:
 
 
 def left_out() -> int:
-    """Lines left out so far, as too many of their event came."""
+    """Lines left out so far, as too many came at once."""
     return _bounded.left_out
 
 
