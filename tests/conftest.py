@@ -13,10 +13,10 @@ from rig import MakeRig, make_rig
 from virtual.loop import VirtualLoop
 from xdist.scheduler import LoadScopeScheduling
 
-from bridge import retry
 from bridge.flow import ledger
 from bridge.listrak import answers
-from bridge.redaction import SECRETS
+from bridge.output.redaction import SECRETS
+from bridge.transport import retry
 
 # The same examples at every run; no example is too slow for a busy machine.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)

@@ -15,14 +15,15 @@ from rig import Rig
 from virtual.death import until_killed
 from virtual_machine import virtual_loop
 
-from bridge import service, settings
+from bridge import service
 from bridge.commands.backfill import backfill, wish_of
 from bridge.commands.reconcile import reconcile
+from bridge.environment import settings
+from bridge.environment.settings import Settings
 from bridge.errors import ConfigurationError, StoppedError, cause
-from bridge.health import Health
-from bridge.logs import configure_logging
+from bridge.output.logs import configure_logging
 from bridge.sandbox.history import Backfill
-from bridge.settings import Settings
+from bridge.supervision.health import Health
 
 
 async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:

@@ -8,7 +8,7 @@ from unittest import mock
 import aiohappyeyeballs
 
 from bridge import clock
-from bridge.hard_end import HardEnd
+from bridge.ending.hard_end import HardEnd
 from virtual.disk import Disk, without_threads
 from virtual.loop import VirtualLoop
 from virtual.network import Address
