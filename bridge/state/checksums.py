@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from isal import isal_zlib
+
+from bridge.compression import crc32
 
 TABLE: Final = "checksums"
 SCHEMA: Final = "sqlite_schema"
@@ -45,7 +46,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def row_checksum(*values: object) -> int:
     """The checksum of a row: a CRC of the name of its table and of all its values in order."""
-    return isal_zlib.crc32(_encode(values))
+    return crc32(_encode(values))
 
 
 def _sound(checksum: object, *values: object) -> bool:
