@@ -30,7 +30,7 @@ _TURN: Final = re.compile("[a-z][A-Z]")
 
 _SPECIAL: Final = (re.compile("[&<>\"'/]"), re.compile(r"[^\w.~-]"))
 _SPELLED: Final = ("&#{:d};", "&#{:03d};", "&#x{:x};", "\\u{:04x}", "={:02x}")
-"""What others write otherwise in HTML, JSON and mail, few characters or many; and how."""
+"""Characters that others write otherwise in HTML, JSON and mail, few or many; and how."""
 
 
 class Secrets:
