@@ -1,6 +1,7 @@
 import asyncio
 import selectors
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import hypothesis
 import printed
 import pytest
 from rig import MakeRig, make_rig
+from virtual.loop import VirtualLoop
 from xdist.scheduler import LoadScopeScheduling
 
 from bridge.flow import ledger
@@ -88,6 +90,20 @@ def secrets() -> Iterator[None]:
 def leaping_backend() -> tuple[str, dict[str, Any]]:
     """For modules that take it as their `anyio_backend`: time passes by itself (no threads)."""
     return "asyncio", {"loop_factory": LeapingLoop}
+
+
+@pytest.fixture
+def virtual_backend() -> tuple[str, dict[str, Any]]:
+    """Likewise for the whole service in this process: no waits, no sockets, no threads."""
+    return "asyncio", {"loop_factory": VirtualLoop}
+
+
+@pytest.fixture
+def swift_folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder in memory, if this machine has one: for what proves nothing of the disk."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -127,9 +127,9 @@ async def _state(settings: Settings, report: _Report) -> None:
 
 async def _set_aside(settings: Settings, report: _Report) -> None:
     """A row for each list of which the service has set parts aside."""
-    if not settings.state.exists():
-        return
     try:
+        if not require(settings.state).exists():
+            return
         async with open_store(settings.state, read_only=True) as store:
             if await store.version() < SCHEMA_VERSION:
                 return

@@ -5,6 +5,8 @@ import platform
 import resource
 import shutil
 import ssl
+import stat
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Final, NamedTuple
@@ -13,6 +15,7 @@ from bridge import VERSION
 from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, ConfigurationError, StateError, TemporaryError
 from bridge.state.lock import is_locked, lock_of
+from bridge.state.place import real_of
 from bridge.transport.http import proxy_of
 
 MB: Final = 10**6
@@ -61,12 +64,13 @@ def surroundings(settings: Settings) -> list[CheckResult]:
 
 
 def _writing(path: Path) -> CheckResult:
-    """The check that a run could write the state file, and what is beside it."""
-    what, real = "state folder", path.resolve()
-    if is_locked(real):
-        text = "the state file is in use: a service runs, and a second one would end with 73"
-        return CheckResult(what, "ok", text)
+    """The check whether a run could write the state file, and what is beside it."""
+    what = "state folder"
     try:
+        real = real_of(path)
+        if is_locked(real):
+            text = "the state file is in use: a service runs, and a second one would end with 73"
+            return CheckResult(what, "ok", text)
         _try_writing(real)
     except StateError as error:
         return CheckResult.of(what, error)
@@ -94,11 +98,11 @@ def _try_writing(real: Path) -> None:
 
 
 def _disk(path: Path) -> CheckResult:
-    """The check of the room for the state file."""
-    what, real = "disk", path.resolve()
+    """The check about the room for the state file."""
+    # What can't be looked at is another check's.
+    what, real = "disk", Path(os.path.realpath(path))
     size, wal = _size(real), _size(real.with_name(f"{real.name}-wal"))
-    folder = next(each for each in real.parents if each.is_dir())
-    free = shutil.disk_usage(folder).free
+    free = _free(real)
     # What is erased is written anew, twice over.
     needed = 2 * size + ROOM
     text = f"{_mb(free)} free; the state file has {_mb(size)}, its -wal {_mb(wal)}"
@@ -111,7 +115,19 @@ def _disk(path: Path) -> CheckResult:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _free(path: Path) -> int:
+    """Bytes free where a file is or would be made: in the nearest folder that can be looked at."""
+    for folder in path.parents:
+        with suppress(OSError):
+            return shutil.disk_usage(folder).free
+    return 0
 
 
 def _mb(size: int) -> str:

@@ -31,6 +31,9 @@ class Commands(click.Group):
         try:
             return super().make_context(*arguments, **extra)
         except OSError as error:
+            if error.filename is not None:
+                # It is no output, which has no name.
+                raise
             raise click.exceptions.Exit(_unwritten(error)) from None
 
     def invoke(self, context: click.Context) -> Any:
@@ -38,6 +41,9 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except OSError as error:
+            if error.filename is not None:
+                # It is no output, which has no name.
+                raise
             raise click.exceptions.Exit(_unwritten(error)) from None
 
 

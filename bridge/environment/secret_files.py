@@ -48,6 +48,17 @@ def read_secret(path: Path, *, within: float = WITHIN) -> str:
     return text.strip()
 
 
+def may_be_there(path: Path) -> bool:
+    """Tells whether there is such a file, or one can't know, as its folder can't be read."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _read(path: Path, within: float) -> bytes:
     """The bytes of a file. Opened like this, a pipe that nobody writes to doesn't hold it up."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

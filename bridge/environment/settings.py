@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from bridge import clock
 from bridge.clock import DAY, HOUR
-from bridge.environment.secret_files import read_secret
+from bridge.environment.secret_files import may_be_there, read_secret
 from bridge.environment.values import (
     Bind,
     ListSetting,
@@ -287,7 +287,7 @@ def _secret_from_file(declared: Declaration, environment: Mapping[str, str]) -> 
         source, path = f"{declared.variable}_FILE", Path(named)
     elif folder := environment.get("CREDENTIALS_DIRECTORY"):
         source, path = declared.variable, Path(folder) / declared.variable.lower()
-        if not path.exists():
+        if not may_be_there(path):
             return source, ""
     else:
         return declared.variable, ""
@@ -295,7 +295,9 @@ def _secret_from_file(declared: Declaration, environment: Mapping[str, str]) -> 
         return source, read_secret(path)
     except ValueError as error:
         # Without a folder, it may be the secret itself that was set there.
-        shown = repr(str(path)) if "/" in str(path) or path.exists() else "the file it names"
+        shown = (
+            repr(str(path)) if "/" in str(path) or os.path.lexists(path) else "the file it names"
+        )
         raise ConfigurationError(source, f"can't read {shown}: {error}") from None
 
 

@@ -95,8 +95,9 @@ def _patterns_of(secret: str) -> Iterator[str]:
     if len(secret) >= LEAST:
         yield from (re.escape(form) for form in _forms(secret))
     elif len(secret) >= SHORTEST:
-        # Not where it is the name of a field.
-        yield from (rf"(?<!\w){re.escape(form)}(?!\w|\":)" for form in _forms(secret))
+        # Not where it is the name of a field, in JSON or in a line of the console.
+        for form in map(re.escape, _forms(secret)):
+            yield rf"(?<!\w)(?!(?<=\s){form}=){form}(?!\w|\":)"
 
 
 def _parts_of(secret: str) -> frozenset[str]:

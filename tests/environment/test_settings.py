@@ -341,6 +341,18 @@ def test_a_secret_in_place_of_its_file() -> None:
     )
     assert "QzN1" not in said
     assert "can't read the file it names: No such file" in said
+    long = {**REQUIRED, "SEGMENT_WRITE_KEY": "", "SEGMENT_WRITE_KEY_FILE": "QzN1dWtk" * 40}
+    assert "the file it names: File name too long" in refused("SEGMENT_WRITE_KEY_FILE", long)
+
+
+def test_a_credential_that_can_not_be_looked_at(tmp_path: Path) -> None:
+    """It is not taken for one that isn't there: the reason is said."""
+    folder = str(tmp_path / ("x" * 300))
+    said = refused(
+        "SEGMENT_WRITE_KEY",
+        {**REQUIRED, "SEGMENT_WRITE_KEY": "", "CREDENTIALS_DIRECTORY": folder},
+    )
+    assert "File name too long" in said
 
 
 @pytest.mark.parametrize("inside", ["\n", "\r\n"])

@@ -111,6 +111,10 @@ def test_short_secrets() -> None:
     secrets = of("", "e", "id", "event")
     said = '{"event": "an event of events, id e"}'
     assert secrets.hidden_in(said) == '{"event": "an [secret] of events, id e"}'
+    said = "12:00 [info] log.dropped    event='the event' of=?event=1"
+    assert (
+        secrets.hidden_in(said) == "12:00 [info] log.dropped    event='the [secret]' of=?[secret]=1"
+    )
 
 
 def test_tokens_come_and_go() -> None:

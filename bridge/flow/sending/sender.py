@@ -72,8 +72,11 @@ class Sender:
         self._segment = segment
         self._metrics = metrics
         self._limits = limits
-        self._posts = anyio.Semaphore(limits.concurrency)
+        # A free place is taken at once, without a turn of the others.
+        self._posts = anyio.Semaphore(limits.concurrency, fast_acquire=True)
         self._rate = Rate(limits.events_per_second, burst=limits.batch_events)
+        self._throttled = metrics.throttled.labels("segment")
+        self._outstanding = metrics.outstanding.labels("sending")
         # What waits to be tried again, of all channels.
         self._waiting: set[Waits] = set()
         self._begin()
@@ -127,9 +130,9 @@ class Sender:
 
     async def _deliver(self, batch: Batch) -> None:
         try:
-            with self._metrics.throttled.labels("segment").track_inprogress():
+            with self._throttled.track_inprogress():
                 await self._rate.take(len(batch.events))
-            with self._metrics.outstanding.labels("sending").track_inprogress():
+            with self._outstanding.track_inprogress():
                 await self._send(Unacked(batch))
         finally:
             self._slots.release()
