@@ -24,9 +24,9 @@ _DEEPEST: Final = 40
 _LONGEST_NUMBER: Final = 40
 """Digits of a number that is read at most; longer ones are beyond every use."""
 
-_MOST_VALUES: Final = 400_000
-"""Values of an answer at most, by its commas and brackets: five thousand rows have a quarter of
-that."""
+_MOST_VALUES: Final = 250_000
+"""Values of an answer at most, by its commas and brackets: five thousand rows have less
+than half of that."""
 
 MOST_ROWS: Final = 20_000
 """Rows of it at most: no more than five thousand are asked for."""
