@@ -162,8 +162,14 @@ def test_what_is_no_answer(shape: Shape[Any], text: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"7," * 300_000 + b"7", b"[]" * 300_000, b'{"x": {}}' * 150_000, b'"%b"' % (b"x" * 2**21)],
-    ids=["values", "lists", "objects", "text"],
+    [
+        b"7," * 300_000 + b"7",
+        b"[]" * 300_000,
+        b'{"x": {}}' * 150_000,
+        b'"%b"' % (b"x" * 2**21),
+        b'"%b", ' % (b"\xf0\x9f\x98\x80" + b"x" * 2**18) * 20 + b"7",
+    ],
+    ids=["values", "lists", "objects", "text", "wide"],
 )
 def test_what_is_too_much(data: bytes) -> None:
     """It is no answer of Listrak, whatever it holds: to read it would take long, and all memory."""
