@@ -19,7 +19,6 @@ from bridge.errors import (
     OversizeError,
     TemporaryError,
 )
-from bridge.http import Http
 from bridge.listrak import requests, wire
 from bridge.listrak.answers import PATIENCE, Answers
 from bridge.listrak.auth import Auth
@@ -27,11 +26,12 @@ from bridge.listrak.pages import PageOf, UnreadRow
 from bridge.listrak.paging import Trail
 from bridge.listrak.refusals import explain
 from bridge.listrak.shapes import LISTS, Answer, Shape
-from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.priority import Priority
-from bridge.rate import AdaptiveRate
-from bridge.retry import retry
+from bridge.output.logs import log
+from bridge.transport.http import Http
+from bridge.transport.priority import Priority
+from bridge.transport.rate import AdaptiveRate
+from bridge.transport.retry import retry
 
 Data = TypeVar("Data")
 Row = TypeVar("Row")

@@ -16,16 +16,16 @@ from bridge.flow.delivery import Delivery
 from bridge.flow.sending.batch import Batch, Batcher
 from bridge.flow.sending.unacked import Unacked
 from bridge.flow.sending.waits import Waits
-from bridge.http import Answer
-from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.rate import Rate
-from bridge.retry import retry
+from bridge.output.logs import log
+from bridge.output.texts import line_of_answer
 from bridge.segment import wire
 from bridge.segment.client import Segment
 from bridge.segment.events import envelope
 from bridge.segment.wire import Verdict
-from bridge.texts import line_of_answer
+from bridge.transport.http import Answer
+from bridge.transport.rate import Rate
+from bridge.transport.retry import retry
 
 MOST_BLIND_POSTS: Final = 255
 """Posts of parts of a refused batch, all refused, after which everything counts as refused."""
