@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio
+import anyio.from_thread
 import pytest
 from aiohttp import web
 from listrak_stand_in import Reply, StandIn, client_of, cut, ok, status
@@ -19,7 +20,7 @@ from bridge.errors import (
 from bridge.listrak import calls, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.pages import PageOf
-from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS
+from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS, Answer, Shape
 from bridge.metrics import Metrics
 from bridge.transport.priority import Priority
 
@@ -341,6 +342,30 @@ async def test_pages_that_are_too_large() -> None:
     stand_in = StandIn(answer)
     async with client_of(stand_in) as listrak:
         assert len(await listrak.collection("L/1/Link", LINKS, "links")) == 3
+
+
+async def test_more_rows_than_a_page_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page may have some more than were asked for, and not any number."""
+    monkeypatch.setattr(calls, "MOST_PAGE_ROWS", 2)
+    async with client_of(StandIn(ok([{}] * 2), ok([{}] * 3))) as listrak:
+        assert len((await page_of(listrak)).rows) == 2
+        with pytest.raises(TemporaryError, match="more rows than a page has"):
+            await page_of(listrak)
+
+
+async def test_others_go_on_while_a_page_is_doubtful() -> None:
+    """What has to be read field by field takes long; everything else has its turns meanwhile."""
+    turns: list[str] = []
+
+    class Doubtful(Shape[list[wire.Activity]]):
+        def decode_leniently(self, body: bytes) -> Answer[list[wire.Activity]]:
+            anyio.from_thread.run_sync(turns.append, "of others")
+            return super().decode_leniently(body)
+
+    shape = Doubtful(list[wire.Activity])
+    async with client_of(StandIn(ok([{"open": "no"}]))) as listrak:
+        page = await listrak.page("L/1/Activity", shape, "activity", wire.START)
+    assert (page.unread[0].fields, turns) == ({"open": "a text of 2 characters"}, ["of others"])
 
 
 async def test_origins() -> None:

@@ -160,6 +160,23 @@ def test_what_is_no_answer(shape: Shape[Any], text: bytes) -> None:
         shape.decode(text)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"7," * 300_000 + b"7",
+        b"[]" * 300_000,
+        b'{"x": {}}' * 150_000,
+        b'"%b"' % (b"x" * 2**21),
+        b'"%b", ' % (b"\xf0\x9f\x98\x80" + b"x" * 2**18) * 20 + b"7",
+    ],
+    ids=["values", "lists", "objects", "text", "wide"],
+)
+def test_what_is_too_much(data: bytes) -> None:
+    """It is no answer of Listrak, whatever it holds: to read it would take long, and all memory."""
+    with pytest.raises(msgspec.DecodeError, match="than an answer has"):
+        shapes.ACTIVITIES.decode(b'{"data": [{"open": "x", "y": [%b]}]}' % data)
+
+
 def test_bytes_that_are_no_text() -> None:
     """Like half a character; and a control character that isn't escaped is one."""
     answer = shapes.LISTS.decode(
