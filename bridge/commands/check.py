@@ -13,7 +13,13 @@ from bridge.commands.state_finding import state_finding
 from bridge.commands.status_port import check_status_port
 from bridge.commands.surroundings import Finding, surroundings
 from bridge.commands.terminal import print_json, terminal
-from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
+from bridge.errors import (
+    BridgeError,
+    ConfigurationError,
+    CredentialsError,
+    StateError,
+    TemporaryError,
+)
 from bridge.flow.limits import MOST_NAMED
 from bridge.flow.source import SourceList, resolve
 from bridge.http import Http
@@ -27,6 +33,7 @@ from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.opening import look, verify
 from bridge.state.place import require
 from bridge.state.store import open_store
+from bridge.texts import without_addresses
 
 MOST_CLOCK_OFFSET = 60.0
 """Seconds that two clocks may differ without a warning; queries overlap by far more."""
@@ -184,7 +191,7 @@ async def _lists(listrak: Listrak, settings: Settings, report: _Report) -> list[
         return []
     for source in lists.found:
         user = f"userId from field {source.field_id}" if source.field_id else "no userId"
-        report.add(f"list {source.list_id}", "ok", f"{source.name}, {user}")
+        report.add(f"list {source.list_id}", "ok", f"{without_addresses(source.name)}, {user}")
     for list_id, problem in lists.problems.items():
         report.failed(f"list {list_id}", problem)
     return lists.found
@@ -256,4 +263,9 @@ async def _segment(settings: Settings) -> str:
         answer = await http.request("GET", f"{settings.segment_api_url}/batch", headers={})
     if answer.status in (301, 302, 307, 308):
         raise ConfigurationError("SEGMENT_API_URL", f"answers with a redirect ({answer.status})")
+    if answer.status >= 500:
+        raise TemporaryError(f"{settings.segment_api_url} answers {answer.status}: an outage")
+    if answer.status == 407:
+        problem = "the proxy wants a name and a password: http://user:password@its-address"
+        raise ConfigurationError("HTTPS_PROXY, HTTP_PROXY", problem)
     return f"{settings.segment_api_url} answers"

@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bridge import texts
 from bridge.clock import DAY
 from bridge.commands.comparison import lines_of
 from bridge.commands.explanation.contact_ids import event_of_contact
@@ -141,9 +142,8 @@ async def _key(store: Store, fingerprint: Fingerprint) -> dict[str, Any]:
 def show_emails(emails: list[dict[str, Any]], console: Console) -> None:
     """Prints what is known of emails."""
     for email in emails:
-        console.print(
-            f"List {email['list_id']}, {email['kind']} {email['message']}: {email['subject'] or ''}"
-        )
+        subject = texts.without_addresses(email["subject"] or "")
+        console.print(f"List {email['list_id']}, {email['kind']} {email['message']}: {subject}")
         for name, words, without in (
             ("sent_at", "sent", "not known"),
             ("discovered_at", "discovered", ""),
