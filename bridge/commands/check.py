@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Awaitable, Callable
 
+from anyio import to_thread
 from rich.table import Table
 from rich.text import Text
 
@@ -119,14 +120,15 @@ async def _state(settings: Settings, report: _Report) -> None:
     """A row about the state file."""
     what, path = "state file", settings.state
     try:
-        look(path)
+        # In threads: a disk may hang, and no signal reaches a thread that waits for it.
+        await to_thread.run_sync(look, path, abandon_on_cancel=True)
         if not path.exists():
             folder = path.absolute().parent
             if not folder.is_dir():
                 raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
             report.add(what, "ok", f"{path} will be made at the first start")
             return
-        found = verify(path)
+        found = await to_thread.run_sync(verify, path, abandon_on_cancel=True)
         async with open_store(path, read_only=True) as store:
             report.add(what, *await state_finding(path, store, found))
     except BridgeError as error:
