@@ -1,4 +1,4 @@
-"""Faults of single resources of Listrak and of Segment, drawn from a seed; and whom they concern."""
+"""Faults of single resources of both servers, drawn from a seed; and what they concern."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -89,10 +89,9 @@ def _resources(rng: random.Random, world: World) -> Iterator[str]:
     yield f"{base}/SplitTest$"
     yield "/SegmentationField$"
     yield "/v1/List$"
-    tests = [*owner.split_tests.values()]
-    if tests:
-        yield f"{base}/SplitTest/{rng.choice(tests).split_test_id}/Message$"
-    yield f"{base}/Conversation/{rng.choice([*owner.conversations.values()]).conversation_id}/Message$"
+    if owner.split_tests:
+        yield f"{base}/SplitTest/{rng.choice([*owner.split_tests])}/Message$"
+    yield f"{base}/Conversation/{rng.choice([*owner.conversations])}/Message$"
     message = rng.choice(owner.emails())
     own = path_of(message)
     yield from (f"{own}/Activity$", f"{own}/Activity$", f"{own}/Summary$")

@@ -6,7 +6,7 @@
 import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ DEEDS = (
     *("unsubscribe", "resubscribe", "subscribe", "delete", "profile"),
 )
 FIELDS = {12345: "Customer ID", 13456: "Loyalty", 14567: None}
-LISTS = {"LISTRAK_LISTS": "12345=Customer ID,13456=Loyalty,14567"}
+LISTS: dict[str, str | None] = {"LISTRAK_LISTS": "12345=Customer ID,13456=Loyalty,14567"}
 IN_STEPS = ("Email Converted", CLICK, "identify")
 """Events of which it depends on the looks how many tell of what happened."""
 
@@ -121,20 +121,20 @@ def delivered(rig: Rig) -> dict[str, Mapping[str, Any]]:
 async def pair_of(stack: AsyncExitStack, folder: Path, seed: int) -> Pair:
     """Two services of one account, which live at the same time."""
     world = drawn_account()
-    rigs = []
-    for name in ("ill", "well"):
-        (folder / name).mkdir()
-        clock = rigs[0].clock if rigs else None
-        made = make_rig(folder / name, world=world, clock=clock)
-        rigs.append(await stack.enter_async_context(made))
+    (folder / "ill").mkdir()
+    (folder / "well").mkdir()
+    ill: Rig = await stack.enter_async_context(make_rig(folder / "ill", world=world))
+    well: Rig = await stack.enter_async_context(
+        make_rig(folder / "well", world=world, clock=ill.clock)
+    )
 
     def follow() -> None:
-        for rig in rigs:
+        for rig in (ill, well):
             rig.machine.follow(rig.clock.now.timestamp(), rig.clock.rate)
 
-    rigs[0].clock.on_set = follow
+    ill.clock.on_set = follow
     follow()
-    return Pair(*rigs, seed)
+    return Pair(ill, well, seed)
 
 
 async def go_through(pair: Pair) -> None:
