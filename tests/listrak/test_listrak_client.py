@@ -45,7 +45,7 @@ async def test_a_request() -> None:
     """A request carries the token and asks for JSON; the answer is decoded and counted."""
     metrics, stand_in = Metrics(), StandIn(ok([LIST]))
     async with client_of(stand_in, metrics=metrics) as listrak:
-        assert await listrak.lists() == [wire.MailingList(5, "Néws 🎉")]
+        assert (await listrak.lists()).rows == [wire.MailingList(5, "Néws 🎉")]
         assert listrak.clock.offset == 0.0, "the answer's date was noted"
     (request,) = stand_in.calls
     assert request.path == "/v1/List"
@@ -64,7 +64,7 @@ async def test_a_token_that_just_expired() -> None:
     async with client_of(stand_in) as listrak:
         await listrak.lists()
         stand_in.revoked = {"token-1"}
-        assert await listrak.lists() == [wire.MailingList(5, "Néws 🎉")]
+        assert (await listrak.lists()).rows == [wire.MailingList(5, "Néws 🎉")]
     tokens = [call.headers["Authorization"] for call in stand_in.calls]
     assert tokens == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
@@ -79,7 +79,7 @@ async def test_fresh_tokens_are_refused_too() -> None:
         assert 2 <= asked <= 3
         assert len({call.headers["Authorization"] for call in stand_in.calls}) == asked
         stand_in.replies = [ok([LIST])]
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
     assert len(stand_in.calls) == asked + 1
 
 
@@ -102,7 +102,7 @@ async def test_retries(code: int) -> None:
     """What may pass is asked again, as soon as the server said, and the waits are counted."""
     metrics, stand_in = Metrics(), StandIn(status(code, Retry_After="0"), ok([LIST]))
     async with client_of(stand_in, deadline=30, metrics=metrics) as listrak:
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
     assert len(stand_in.calls) == 2
     assert value(metrics, "retries_total", api="listrak") == 1
     assert value(metrics, "blocked", by="listrak") == 0
@@ -191,7 +191,7 @@ async def test_a_429_lowers_the_rate() -> None:
             with pytest.raises(TemporaryError):
                 await listrak.lists()
             assert value(metrics, "listrak_pace") == expected
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
 
 
 async def test_a_very_slow_answer_lowers_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ async def test_a_very_slow_answer_lowers_the_rate(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(calls, "SLOW", 0.0)
     metrics = Metrics()
     async with client_of(StandIn(ok([LIST])), metrics=metrics, requests_per_second=400) as listrak:
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
     assert value(metrics, "listrak_pace") == 200
 
 
@@ -211,7 +211,7 @@ async def test_not_what_the_api_describes(reply: Reply) -> None:
     async with client_of(StandIn(reply, ok([LIST]))) as listrak:
         with pytest.raises(TemporaryError, match="isn't what its API describes"):
             await listrak.lists()
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
 
 
 # What doesn't pass
@@ -457,7 +457,7 @@ async def test_profile_fields() -> None:
         ok([{"segmentationFieldId": 22}]),
     )
     async with client_of(stand_in) as listrak:
-        fields = await listrak.profile_fields(5)
+        fields = (await listrak.profile_fields(5)).rows
     assert [field.segmentation_field_id for field in fields] == [11, 22]
     assert [call.path for call in stand_in.calls] == [
         "/v1/List/5/SegmentationFieldGroup",
@@ -505,7 +505,7 @@ async def test_with_deadline() -> None:
     async with client_of(stand_in, deadline=30) as listrak:
         with pytest.raises(TemporaryError):
             await listrak.with_deadline(0).lists()
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
 
 
 async def test_gives_up_at_once() -> None:

@@ -244,7 +244,7 @@ def test_half_a_character() -> None:
 async def test_over_http() -> None:
     """One row holds up neither its page nor the account."""
     async with client_of(StandIn(ok([{"listId": None}, {"listId": "5", "listName": "N"}]))) as one:
-        assert await one.lists() == [wire.MailingList(5, "N")]
+        assert (await one.lists()).rows == [wire.MailingList(5, "N")]
     async with client_of(StandIn(ok([{"linkId": 1, "clickCount": -1}]))) as one:
         assert await one.links("L/1/Message/2") == [wire.Link(1)]
     async with client_of(StandIn(ok({"not": "a list"}))) as one:

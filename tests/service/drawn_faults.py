@@ -8,7 +8,7 @@ from drawn_history import LISTS
 
 from bridge.sandbox.account import Message
 from bridge.sandbox.bad_values import VALUES, BadValues
-from bridge.sandbox.fault import Fault
+from bridge.sandbox.fault import Empty, Fault
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.world import World
 
@@ -167,6 +167,9 @@ class Concern:
         """Tells whether a fault can keep it from being known."""
         if fault.times is not None:
             return False
+        if isinstance(fault, Empty) and fault.path in ("/v1/List$", "/SegmentationField$"):
+            # What isn't there twice isn't there: its lists are degraded.
+            return True
         if self.is_unsubscribe:
             # It waits for whoever may have caused it.
             return f"/List/{self.list_id}/" in fault.path or not fault.path.startswith("/List/")

@@ -64,7 +64,7 @@ class Names:
         if campaigns:
             await self._read_campaigns(list_id)
         try:
-            rows = await self._listrak.lists()
+            rows = (await self._listrak.lists()).rows
         except (RefusedError, TemporaryError) as error:
             if not is_isolated(error):
                 raise
