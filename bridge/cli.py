@@ -237,7 +237,7 @@ def verify_state(as_json: bool) -> None:
     from bridge.commands.state import verify_state as run_verify
 
     settings = _settings(only=frozenset({"state", "log_level", "log_format"}))
-    run_verify(settings.state, as_json=as_json)
+    complete(lambda: run_verify(settings.state, as_json=as_json))
 
 
 @cli.command()

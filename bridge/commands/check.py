@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Awaitable, Callable
 
+from anyio import to_thread
 from rich.table import Table
 from rich.text import Text
 
@@ -14,13 +15,20 @@ from bridge.commands.status_port import check_status_port
 from bridge.commands.surroundings import CheckResult, surroundings
 from bridge.commands.terminal import print_json, terminal
 from bridge.environment.settings import Settings
-from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
+from bridge.errors import (
+    BridgeError,
+    ConfigurationError,
+    CredentialsError,
+    StateError,
+    TemporaryError,
+)
 from bridge.flow.limits import MOST_NAMED
 from bridge.flow.source import SourceList, resolve
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
+from bridge.output.texts import without_addresses
 from bridge.source_time import DIFFERENCE
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.opening import look, verify
@@ -111,14 +119,15 @@ async def _state(settings: Settings, report: _Report) -> None:
     """A row about the state file."""
     what, path = "state file", settings.state
     try:
-        look(path)
+        # In threads: a disk may hang, and no signal reaches a thread that waits for it.
+        await to_thread.run_sync(look, path, abandon_on_cancel=True)
         if not path.exists():
             folder = path.absolute().parent
             if not folder.is_dir():
                 raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
             report.add(what, "ok", f"{path} will be made at the first start")
             return
-        found = verify(path)
+        found = await to_thread.run_sync(verify, path, abandon_on_cancel=True)
         async with open_store(path, read_only=True) as store:
             report.add(what, *await state_age(path, store, found))
     except BridgeError as error:
@@ -183,7 +192,7 @@ async def _lists(listrak: Listrak, settings: Settings, report: _Report) -> list[
         return []
     for source in lists.found:
         user = f"userId from field {source.field_id}" if source.field_id else "no userId"
-        report.add(f"list {source.list_id}", "ok", f"{source.name}, {user}")
+        report.add(f"list {source.list_id}", "ok", f"{without_addresses(source.name)}, {user}")
     for list_id, problem in lists.problems.items():
         report.failed(f"list {list_id}", problem)
     return lists.found
@@ -255,4 +264,9 @@ async def _segment(settings: Settings) -> str:
         answer = await http.request("GET", f"{settings.segment_api_url}/batch", headers={})
     if answer.status in (301, 302, 307, 308):
         raise ConfigurationError("SEGMENT_API_URL", f"answers with a redirect ({answer.status})")
+    if answer.status >= 500:
+        raise TemporaryError(f"{settings.segment_api_url} answers {answer.status}: an outage")
+    if answer.status == 407:
+        problem = "the proxy wants a name and a password: http://user:password@its-address"
+        raise ConfigurationError("HTTPS_PROXY, HTTP_PROXY", problem)
     return f"{settings.segment_api_url} answers"

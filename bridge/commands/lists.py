@@ -12,6 +12,7 @@ from bridge.errors import BridgeError, CredentialsError, RefusedError, Temporary
 from bridge.flow.source import ResolvedLists, resolve
 from bridge.listrak import wire
 from bridge.metrics import Metrics
+from bridge.output import texts
 
 
 async def show_lists(settings: Any, configured: Sequence[ListSetting]) -> None:
@@ -30,7 +31,7 @@ async def show_lists(settings: Any, configured: Sequence[ListSetting]) -> None:
             except (TemporaryError, RefusedError) as error:
                 shown = "could not be read"
                 problems[row.list_id] = error
-            table.add_row(str(row.list_id), row.list_name or "", shown)
+            table.add_row(str(row.list_id), texts.without_addresses(row.list_name or ""), shown)
         resolved = await resolve(listrak, configured)
     console.print(table)
     for list_id, problem in (problems | resolved.problems).items():
@@ -46,4 +47,4 @@ def _fields(fields: Sequence[wire.ProfileField]) -> str:
     shown = (
         f"{field.segmentation_field_id}  {field.segmentation_field_name or ''}" for field in fields
     )
-    return "\n".join(shown) or "none"
+    return texts.without_addresses("\n".join(shown)) or "none"

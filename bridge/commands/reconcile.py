@@ -24,6 +24,7 @@ from bridge.flow.reconciliation import Line
 from bridge.flow.source import ResolvedLists
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
+from bridge.output import texts
 from bridge.state.records import Message
 from bridge.state.store import Store, open_store
 
@@ -198,14 +199,15 @@ def _show(console: Console, compared: Sequence[Compared], *, everything: bool) -
     for one in compared:
         message = one.message
         name = f"{message.kind} {message.message_id}"
+        subject = texts.without_addresses(one.subject)
         if not one.lines and everything:
             reason = str(one.problem or "Listrak keeps no Summary of it")
-            table.add_row(str(message.list_id), name, one.subject, *[""] * 6, reason)
+            table.add_row(str(message.list_id), name, subject, *[""] * 6, reason)
         for line in one.lines:
             if everything or line.difference:
                 figures = [_figure(figure) for figure in (*line.figures, line.difference)]
                 event = line.event
-                table.add_row(str(message.list_id), name, one.subject, event, *figures, line.reason)
+                table.add_row(str(message.list_id), name, subject, event, *figures, line.reason)
     if table.row_count:
         console.print(table)
     else:

@@ -4,6 +4,7 @@ import atexit
 import errno
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ from typing import Any, Final, NoReturn
 import anyio
 import click
 
-from bridge.ending.hard_end import FAULT, INTERRUPTED
+from bridge.ending.hard_end import FAULT, INTERRUPTED, STOPS
 from bridge.ending.signals import unless_signalled
 from bridge.errors import BridgeError, cause
 from bridge.output.logs import adopt_others, configure_logging, log, tell_the_rest
@@ -96,6 +97,9 @@ def run_to_the_end(commands: click.Group) -> None:
 
 def _leave(code: int) -> NoReturn:
     """Ends the process, without a wait for threads that may hang."""
+    # It is done: what comes now must not end it with another code.
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
     if all(thread.daemon for thread in threading.enumerate() if thread is not _MAIN):
         sys.exit(code)
     tell_the_rest()

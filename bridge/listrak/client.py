@@ -17,10 +17,13 @@ class Listrak(Calls):
         """All lists of the account."""
         return (await self.get("List", shapes.LISTS, "lists")).data
 
-    async def campaigns(self, list_id: int) -> dict[int, str]:
-        """Names of a list's campaigns by id, without those that mean none (FACTS.md: Lists)."""
-        answer = await self.get(f"List/{list_id}/Campaign", shapes.CAMPAIGNS, "campaigns")
-        return {row.campaign_id: row.campaign_name for row in answer.data if row.campaign_name}
+    async def campaigns(self, list_id: int) -> PageOf[wire.Campaign]:
+        """The campaigns of a list, without those whose name means none (FACTS.md: Lists)."""
+        path = f"List/{list_id}/Campaign"
+        envelope, _, unread = await self._fetch(path, shapes.CAMPAIGNS, "campaigns", {})
+        if unread:
+            self._on_unread("campaigns", path, unread)
+        return PageOf([row for row in envelope.data if row.campaign_name], None, None, unread)
 
     async def profile_fields(self, list_id: int) -> list[wire.ProfileField]:
         """The profile fields of a list, of all groups."""

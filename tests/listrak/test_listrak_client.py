@@ -446,7 +446,7 @@ async def test_campaigns() -> None:
         {"campaignId": 0, "campaignName": ""},
     ]
     async with client_of(StandIn(ok(rows))) as listrak:
-        assert await listrak.campaigns(5) == {3: "Spring"}
+        assert (await listrak.campaigns(5)).rows == [wire.Campaign(3, "Spring")]
 
 
 async def test_profile_fields() -> None:

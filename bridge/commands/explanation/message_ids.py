@@ -18,6 +18,7 @@ from bridge.flow.scheduling import schedule
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
+from bridge.output import texts
 from bridge.segment.events import Fingerprint
 from bridge.state.keys import SeenKeys, heads
 from bridge.state.records import Message
@@ -141,9 +142,8 @@ async def _key(store: Store, fingerprint: Fingerprint) -> dict[str, Any]:
 def show_emails(emails: list[dict[str, Any]], console: Console) -> None:
     """Prints what is known of emails."""
     for email in emails:
-        console.print(
-            f"List {email['list_id']}, {email['kind']} {email['message']}: {email['subject'] or ''}"
-        )
+        subject = texts.without_addresses(email["subject"] or "")
+        console.print(f"List {email['list_id']}, {email['kind']} {email['message']}: {subject}")
         for name, words, without in (
             ("sent_at", "sent", "not known"),
             ("discovered_at", "discovered", ""),
