@@ -9,7 +9,6 @@ Two things that a text may hold can't be sent on, nor kept (see `carried`).
 import json
 import math
 import re
-import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple, get_args
@@ -28,8 +27,8 @@ _LONGEST_NUMBER: Final = 40
 _MOST_VALUES: Final = 200_000
 """Values of an answer at most, by its commas and lists: five thousand rows have half of that."""
 
-_MOST_MEMORY: Final = 2**24 + 2**10
-"""Bytes that its text may take in memory: one emoji in it makes them four times what was sent."""
+_MOST_WIDE: Final = 2**22
+"""Bytes of an answer at most that isn't ASCII: one emoji makes a text take four times as much."""
 
 MOST_ROWS: Final = 20_000
 """Rows of it at most: no more than five thousand are asked for."""
@@ -84,15 +83,15 @@ def parsed(body: bytes) -> Any:
         or body.count(b"{") > 2 * MOST_ROWS
     ):
         raise msgspec.DecodeError("more values than an answer has")
+    if len(body) > _MOST_WIDE and not body.isascii():
+        raise msgspec.DecodeError("a longer text than an answer has")
     return _carried(_whole(body))
 
 
 def _whole(body: bytes) -> Any:
     """The JSON of a body as it stands there. Raises msgspec.DecodeError for none."""
-    text = body.decode(json.detect_encoding(body), "replace")
-    if sys.getsizeof(text) > _MOST_MEMORY:
-        raise msgspec.DecodeError("a longer text than an answer has")
     try:
+        text = body.decode(json.detect_encoding(body), "replace")
         return json.loads(
             text, strict=False, parse_constant=NoValue, parse_float=_float, parse_int=_int
         )
