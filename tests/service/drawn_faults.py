@@ -8,7 +8,7 @@ from drawn_history import LISTS
 
 from bridge.sandbox.account import Message
 from bridge.sandbox.bad_values import VALUES, BadValues
-from bridge.sandbox.fault import Empty, Fault
+from bridge.sandbox.fault import Empty, Fault, Status
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.world import World
 
@@ -27,10 +27,17 @@ ANSWERS: Final = (
 PASSING: Final = (*ANSWERS, "denial:401", "denial:403", "throttle:zero", "throttle:date")
 """Answers that come only a few times."""
 
+RETRIED: Final = {
+    *("torn", "cut_short", "garbage", "deep", "no_http", "not_packed", "reset", "lost", "blank"),
+    *("silent", "throttle"),
+}
+"""Names of answers that are retried at once; others are believed, or a refusal."""
+
 OF_SEGMENT: Final = (
-    *(f"status:{code}" for code in (400, 401, 403, 413, 429, 500, 503)),
-    *("torn", "garbage", "reset", "lost", "silent", "blank:200", "throttle:zero", "echo"),
+    *(f"status:{code}" for code in (401, 403, 408, 429, 500, 503)),
+    *("torn", "garbage", "reset", "lost", "silent", "blank:200", "throttle:zero"),
 )
+"""Answers of Segment that refuse no event."""
 
 FIELDS: Final = {
     "Activity": (
@@ -112,6 +119,11 @@ def path_of(message: Message) -> str:
     return f"{base}/Message/{message.message_id}"
 
 
+def is_retried(fault: Fault) -> bool:
+    """Tells whether what is asked for is asked for again at once."""
+    return fault.name in RETRIED or (isinstance(fault, Status) and fault.code >= 500)
+
+
 class Concern:
     """What an event can't be known without.
 
@@ -165,7 +177,7 @@ class Concern:
 
     def suffers(self, fault: Fault) -> bool:
         """Tells whether a fault can keep it from being known."""
-        if fault.times is not None:
+        if fault.times is not None and is_retried(fault):
             return False
         if isinstance(fault, Empty) and fault.path in ("/v1/List$", "/SegmentationField$"):
             # What isn't there twice isn't there: its lists are degraded.

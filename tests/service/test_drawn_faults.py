@@ -85,7 +85,11 @@ class Pair:
             turns = int(2 ** self.rng.uniform(0, 12))
             await in_process.killed(self.ill, LISTS, turns)
             self.story.append(f"killed within {turns} turns")
-        self.story.append(f"a look: {await looked(self.ill)}")
+        said = await looked(self.ill)
+        self.story.append(f"a look: {said}")
+        # Of what Segment puts off for too long nothing is known.
+        if not (said and [*self.ill.segment.faults]):
+            assert self.unexplained() == []
 
     def missing(self) -> list[Mapping[str, Any]]:
         """Events that the one has sent and the other hasn't."""
@@ -147,7 +151,6 @@ async def go_through(pair: Pair) -> None:
     for _look in range(pair.rng.randint(1, 4)):
         pair.live(12)
         await pair.look()
-        assert pair.unexplained() == []
     pair.recover()
     pair.live(2)
     await pair.look()
