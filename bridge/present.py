@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bridge.clock import DAY
+from bridge.environment.settings import Settings
 from bridge.flow.configuration import Configuration
 from bridge.flow.source import SourceList
 from bridge.listrak import times
 from bridge.listrak.times import Instant
-from bridge.settings import Settings
 
 _DIGEST_BYTES: Final = 8
 """Bytes of what is kept of a secret: enough to tell two apart, nothing to find one by."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from bridge import VERSION, signals
+from bridge import VERSION
 from bridge.clients import (
     PATIENCE_ONCE,
     RETRY_DEADLINE,
@@ -17,6 +17,10 @@ from bridge.clients import (
     open_clients,
 )
 from bridge.clock import DAY
+from bridge.ending import signals
+from bridge.ending.hard_end import EXIT_CODES, FAULT
+from bridge.ending.stopping import unless_stopped
+from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, StoppedError, cause
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.eraser import Eraser
@@ -29,22 +33,19 @@ from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.set_aside import SetAside
 from bridge.flow.source import ResolvedLists, SourceList
 from bridge.flow.time_keeper import TimeKeeper
-from bridge.hard_end import EXIT_CODES, FAULT
-from bridge.health import Health
-from bridge.lifecycle import Lifecycle
-from bridge.list_watch import ListWatch, must_wait
 from bridge.listrak import times
 from bridge.listrak.times import Zone
-from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.output.logs import log
 from bridge.present import configuration_of, horizon_from, namespace_of
-from bridge.progress import STANDSTILL_AFTER, Progress
-from bridge.settings import Settings
 from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
-from bridge.status_port import StatusPort
-from bridge.stopping import unless_stopped
-from bridge.supervisor import Supervisor
+from bridge.supervision.health import Health
+from bridge.supervision.lifecycle import Lifecycle
+from bridge.supervision.list_watch import ListWatch, must_wait
+from bridge.supervision.progress import STANDSTILL_AFTER, Progress
+from bridge.supervision.status_port import StatusPort
+from bridge.supervision.supervisor import Supervisor
 
 STOPPED: Final = f"{signals.STOPPED}; run it again, it goes on where it was"
 """The meaning of a signal for what is to be done once."""

@@ -73,6 +73,7 @@ def test_commands_that_show_addresses() -> None:
         look_through()
 
 
+TESTS = Path(__file__).parent
 LEAKING = """
 import printed, structlog
 
@@ -95,9 +96,10 @@ def test_what_leaks_fails_its_test(tmp_path: Path) -> None:
     """No test has to ask for it."""
     file = tmp_path / "test_leaking.py"
     file.write_text(LEAKING, encoding="utf-8")
+    folders = (TESTS, TESTS.parent / "scripts")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", file],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent)},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, folders))},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bridge import clock, service, spool
+from bridge.environment.settings import Settings
 from bridge.errors import StateError, TemporaryError, cause
 from bridge.flow.readers import ErrandKind
-from bridge.settings import Settings
 from bridge.state.lock import is_locked
 from bridge.state.store import Store, open_store
 

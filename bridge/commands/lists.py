@@ -5,14 +5,14 @@ from typing import Any
 
 from rich.table import Table
 
-from bridge import texts
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.terminal import terminal
+from bridge.environment.values import ListSetting
 from bridge.errors import BridgeError, CredentialsError, RefusedError, TemporaryError
 from bridge.flow.source import ResolvedLists, resolve
 from bridge.listrak import wire
 from bridge.metrics import Metrics
-from bridge.values import ListSetting
+from bridge.output import texts
 
 
 async def show_lists(settings: Any, configured: Sequence[ListSetting]) -> None:

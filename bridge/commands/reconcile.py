@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bridge import spool, texts
+from bridge import spool
 from bridge.clients import listrak_client
 from bridge.commands.comparison import lines_of
 from bridge.commands.limits import limits_of, tell
@@ -16,6 +16,7 @@ from bridge.commands.progress import side_by_side
 from bridge.commands.readable import resolve_now
 from bridge.commands.requirements import configured_lists, require_current
 from bridge.commands.terminal import print_json, terminal
+from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, RefusedError, TemporaryError, is_isolated
 from bridge.flow.figures import REVENUE
 from bridge.flow.limits import Limit, not_counted, unread_counters, without_summary
@@ -23,7 +24,7 @@ from bridge.flow.reconciliation import Line
 from bridge.flow.source import ResolvedLists
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
-from bridge.settings import Settings
+from bridge.output import texts
 from bridge.state.records import Message
 from bridge.state.store import Store, open_store
 

@@ -12,7 +12,7 @@ from bridge.flow.ledger import Ledger
 from bridge.flow.source import SourceList
 from bridge.listrak import times
 from bridge.listrak.times import Instant, Zone
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.store import Store
 
 CONFIGURATION = "configuration"

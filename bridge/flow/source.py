@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from bridge.environment.values import ListSetting
 from bridge.errors import (
     BridgeError,
     ConfigurationError,
@@ -15,7 +16,6 @@ from bridge.errors import (
 from bridge.listrak import wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant
-from bridge.values import ListSetting
 
 
 @dataclass(frozen=True)

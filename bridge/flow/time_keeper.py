@@ -13,7 +13,7 @@ from bridge.flow.message_cache import FILTER_SUPPORT
 from bridge.flow.planner.watermarks import Watermarks, read_watermarks
 from bridge.flow.scheduling.schedule import is_over
 from bridge.listrak.client import Listrak
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.source_time import DIFFERENCE, DOUBTED_AT_LEAST, EARLIEST, Anchor
 from bridge.state.store import Store
 

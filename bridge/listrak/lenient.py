@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
@@ -24,7 +25,8 @@ _LONGEST_NUMBER: Final = 40
 """Digits of a number that is read at most; longer ones are beyond every use."""
 
 _MOST_VALUES: Final = 400_000
-"""Values of an answer at most, by its commas: five thousand rows have a quarter of that."""
+"""Values of an answer at most, by its commas and brackets: five thousand rows have a quarter of
+that."""
 
 MOST_ROWS: Final = 20_000
 """Rows of it at most: no more than five thousand are asked for."""
@@ -73,7 +75,7 @@ def parsed(body: bytes) -> Any:
     Bytes that are no text count as half characters do. Raises msgspec.DecodeError where the whole
     is no JSON, nested too deep to be looked at, or has more values than any answer of Listrak.
     """
-    if body.count(b",") > _MOST_VALUES:
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
         raise msgspec.DecodeError("more values than an answer has")
     try:
         text = body.decode(json.detect_encoding(body), "replace")
@@ -122,7 +124,7 @@ def read_row(value: Any, shape: type[Struct]) -> tuple[Any, dict[str, str]]:
             return None, {"": shape_of(value)}
     fields: dict[str, str] = {}
     certain: dict[str, Any] = {}
-    for field in msgspec.structs.fields(shape):
+    for field in _fields_of(shape):
         if field.encode_name not in value:
             continue
         one = value[field.encode_name]
@@ -131,7 +133,7 @@ def read_row(value: Any, shape: type[Struct]) -> tuple[Any, dict[str, str]]:
         except msgspec.ValidationError:
             fields[field.encode_name] = shape_of(one)
             certain |= _stand_in(one, field, shape)
-    for field in msgspec.structs.fields(shape):
+    for field in _fields_of(shape):
         if field.name not in certain and (field.required or field.encode_name in fields):
             fields.setdefault(field.encode_name, "missing")
             if field.required or field.name in shape.needed:
@@ -155,9 +157,15 @@ def shape_of(value: Any) -> str:
     return f"an object of {len(value)} fields"
 
 
+@cache
+def _fields_of(shape: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a shape; to find them takes longer than to read a row."""
+    return msgspec.structs.fields(shape)
+
+
 def _texts_only(row: Struct) -> Struct:
     """The row, without what isn't text of fields that may have any type."""
-    for field in msgspec.structs.fields(row):
+    for field in _fields_of(type(row)):
         if field.type is Any:
             setattr(row, field.name, text_of(getattr(row, field.name)))
     return row

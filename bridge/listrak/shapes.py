@@ -34,6 +34,12 @@ class Answer(NamedTuple, Generic[Data]):
     origins: list[wire.Origin] | None = None
     unread: Sequence[UnreadRow] = ()
 
+    @property
+    def row_count(self) -> int:
+        """The number of its rows, 0 where its data is no list."""
+        data: object = self.envelope.data
+        return len(data) if isinstance(data, list) else 0
+
 
 class Shape(Generic[Data]):
     """A decoder of answers, made once.
@@ -67,6 +73,13 @@ class Shape(Generic[Data]):
         One that doesn't fit is read again, row by row and field by field, as far as that can be
         done with certainty.
         """
+        return self.decode_strictly(body) or self.decode_leniently(body)
+
+    def decode_strictly(self, body: bytes) -> Answer[Data] | None:
+        """Reads an answer that fits, None for one that doesn't.
+
+        Raises msgspec.DecodeError for one with rows without end.
+        """
         if len(body) > _LARGE and _has_too_many_rows(body):
             raise msgspec.DecodeError("more rows than an answer has")
         # Text with a NUL fits, and must not come any further (see lenient.carried). Few pages have
@@ -74,7 +87,7 @@ class Shape(Generic[Data]):
         if b"\\" not in body or body.rfind(_NUL) < 0:
             with suppress(msgspec.DecodeError, UnicodeDecodeError):
                 return self._fitting(body)
-        return self._fitted(lenient.parsed(body))
+        return None
 
     def _fitting(self, body: bytes) -> Answer[Data]:
         if self._documented is not None:
@@ -83,8 +96,12 @@ class Shape(Generic[Data]):
         envelope: wire.Envelope[Data] = self._decoder.decode(body)
         return Answer(envelope, self._origins(body))
 
-    def _fitted(self, whole: Any) -> Answer[Data]:
-        """A parsed answer, as far as it can be read."""
+    def decode_leniently(self, body: bytes) -> Answer[Data]:
+        """Reads an answer as far as it can be read; it takes a hundred times as long.
+
+        Raises msgspec.DecodeError for what is none.
+        """
+        whole = lenient.parsed(body)
         envelope: wire.Envelope[Any] = msgspec.convert(whole, wire.Envelope[Any], strict=False)
         if envelope.refusal:
             return Answer(envelope)

@@ -21,7 +21,7 @@ from bridge.listrak.client import Listrak
 from bridge.listrak.pages import PageOf
 from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS
 from bridge.metrics import Metrics
-from bridge.priority import Priority
+from bridge.transport.priority import Priority
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_shortest_wait")]
 

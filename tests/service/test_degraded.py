@@ -11,11 +11,11 @@ from rig import Rig
 from test_change import LIST, OTHER, PEOPLE, account, sent
 from test_status import get, started
 
-from bridge import list_watch
+from bridge.environment.settings import load
 from bridge.flow.scheduling import schedule
 from bridge.listrak import answers
 from bridge.service import Service
-from bridge.settings import load
+from bridge.supervision import list_watch
 
 pytestmark = pytest.mark.anyio
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn_account import drawn_account
@@ -20,6 +21,11 @@ from rig import make_rig
 from bridge.sandbox.verdict import Verdict
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_group_commits")]
+
+
+@pytest.fixture
+def anyio_backend(virtual_backend: Any) -> Any:
+    return virtual_backend
 
 
 def seeds() -> range:
@@ -90,11 +96,11 @@ async def shrunk(deeds: Sequence[Deed], fault: str, folder: Path, *, stands: boo
 
 
 @pytest.mark.parametrize("seed", seeds())
-async def test_drawn_histories(tmp_path: Path, seed: int) -> None:
+async def test_drawn_histories(swift_folder: Path, seed: int) -> None:
     """Each event once, under the configuration of its time."""
     deeds, stands = drawn_history(seed), seed % 2 == 0
-    found = await outcome(deeds, tmp_path, stands=stands)
+    found = await outcome(deeds, swift_folder, stands=stands)
     if found.faults and os.environ.get("SHRINK"):
-        deeds = await shrunk(deeds, min(found.faults), tmp_path, stands=stands)
-        found = await outcome(deeds, tmp_path, stands=stands)
+        deeds = await shrunk(deeds, min(found.faults), swift_folder, stands=stands)
+        found = await outcome(deeds, swift_folder, stands=stands)
     assert not found.faults, "\n".join((*map(str, deeds), found.text))

@@ -20,13 +20,13 @@ from bridge.commands.check import check_all
 from bridge.commands.explain import explain
 from bridge.commands.identify import identify_all
 from bridge.commands.reconcile import reconcile
+from bridge.environment.settings import load
 from bridge.errors import TemporaryError
 from bridge.flow.scheduling import schedule
 from bridge.listrak import answers
 from bridge.sandbox.account import Message
 from bridge.sandbox.faults import Faults
 from bridge.service import Service
-from bridge.settings import load
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatient")]
 

@@ -5,11 +5,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bridge import texts
 from bridge.clock import DAY
 from bridge.commands.comparison import lines_of
 from bridge.commands.explanation.contact_ids import event_of_contact
 from bridge.commands.explanation.person import kept_events
+from bridge.environment.settings import Settings
 from bridge.errors import RefusedError, TemporaryError, is_isolated
 from bridge.event_types import CONVERTED, IDENTIFY, UNSUBSCRIBED
 from bridge.flow.findings.finding import Outcome
@@ -18,8 +18,8 @@ from bridge.flow.scheduling import schedule
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
+from bridge.output import texts
 from bridge.segment.events import Fingerprint
-from bridge.settings import Settings
 from bridge.state.keys import SeenKeys, heads
 from bridge.state.records import Message
 from bridge.state.seen_events import EARLY, SENT, UNWANTED

@@ -7,7 +7,7 @@ from bridge.flow.context import ReaderContext
 from bridge.flow.scheduling import schedule
 from bridge.flow.set_aside import SetAside
 from bridge.flow.source import SourceList
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.set_aside import Part
 
 
