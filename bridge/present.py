@@ -28,6 +28,7 @@ def horizon_from(settings: Settings, at: float) -> Instant:
 
 def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Configuration:
     """The present configuration."""
+    there = {source.list_id for source in sources}
     return Configuration(
         lists={source.list_id: source.field_id for source in sources},
         events=tuple(sorted(settings.events)),
@@ -37,6 +38,11 @@ def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Confi
         since=settings.since.text,
         extra_properties=tuple(sorted(settings.extra_properties)),
         ignored_user_ids=_one_way("\n".join(sorted(settings.ignored_user_ids)), b"user ids"),
+        fields={
+            one.list_id: one.profile_field
+            for one in settings.lists
+            if one.list_id in there and one.profile_field is not None
+        },
     )
 
 

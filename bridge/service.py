@@ -27,7 +27,7 @@ from bridge.flow.eraser import Eraser
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
 from bridge.flow.readers import ErrandKind
-from bridge.flow.reconfiguration import remembered_fields, take_over
+from bridge.flow.reconfiguration import remembered_lists, take_over
 from bridge.flow.reversal import take_up
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.set_aside import SetAside
@@ -138,7 +138,7 @@ class Service:
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
         first_start = await self._fix(ledger, "first_start", str(ledger.store.waiting.now()))
         await self._set_aside.load({setting.list_id for setting in self._settings.lists})
-        known = await remembered_fields(ledger.store)
+        known = await remembered_lists(ledger.store)
         watch = ListWatch(clients.listrak, self._settings.lists, known, self._set_aside)
         lists = await unless_stopped(
             self._stop, lambda: watch.at_start(once=self._once, worked_before=worked_before)

@@ -20,7 +20,7 @@ from bridge.commands.backfill import backfill, wish_of
 from bridge.commands.reconcile import reconcile
 from bridge.environment import settings
 from bridge.environment.settings import Settings
-from bridge.errors import ConfigurationError, StoppedError, cause
+from bridge.errors import BridgeError, ConfigurationError, cause
 from bridge.output.logs import configure_logging
 from bridge.sandbox.history import Backfill
 from bridge.supervision.health import Health
@@ -45,8 +45,8 @@ async def killed(rig: Rig, environment: dict[str, str | None], turns: int) -> bo
     assert loop is not None
 
     async def work() -> None:
-        # Lists that the account hasn't are no failure, and what hasn't ended is no success.
-        with suppress(ConfigurationError, StoppedError):
+        # What isn't killed may fail.
+        with suppress(BridgeError):
             await service.run(_settings(rig, environment), once=True)
 
     with undisturbed_process(rig):
@@ -81,7 +81,9 @@ async def running(
             raise cause(group) from None
 
 
-async def reconciled(rig: Rig, environment: dict[str, str | None]) -> dict[str, Any]:
+async def reconciled(
+    rig: Rig, environment: dict[str, str | None], *, repair: bool = False
+) -> dict[str, Any]:
     """What `reconcile` says, for programs."""
     said = StringIO()
     # Of lists that the account hasn't the others are compared.
@@ -92,7 +94,7 @@ async def reconciled(rig: Rig, environment: dict[str, str | None]) -> dict[str, 
                 _settings(rig, environment),
                 only_list=None,
                 everything=True,
-                repair=False,
+                repair=repair,
                 as_json=True,
             ),
         )

@@ -61,6 +61,12 @@ def quiet_world() -> World:
     return World(start=START)
 
 
+def drawn_seeds(variable: str, number: int) -> range:
+    """The seeds to draw from: so many, or as an environment variable says, as in 500 or 20:30."""
+    first, _, last = os.environ.get(variable, str(number)).rpartition(":")
+    return range(int(first or 0), int(last))
+
+
 def peak_memory(pid: int) -> int:
     """The most memory, in bytes, that a process has had so far."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")

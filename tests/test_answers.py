@@ -130,7 +130,8 @@ LISTRAK: dict[str, tuple[list[str], str]] = {
         ["", "charset", "charset:utf-8"],
         wire.START,
     ),
-    "`200`: HTML, nothing, half of it, null, another type, nested too deep, too many rows": (
+    "`200`: HTML, nothing, half of it, null, another type, nested too deep, too many rows or "
+    "values, an endless text": (
         # In a list something can be a row.
         [one for one in FOREIGN if one != "wrong_type:kind=list"],
         wire.START,

@@ -180,7 +180,7 @@ def _sqlite() -> str:
 
 async def _credentials(listrak: Listrak) -> str:
     lists = await listrak.lists()
-    return f"accepted; {len(lists)} lists to be seen"
+    return f"accepted; {len(lists.rows)} lists to be seen"
 
 
 async def _lists(listrak: Listrak, settings: Settings, report: _Report) -> list[SourceList]:

@@ -25,9 +25,9 @@ async def show_lists(settings: Any, configured: Sequence[ListSetting]) -> None:
         listrak = client.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
         console = terminal()
         table = Table("list", "name", "profile fields (id and name)")
-        for row in sorted(await listrak.lists(), key=lambda row: row.list_id):
+        for row in sorted((await listrak.lists()).rows, key=lambda row: row.list_id):
             try:
-                shown = _fields(await listrak.profile_fields(row.list_id))
+                shown = _fields((await listrak.profile_fields(row.list_id)).rows)
             except (TemporaryError, RefusedError) as error:
                 shown = "could not be read"
                 problems[row.list_id] = error

@@ -9,7 +9,7 @@ import msgspec
 
 from bridge.flow.configuration import Change, Configuration, changes
 from bridge.flow.ledger import Ledger
-from bridge.flow.source import SourceList
+from bridge.flow.source import KnownList, SourceList
 from bridge.listrak import times
 from bridge.listrak.times import Instant, Zone
 from bridge.output.logs import log
@@ -22,13 +22,17 @@ SWEPT: Final = ("profile_field", "ignored_user_ids")
 """Kinds of changes after which all contacts of a list are swept: their userIds may be others."""
 
 
-async def remembered_fields(store: Store) -> dict[int, int | None]:
-    """The profile field that each list was last read with, by the list's id."""
+async def remembered_lists(store: Store) -> dict[int, KnownList]:
+    """The lists as they were last read, by id."""
     text = await store.meta.get(CONFIGURATION)
     if text is None:
         return {}
     before = msgspec.json.decode(text, type=Configuration)
-    return before.resting | before.lists
+    names = {state.list_id: state.list_name for state in await store.lists.all()}
+    return {
+        list_id: KnownList(names.get(list_id) or "", field_id, before.fields.get(list_id))
+        for list_id, field_id in (before.resting | before.lists).items()
+    }
 
 
 async def pending_changes(
@@ -104,10 +108,10 @@ async def _compare(store: Store, present: Configuration, degraded: Collection[in
         return _Comparison(None, present, [])
     known_by_then = before.lists.keys() & set(degraded)
     unchanged = {list_id: before.lists[list_id] for list_id in known_by_then}
-    lists = present.lists | unchanged
+    lists, fields = present.lists | unchanged, before.fields | present.fields
     read_once = before.resting | before.lists
     resting = {each: field for each, field in read_once.items() if each not in lists}
-    present = msgspec.structs.replace(present, lists=lists, resting=resting)
+    present = msgspec.structs.replace(present, lists=lists, resting=resting, fields=fields)
     return _Comparison(before, present, changes(before, present, known))
 
 

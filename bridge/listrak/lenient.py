@@ -24,9 +24,11 @@ _DEEPEST: Final = 40
 _LONGEST_NUMBER: Final = 40
 """Digits of a number that is read at most; longer ones are beyond every use."""
 
-_MOST_VALUES: Final = 400_000
-"""Values of an answer at most, by its commas and brackets: five thousand rows have a quarter of
-that."""
+_MOST_VALUES: Final = 200_000
+"""Values of an answer at most, by its commas and lists: five thousand rows have half of that."""
+
+_MOST_WIDE: Final = 2**22
+"""Bytes of an answer at most that isn't ASCII: one emoji makes a text take four times as much."""
 
 MOST_ROWS: Final = 20_000
 """Rows of it at most: no more than five thousand are asked for."""
@@ -73,16 +75,26 @@ def parsed(body: bytes) -> Any:
     """The JSON of a body, its texts as of `carried`; NoValue for what is no value.
 
     Bytes that are no text count as half characters do. Raises msgspec.DecodeError where the whole
-    is no JSON, nested too deep to be looked at, or has more values than any answer of Listrak.
+    is no JSON, nested too deep to be looked at, or larger than any answer of Listrak.
     """
-    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+    if (
+        body.count(b",") + body.count(b"[") > _MOST_VALUES
+        # A row, and one within it.
+        or body.count(b"{") > 2 * MOST_ROWS
+    ):
         raise msgspec.DecodeError("more values than an answer has")
+    if len(body) > _MOST_WIDE and not body.isascii():
+        raise msgspec.DecodeError("a longer text than an answer has")
+    return _carried(_whole(body))
+
+
+def _whole(body: bytes) -> Any:
+    """The JSON of a body as it stands there. Raises msgspec.DecodeError for none."""
     try:
         text = body.decode(json.detect_encoding(body), "replace")
-        whole = json.loads(
+        return json.loads(
             text, strict=False, parse_constant=NoValue, parse_float=_float, parse_int=_int
         )
-        return _carried(whole)
     except (ValueError, RecursionError) as error:
         raise msgspec.DecodeError(f"no JSON ({type(error).__name__})") from None
 

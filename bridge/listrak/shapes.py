@@ -14,7 +14,10 @@ Data = TypeVar("Data")
 _NUL: Final = rb"\u0000"
 
 _LARGE: Final = 2**20
-"""Bytes of an answer of which the rows are counted before it is decoded, if they look short."""
+"""Bytes of an answer that is looked at before it is decoded, whether it is one of rows."""
+
+_LONGEST: Final = _LARGE // 2
+"""Bytes of a text at most, about: as events, some copies of it are in memory at once."""
 
 _SAMPLE: Final = 4096
 """Bytes that are looked at for that, here and there."""
@@ -78,10 +81,13 @@ class Shape(Generic[Data]):
     def decode_strictly(self, body: bytes) -> Answer[Data] | None:
         """Reads an answer that fits, None for one that doesn't.
 
-        Raises msgspec.DecodeError for one with rows without end.
+        Raises msgspec.DecodeError for one with rows, or a text, without end.
         """
-        if len(body) > _LARGE and _has_too_many_rows(body):
-            raise msgspec.DecodeError("more rows than an answer has")
+        if len(body) > _LARGE:
+            if _has_too_many_rows(body):
+                raise msgspec.DecodeError("more rows than an answer has")
+            if _has_endless_text(body):
+                raise msgspec.DecodeError("a longer text than an answer has")
         # Text with a NUL fits, and must not come any further (see lenient.carried). Few pages have
         # a backslash at all, and the search from the end is the fastest one.
         if b"\\" not in body or body.rfind(_NUL) < 0:
@@ -132,6 +138,13 @@ def _has_too_many_rows(body: bytes) -> bool:
             for at in range(0, len(body), _LARGE // 2)
         )
         and body.count(b"{") > lenient.MOST_ROWS
+    )
+
+
+def _has_endless_text(body: bytes) -> bool:
+    """Tells whether a large part of an answer is within no quotation marks, or within two."""
+    return any(
+        body.find(b'"', at, at + _LONGEST) < 0 for at in range(0, len(body) - _LONGEST, _LONGEST)
     )
 
 

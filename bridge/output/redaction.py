@@ -10,6 +10,7 @@ import re
 from base64 import b64encode, urlsafe_b64encode
 from collections import deque
 from collections.abc import Iterator
+from itertools import product
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 from urllib.parse import quote
@@ -26,6 +27,10 @@ SHOWN: Final = "[secret]"
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _WORDS: Final = re.compile("[^0-9]*")
 _TURN: Final = re.compile("[a-z][A-Z]")
+
+_SPECIAL: Final = (re.compile("[&<>\"'/]"), re.compile(r"[^\w.~-]"))
+_SPELLED: Final = ("&#{:d};", "&#{:03d};", "&#x{:x};", "\\u{:04x}", "={:02x}")
+"""Characters that others write otherwise in HTML, JSON and mail, few or many; and how."""
 
 
 class Secrets:
@@ -101,7 +106,7 @@ def _parts_of(secret: str) -> frozenset[str]:
         return frozenset()
     return frozenset(
         form[at : at + LEAST].translate(_LOWER)
-        for form in _forms(secret)
+        for form in {*_forms(secret)}
         for at in range(len(form) - LEAST + 1)
         if not _could_be_words(form[at : at + LEAST])
     )
@@ -119,6 +124,9 @@ def _forms(secret: str) -> Iterator[str]:
     yield from (secret, quoted, repr(f"'{secret}")[2:-1])
     yield from (json.dumps(secret)[1:-1], json.dumps(quoted)[1:-1])
     yield from (quote(secret, safe=""), quote(quote(secret, safe=""), safe=""), html.escape(secret))
+    yield secret.replace("/", r"\/")
+    for special, spelled in product(_SPECIAL, _SPELLED):
+        yield "".join(spelled.format(ord(one)) if special.match(one) else one for one in secret)
     for encode in (b64encode, urlsafe_b64encode):
         yield encode(f"{secret}:".encode()).decode()
         for before, cut in ((0, 0), (1, 2), (2, 3)):

@@ -16,16 +16,28 @@ _LOOKED_AT: Final = 4 * LINE
 # C0 and C1 (ESC and CSI among them), what breaks lines or turns their direction, half characters.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# Wide on purpose: better a word too many hidden than one address shown.
-_WORD = re.compile(r'[^\s"<>,;]+')
+# Wide on purpose: better a word too many hidden than one address shown. What is encoded belongs to
+# the word, as HTML and JSON write it.
+_WORD = re.compile(r'(?:&(?:amp;)*#?\w{1,8};|[^\s"<>,;])+')
 _SEPARATORS: Final = ' "<>,;'
-_HOST = re.compile(r"""[^\s"'<>@,;:=/?\\()\[\]{}]+""")
-# @ as it stands in addresses of the web (perhaps twice encoded), in HTML, and in JSON.
+_ENCODED_CHARACTER: Final = r"\\+(?:u[0-9a-f]{4}|x[0-9a-f]{2})|&(?:amp;)*#\w{1,7};"
+_HOST_CHARACTER: Final = rf"""(?:{_ENCODED_CHARACTER}|[^\s"'<>@,;:=/?\\()\[\]{{}}])"""
+_HOST = re.compile(rf"{_HOST_CHARACTER}+|\[[\w.:]+\]", re.IGNORECASE)
+_DOTTED_HOST: Final = r"(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2}"
+# @ as it stands in addresses of the web (perhaps twice encoded), in HTML, in JSON, in mail, and in
+# other scripts.
 _ENCODED_AT = re.compile(
-    r"""(?<=[^\s"<>,;])(?:%(?:25)*40|&#64;|&\#x40;|&commat;|\\+u0040|\\+x40)(?=[^\s"'<>@,;:=/?\\])""",
+    r"""(?<=[^\s"<>,])(?:%(?:25)*(?:40|u0040)|&(?:amp;)*(?:\#0*64|\#x0*40|commat);?"""
+    r"""|(?<!\\)\\+(?:u0040|x40|u\{0*40\}|U0{6}40)|[\uff20\ufe6b])"""
+    rf"(?={_HOST_CHARACTER}|\[)|(?<=[^\s\"<>,])=40(?={_DOTTED_HOST})",
     re.IGNORECASE,
 )
-_ENCODED = ("%", "&", "\\")
+_ENCODED = ("%", "&", "\\", "=40", "\uff20", "\ufe6b")
+# @ at the end of a line, or the beginning of one, where somebody has broken an address in two.
+_GAP: Final = r"(?:\s|=(?=[\s\\])|(?<!\\)\\+[nrt]){0,20}"
+_BROKEN_AT = re.compile(rf"(?<=[^\s\"<>,;@]){_GAP}@{_GAP}(?={_DOTTED_HOST})")
+# A local part in quotes may hold anything; here nothing that stands between two texts of JSON.
+_QUOTED_LOCAL = re.compile(rf'(?<!\\)\\*"[^":,{{}}\[\]]{{1,64}}"@(?={_HOST_CHARACTER}|\[)')
 
 
 def escaped(text: str) -> str:
@@ -44,6 +56,7 @@ def without_addresses(text: str) -> str:
         text = _ENCODED_AT.sub("@", text)
     if "@" not in text:
         return text
+    text = _QUOTED_LOCAL.sub("[quoted]@", _BROKEN_AT.sub("@", text))
     return _WORD.sub(lambda match: _hidden(match[0]), text)
 
 

@@ -10,7 +10,7 @@ from bridge.environment.values import ListSetting
 from bridge.errors import BridgeError, CredentialsError, RefusedError, TemporaryError
 from bridge.flow.scheduling import schedule
 from bridge.flow.set_aside import SetAside
-from bridge.flow.source import ResolvedLists, resolve
+from bridge.flow.source import KnownList, ResolvedLists, resolve
 from bridge.listrak.client import Listrak
 from bridge.output.logs import log
 from bridge.state.set_aside import Part
@@ -23,14 +23,14 @@ Tell = Callable[[Mapping[int, BridgeError]], None]
 class ListWatch:
     """The configured lists, as the account has them by now.
 
-    known: by list id, the profile field that it was last read with.
+    known: by list id, as it was last read.
     """
 
     def __init__(
         self,
         listrak: Listrak,
         wanted: Sequence[ListSetting],
-        known: Mapping[int, int | None],
+        known: Mapping[int, KnownList],
         set_aside: SetAside,
     ) -> None:
         self._listrak = listrak

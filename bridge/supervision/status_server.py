@@ -156,6 +156,6 @@ class _Closed(asyncio.Protocol):
 
 def _silent() -> logging.Logger:
     """A logger that says nothing."""
-    logger = logging.Logger("bridge.health")
+    logger = logging.Logger("bridge.supervision.health")
     logger.addHandler(logging.NullHandler())
     return logger

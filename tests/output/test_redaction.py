@@ -48,6 +48,10 @@ def test_as_others_write_it(secret: str, before: str, after: str) -> None:
         quote_plus(secret),
         quote(quote(secret)),
         html.escape(secret),
+        html.escape(secret).replace("&#x27;", "&#039;"),
+        secret.replace("/", r"\/"),
+        re.sub("[&<>'\"/]", lambda sign: f"\\u{ord(sign[0]):04x}", secret),
+        re.sub(r"[^\w.~-]", lambda sign: f"={ord(sign[0]):02X}", secret),
     ):
         shown = secrets.hidden_in(f"{before}\n{form}\n{after}")
         assert "[secret]" in shown

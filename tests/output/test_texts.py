@@ -1,6 +1,10 @@
 """The words of others, on their way to a log or a terminal."""
 
+import html
+import json
 import unicodedata
+from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -58,6 +62,12 @@ def test_no_address_in_a_line(address: str, before: str, after: str) -> None:
         ("an @ alone, 50%40", "an @ alone, 50%40"),
         ("@name", "@name"),
         ("jane%2540example.com", "[email]"),
+        ('"jane doe"@example.com', "[email]"),
+        ('{"of":"\\"jane doe\\"@example.com"}', '{"of":"[email]"}'),
+        ("jane@[192.0.2.1]", "[email]"),
+        ("jane@\\u4f8b\\u5b50.\\u516c", "[email]"),
+        ("5 @ 10.5 a second, seconds=40.5, in=40s", "5 @ 10.5 a second, seconds=40.5, in=40s"),
+        ('{"a":"b","c":"@example.com"}', '{"a":"b","c":"@example.com"}'),
         ("jane&#64;example.com, jane&commat;example.com", "[email], [email]"),
         ('{"of":"jane\\u0040example.com"}', '{"of":"[email]"}'),
     ],
@@ -67,8 +77,54 @@ def test_addresses(text: str, shown: str) -> None:
     assert without_addresses(text) == shown
 
 
+LOCAL = st.text("abcXYZ.+'!#$%&*/=?^_`{|}~-", min_size=1, max_size=20).map(
+    lambda some: f"q7z{some}k9"
+)
+HOST = st.sampled_from(["example.com", "b\u00fccher.example", "xn--fsq.example.co.uk", "163.com"])
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": lambda text: text,
+    "the web": lambda text: quote(text, safe=""),
+    "twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "every byte": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "HTML": lambda text: html.escape(text).replace("@", "&#064;"),
+    "HTML, hexadecimal": lambda text: html.escape(text).replace("@", "&#x40;"),
+    "HTML, twice": lambda text: html.escape(html.escape(text).replace("@", "&commat;")),
+    "HTML, every character": lambda text: "".join(f"&#{ord(char)};" for char in text),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON, in a text of JSON": lambda text: json.dumps(json.dumps(text).replace("@", "\\u0040")),
+    "JSON, every character": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
+    "bytes": lambda text: repr(text.encode())[2:-1].replace("@", "\\x40"),
+    "mail": lambda text: text.replace("=", "=3D").replace("@", "=40"),
+    "mail, broken after": lambda text: text.replace("@", "@=\n"),
+    "broken before": lambda text: text.replace("@", "\n  @"),
+    "broken after": lambda text: text.replace("@", "@\r\n"),
+    "wide": lambda text: text.replace("@", "\uff20"),
+}
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+@given(LOCAL, HOST)
+def test_no_address_however_it_is_written(name: str, local: str, host: str) -> None:
+    """Nothing of who it is, in whatever way others write an address."""
+    written = ENCODINGS[name](f"{local}@{host}")
+    who = ENCODINGS[name](local)
+    for shown in (without_addresses(f"no contact {written} here"), line_of(f"to {written}, <b>")):
+        assert "[email]" in shown
+        assert who.strip('"')[:12] not in shown
+        assert local not in shown
+
+
 @pytest.mark.parametrize(
-    "text", ["a" * 3_000_000, "a@" * 1_500_000, "@" * 3_000_000, "%40a" * 700_000]
+    "text",
+    [
+        "a" * 3_000_000,
+        "a@" * 1_500_000,
+        "@" * 3_000_000,
+        "%40a" * 700_000,
+        "a" + "\\" * 3_000_000,
+        "a" + "\\n" * 300_000 + "@",
+        "a" + "&amp;" * 300_000 + "@",
+    ],
 )
 def test_long_texts(text: str) -> None:
     """Megabytes without a space are gone through once: more would take hours."""

@@ -16,7 +16,7 @@ import pytest
 from drawn_account import drawn_account
 from drawn_history import Deed, drawn_history
 from drawn_story import Story
-from rig import make_rig
+from rig import drawn_seeds, make_rig
 
 from bridge.sandbox.verdict import Verdict
 
@@ -26,12 +26,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_group_commits")]
 @pytest.fixture
 def anyio_backend(virtual_backend: Any) -> Any:
     return virtual_backend
-
-
-def seeds() -> range:
-    """The seeds to draw from."""
-    first, _, last = os.environ.get("HISTORIES", "16").rpartition(":")
-    return range(int(first or 0), int(last))
 
 
 class Outcome:
@@ -95,7 +89,7 @@ async def shrunk(deeds: Sequence[Deed], fault: str, folder: Path, *, stands: boo
     return small
 
 
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", drawn_seeds("HISTORIES", 16))
 async def test_drawn_histories(swift_folder: Path, seed: int) -> None:
     """Each event once, under the configuration of its time."""
     deeds, stands = drawn_history(seed), seed % 2 == 0
