@@ -183,8 +183,10 @@ def is_loopback(host: str) -> bool:
 
 
 def without_credentials(text: str) -> str:
-    """An address as it may be shown: without the user name and password before its host."""
-    return re.sub(r"(://).*@", r"\1[credentials]", text, flags=re.DOTALL)
+    """An address as it may be shown: without the user name and password before its host, and
+    without its query, where keys stand as well."""
+    shown = re.sub(r"(://).*@", r"\1[credentials]", text, flags=re.DOTALL)
+    return re.sub(r"(://[^?#]*[?#]).+", r"\1...", shown, flags=re.DOTALL)
 
 
 def _address(text: str) -> SplitResult:

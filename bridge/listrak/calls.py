@@ -216,11 +216,11 @@ class Calls:
         except TemporaryError as error:
             if error.isolated:
                 self._answers.give_up(resource)
-                self._metrics.blocked.labels("listrak").set(0)
+                self._report_answering()
                 if isinstance(error, CredentialsError):
                     raise self._denied(resource) from error
             raise
-        self._metrics.blocked.labels("listrak").set(0)
+        self._report_answering()
         return decoded
 
     @staticmethod
@@ -304,8 +304,24 @@ class Calls:
                 if answer.status == 429:
                     # No other call is made either before the server allows it.
                     self._rate.pause(answer.retry_after)
+                    self._report_pause(resource)
             raise error
         raise AssertionError("unreachable: the last try returns or raises")
+
+    def _report_answering(self) -> None:
+        """Tells that Listrak isn't waited for any more, unless it said to wait."""
+        self._metrics.blocked.labels("listrak").set(self._rate.paused_for > 0)
+
+    def _report_pause(self, resource: str) -> None:
+        """Tells that nobody calls for now."""
+        self._metrics.blocked.labels("listrak").set(1)
+        seconds = self._rate.paused_for
+        if self._deadline is not None and seconds > self._deadline:
+            # Whoever waits for less tells it by itself.
+            reason = "Listrak answered 429, and how long nobody is to call"
+            log.warning(
+                "listrak.waiting", resource=resource, seconds=round(seconds, 1), reason=reason
+            )
 
     def _report_rate(self, per_second: float) -> None:
         self._metrics.listrak_rate.set(per_second)

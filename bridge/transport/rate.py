@@ -106,6 +106,11 @@ class AdaptiveRate:
         until = anyio.current_time() + min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
         self._paused_until = max(self._paused_until, until)
 
+    @property
+    def paused_for(self) -> float:
+        """Seconds for which no call passes yet, as the server said to wait; 0 for none."""
+        return max(0.0, self._paused_until - anyio.current_time())
+
     def back_off(self) -> None:
         """Halves the rate for a while: the server refused a call, or took very long.
 

@@ -242,3 +242,14 @@ async def test_a_foreign_host_is_refused(rig_of: Any, host: str, status: int) ->
             client.get(f"{address}/metrics", headers=headers) as answer,
         ):
             assert answer.status == status
+
+
+async def test_a_listrak_that_says_how_long_to_wait(rig_of: Any) -> None:
+    """Nobody calls for so long, and it is said: once in the log, and by /readyz all the while."""
+    async with rig_of(BRIDGE_STATUS_BIND="127.0.0.1:0", BRIDGE_POLL_INTERVAL="0.2") as rig:
+        address = await started(rig)
+        await rig.until_async(lambda: is_ready(address))
+        rig.listrak.faults.add("status:code=429,retry_after=300,path=Summary")
+        await rig.until(lambda: "listrak.waiting" in rig.log())
+        status, text = await get(f"{address}/readyz")
+        assert (status, json.loads(text)["waiting_for"]) == (503, ["listrak"])
