@@ -188,7 +188,9 @@ class TimeKeeper:
 
 def clamp(watermarks: Watermarks, limit: float) -> bool:
     """Takes back what was noted at times later than a limit; tells whether there was any."""
-    found = False
+    found = (watermarks.read_until or 0.0) > limit
+    if found:
+        watermarks.read_until = 0.0
     for watermark in watermarks.by_event.values():
         times = (watermark.reconciled_at, watermark.complete_until, watermark.pending_at)
         attempts = [attempt.started_at for attempt in watermark.attempts]
