@@ -239,6 +239,7 @@ class Service:
                 concurrency=settings.send_concurrency,
                 events_per_second=settings.events_per_second,
                 deadline=RETRY_DEADLINE_ONCE if self._once else None,
+                patience=PATIENCE_ONCE,
             )
             return Sender(clients.segment, self._metrics, limits)
 
