@@ -23,14 +23,14 @@ Tell = Callable[[Mapping[int, BridgeError]], None]
 class ListWatch:
     """The configured lists, as the account has them by now.
 
-    known: by list id, the profile field that it was last read with.
+    known: as `resolve` takes it.
     """
 
     def __init__(
         self,
         listrak: Listrak,
         wanted: Sequence[ListSetting],
-        known: Mapping[int, int | None],
+        known: Mapping[ListSetting, int],
         set_aside: SetAside,
     ) -> None:
         self._listrak = listrak

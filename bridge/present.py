@@ -37,6 +37,11 @@ def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Confi
         since=settings.since.text,
         extra_properties=tuple(sorted(settings.extra_properties)),
         ignored_user_ids=_one_way("\n".join(sorted(settings.ignored_user_ids)), b"user ids"),
+        field_names={
+            each.list_id: each.profile_field
+            for each in settings.lists
+            if each.profile_field is not None
+        },
     )
 
 

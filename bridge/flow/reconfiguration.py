@@ -14,6 +14,7 @@ from bridge.listrak import times
 from bridge.listrak.times import Instant, Zone
 from bridge.logs import log
 from bridge.state.store import Store
+from bridge.values import ListSetting
 
 CONFIGURATION = "configuration"
 """The name under which the state file keeps the configuration that it was last run with."""
@@ -22,13 +23,23 @@ SWEPT: Final = ("profile_field", "ignored_user_ids")
 """Kinds of changes after which all contacts of a list are swept: their userIds may be others."""
 
 
-async def remembered_fields(store: Store) -> dict[int, int | None]:
-    """The profile field that each list was last read with, by the list's id."""
+async def remembered_fields(store: Store) -> dict[ListSetting, int]:
+    """The profile fields that lists were last read with, by how settings may name them.
+
+    That is by their ids, and by what the settings had when they were found.
+    """
     text = await store.meta.get(CONFIGURATION)
     if text is None:
         return {}
     before = msgspec.json.decode(text, type=Configuration)
-    return before.resting | before.lists
+    fields = before.resting | before.lists
+    known = {list_id: field_id for list_id, field_id in fields.items() if field_id is not None}
+    named = {
+        ListSetting(list_id, before.field_names[list_id]): field_id
+        for list_id, field_id in known.items()
+        if list_id in before.field_names
+    }
+    return named | {ListSetting(each, str(field_id)): field_id for each, field_id in known.items()}
 
 
 async def pending_changes(
@@ -107,7 +118,14 @@ async def _compare(store: Store, present: Configuration, degraded: Collection[in
     lists = present.lists | unchanged
     read_once = before.resting | before.lists
     resting = {each: field for each, field in read_once.items() if each not in lists}
-    present = msgspec.structs.replace(present, lists=lists, resting=resting)
+    # A name stands for the field that was found by it, also where the list can't be read now.
+    kept = {
+        each: before.field_names[each] for each in before.field_names if each not in present.lists
+    }
+    named = {each: name for each, name in present.field_names.items() if each in present.lists}
+    present = msgspec.structs.replace(
+        present, lists=lists, resting=resting, field_names=kept | named
+    )
     return _Comparison(before, present, changes(before, present, known))
 
 

@@ -96,12 +96,14 @@ class ResolvedLists:
 
 
 async def resolve(
-    listrak: Listrak, wanted: Sequence[ListSetting], known: Mapping[int, int | None] | None = None
+    listrak: Listrak,
+    wanted: Sequence[ListSetting],
+    known: Mapping[ListSetting, int] | None = None,
 ) -> ResolvedLists:
     """Finds the configured lists and profile fields.
 
-    known: by list id, the profile field that it was last read with: one that is configured by this
-        id counts as there while the profile fields of its list can't be read.
+    known: the id of the profile field that a list was last read with, by how it is configured: it
+        counts as there while the profile fields of its list can't be read.
 
     Raises TemporaryError and RefusedError where not even the lists of the account can be read.
     """
@@ -114,8 +116,8 @@ async def resolve(
             answers[setting.list_id] = await _resolve_one(listrak, setting, names)
         except (ConfigurationError, TemporaryError) as error:
             answers[setting.list_id] = error
-            before, is_unread = (known or {}).get(setting.list_id), error.__cause__ is not None
-            if is_unread and before is not None and setting.profile_field == str(before):
+            before, is_unread = (known or {}).get(setting), error.__cause__ is not None
+            if is_unread and before is not None:
                 unverified[setting.list_id] = error
                 name = names[setting.list_id]
                 answers[setting.list_id] = SourceList(setting.list_id, name, before)

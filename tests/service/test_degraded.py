@@ -133,12 +133,18 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("lose", "code"), [(lose_list, 78), (lose_field, 78), (lose_answers, 75)])
 async def test_commands_speak_of_it(rig_of: Any, lose: Any, code: int) -> None:
-    """Each names the list and the reason, does its work for the others, and ends with the code."""
+    """Each names the list and the reason, does its work for the others, and ends with the code.
+
+    But for a preview, which reads what was read before, as the service does.
+    """
     async with rig_of(world=account(), lists=BOTH) as rig:
         await rig.caught_up()
         told = sent(rig)["identify"]
         lose(rig)
         for command in COMMANDS:
+            if command == ["preview"] and lose is lose_answers:
+                assert (await rig.run(*command)).code == 0
+                continue
             done = await rig.run(*command, COLUMNS="400")
             assert done.code == code, (command, done.err)
             said = done.out + done.err

@@ -396,9 +396,12 @@ async def test_a_backfill_goes_on(rig_of: Any) -> None:
 
 
 @pytest.mark.parametrize("fault", ["status:400", "status:403", "status:500", "garbage"])
-async def test_profile_fields_that_cant_be_read(rig_of: Any, fault: str) -> None:
-    """One that is configured by its id, and was read before, is read as before."""
+@pytest.mark.parametrize("field", ["777", "Customer ID"])
+async def test_profile_fields_that_cant_be_read(rig_of: Any, fault: str, field: str) -> None:
+    """One that was read before, by its id or its name, is read as before."""
     async with account_of(rig_of) as account:
+        account.rig.environment["LISTRAK_LISTS"] = f"{LIST}={field}"
+        await account.caught_up()
         account.fail(r"/SegmentationFieldGroup", fault)
         assert await account.caught_up() == ""
         assert account.arrived == account.due
@@ -406,3 +409,13 @@ async def test_profile_fields_that_cant_be_read(rig_of: Any, fault: str) -> None
         account.rig.listrak.faults.clear()
         assert await account.caught_up() == ""
         assert account.set_aside() == []
+
+
+async def test_another_name_of_a_profile_field(rig_of: Any) -> None:
+    """It is another field, perhaps: without an answer the list isn't read by the one before."""
+    async with account_of(rig_of) as account:
+        account.rig.environment["LISTRAK_LISTS"] = f"{LIST}=Customer ID"
+        await account.caught_up()
+        account.fail(r"/SegmentationFieldGroup", "status:500")
+        account.rig.environment["LISTRAK_LISTS"] = f"{LIST}=Number"
+        assert "profile fields" in await account.caught_up()
