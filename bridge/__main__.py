@@ -8,11 +8,14 @@ from types import FrameType
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    """Ends the process: a service that has not begun has nothing to save, a command is undone."""
+    """Ends the process: a service that has not begun has nothing to save, a command is undone.
+
+    At once: what is raised here may be raised where Python, or SQLite, ignores it.
+    """
     command, options = sys.argv[1:2], sys.argv[2:]
     if command == ["run"]:
-        sys.exit(75 if "--once" in options else 0)
-    sys.exit(130 if number == signal.SIGINT else 75)
+        os._exit(75 if "--once" in options else 0)
+    os._exit(130 if number == signal.SIGINT else 75)
 
 
 def open_standard_streams() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from bridge import NAME, VERSION
+from bridge.ending.exits import Commands, complete, run_to_the_end
+from bridge.environment.settings import DECLARATIONS, Settings, load, unknown
 from bridge.errors import ConfigurationError
-from bridge.exits import Commands, complete, run_to_the_end
-from bridge.logs import configure_logging, log
-from bridge.settings import DECLARATIONS, Settings, load, unknown
+from bridge.output.logs import configure_logging, log
 
 EPILOG = """\b
 Settings come from the environment; `listrak-bridge settings` lists them.
@@ -237,7 +237,7 @@ def verify_state(as_json: bool) -> None:
     from bridge.commands.state import verify_state as run_verify
 
     settings = _settings(only=frozenset({"state", "log_level", "log_format"}))
-    run_verify(settings.state, as_json=as_json)
+    complete(lambda: run_verify(settings.state, as_json=as_json))
 
 
 @cli.command()

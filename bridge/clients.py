@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.clock import SourceClock
-from bridge.http import Http
+from bridge.environment.settings import Settings
 from bridge.listrak.auth import Auth
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.segment.client import Segment
-from bridge.settings import Settings
+from bridge.transport.http import Http
 
 RETRY_DEADLINE: Final = 60.0
 """Seconds that the service retries one call to Listrak before the poller turns to others."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import anyio
 
-from bridge import texts
+from bridge.output import texts
 
 
 class BridgeError(Exception):

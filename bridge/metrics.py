@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from bridge import logs
-from bridge.standard_error import STANDARD_ERROR
+from bridge.output import logs
+from bridge.output.standard_error import STANDARD_ERROR
 
 
 class _LogLines(Collector):
@@ -17,7 +17,7 @@ class _LogLines(Collector):
         """Their numbers at present."""
         lost = CounterMetricFamily(
             "bridge_log_lines_left_out",
-            "Lines missing in the log: not written in time, or too many of their event",
+            "Lines missing in the log: not written in time, or too many at once",
             labels=["why"],
         )
         lost.add_metric(["dropped"], STANDARD_ERROR.dropped)

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bridge.clock import DAY
+from bridge.environment.settings import Settings
 from bridge.flow.configuration import Configuration
 from bridge.flow.source import SourceList
 from bridge.listrak import times
 from bridge.listrak.times import Instant
-from bridge.settings import Settings
 
 _DIGEST_BYTES: Final = 8
 """Bytes of what is kept of a secret: enough to tell two apart, nothing to find one by."""
@@ -28,6 +28,7 @@ def horizon_from(settings: Settings, at: float) -> Instant:
 
 def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Configuration:
     """The present configuration."""
+    there = {source.list_id for source in sources}
     return Configuration(
         lists={source.list_id: source.field_id for source in sources},
         events=tuple(sorted(settings.events)),
@@ -37,10 +38,10 @@ def configuration_of(settings: Settings, sources: Sequence[SourceList]) -> Confi
         since=settings.since.text,
         extra_properties=tuple(sorted(settings.extra_properties)),
         ignored_user_ids=_one_way("\n".join(sorted(settings.ignored_user_ids)), b"user ids"),
-        field_names={
-            each.list_id: each.profile_field
-            for each in settings.lists
-            if each.profile_field is not None
+        fields={
+            one.list_id: one.profile_field
+            for one in settings.lists
+            if one.list_id in there and one.profile_field is not None
         },
     )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from bridge import VERSION, signals
+from bridge import VERSION
 from bridge.clients import (
     PATIENCE_ONCE,
     RETRY_DEADLINE,
@@ -18,34 +18,35 @@ from bridge.clients import (
     open_clients,
 )
 from bridge.clock import DAY
+from bridge.ending import signals
+from bridge.ending.hard_end import EXIT_CODES, FAULT
+from bridge.ending.stopping import unless_stopped
+from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, StoppedError, cause
 from bridge.flow.context import PollLimits, Scope
 from bridge.flow.eraser import Eraser
 from bridge.flow.ledger import Ledger
 from bridge.flow.pipeline import Pipeline, Sink
 from bridge.flow.readers import ErrandKind
-from bridge.flow.reconfiguration import remembered_fields, take_over
+from bridge.flow.reconfiguration import remembered_lists, take_over
 from bridge.flow.reversal import take_up
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.set_aside import SetAside
 from bridge.flow.source import ResolvedLists, SourceList
 from bridge.flow.time_keeper import TimeKeeper
-from bridge.hard_end import EXIT_CODES, FAULT
-from bridge.health import Health
-from bridge.lifecycle import Lifecycle
-from bridge.list_watch import ListWatch, must_wait
 from bridge.listrak import times
 from bridge.listrak.times import Zone
-from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.output.logs import log
 from bridge.present import configuration_of, horizon_from, namespace_of
-from bridge.progress import STANDSTILL_AFTER, Progress
-from bridge.settings import Settings
 from bridge.state.inspection import COPIED
 from bridge.state.store import Store, open_store
-from bridge.status_port import StatusPort
-from bridge.stopping import unless_stopped
-from bridge.supervisor import Supervisor
+from bridge.supervision.health import Health
+from bridge.supervision.lifecycle import Lifecycle
+from bridge.supervision.list_watch import ListWatch, must_wait
+from bridge.supervision.progress import STANDSTILL_AFTER, Progress
+from bridge.supervision.status_port import StatusPort
+from bridge.supervision.supervisor import Supervisor
 
 STOPPED: Final = f"{signals.STOPPED}; run it again, it goes on where it was"
 """The meaning of a signal for what is to be done once."""
@@ -140,7 +141,7 @@ class Service:
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
         first_start = await self._fix(ledger, "first_start", str(ledger.store.waiting.now()))
         await self._set_aside.load({setting.list_id for setting in self._settings.lists})
-        known = await remembered_fields(ledger.store)
+        known = await remembered_lists(ledger.store)
         watch = ListWatch(clients.listrak, self._settings.lists, known, self._set_aside)
         lists = await unless_stopped(
             self._stop, lambda: watch.at_start(once=self._once, worked_before=worked_before)

@@ -20,6 +20,12 @@ MOST_BYTES: Final = 1 << 24
 """Bytes of the largest request; of a repair it is a number a message."""
 
 
+LEFT: Final = (
+    "What was asked for waits beside it, and is done by the service, running or at its next start"
+)
+"""The consequence where a command that has left a request can't do it by itself."""
+
+
 class Repair(msgspec.Struct, tag="repair", frozen=True):
     """A request for full polls.
 

@@ -1,6 +1,7 @@
 import asyncio
 import selectors
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import hypothesis
 import printed
 import pytest
 from rig import MakeRig, make_rig
+from virtual.loop import VirtualLoop
 from xdist.scheduler import LoadScopeScheduling
 
-from bridge import retry
 from bridge.flow import ledger
 from bridge.listrak import answers
-from bridge.redaction import SECRETS
+from bridge.output.redaction import SECRETS
+from bridge.transport import retry
 
 # The same examples at every run; no example is too slow for a busy machine.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
@@ -88,6 +90,20 @@ def secrets() -> Iterator[None]:
 def leaping_backend() -> tuple[str, dict[str, Any]]:
     """For modules that take it as their `anyio_backend`: time passes by itself (no threads)."""
     return "asyncio", {"loop_factory": LeapingLoop}
+
+
+@pytest.fixture
+def virtual_backend() -> tuple[str, dict[str, Any]]:
+    """Likewise for the whole service in this process: no waits, no sockets, no threads."""
+    return "asyncio", {"loop_factory": VirtualLoop}
+
+
+@pytest.fixture
+def swift_folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder in memory, if this machine has one: for what proves nothing of the disk."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

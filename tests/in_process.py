@@ -9,19 +9,21 @@ from io import StringIO
 from typing import Any
 
 import anyio
-import machine_clock
 import printed
 import structlog
 from rig import Rig
+from virtual.death import until_killed
+from virtual_machine import virtual_loop
 
-from bridge import service, settings
+from bridge import service
 from bridge.commands.backfill import backfill, wish_of
 from bridge.commands.reconcile import reconcile
-from bridge.errors import ConfigurationError, cause
-from bridge.health import Health
-from bridge.logs import configure_logging
+from bridge.environment import settings
+from bridge.environment.settings import Settings
+from bridge.errors import BridgeError, ConfigurationError, cause
+from bridge.output.logs import configure_logging
 from bridge.sandbox.history import Backfill
-from bridge.settings import Settings
+from bridge.supervision.health import Health
 
 
 async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:
@@ -34,22 +36,21 @@ async def caught_up(rig: Rig, environment: dict[str, str | None]) -> str:
     return ""
 
 
-async def interrupted(rig: Rig, environment: dict[str, str | None], requests: int) -> str:
-    """Begins a catch-up that ends after so many requests to Listrak, whatever is on its way."""
-    end = sum(rig.listrak.requests.values()) + requests
-    with undisturbed_process(rig) as log:
-        async with anyio.create_task_group() as tasks:
+async def killed(rig: Rig, environment: dict[str, str | None], turns: int) -> bool:
+    """Begins a catch-up that is killed after so many turns of a virtual loop; tells whether it was.
 
-            async def interrupt() -> None:
-                while sum(rig.listrak.requests.values()) < end:
-                    await anyio.lowlevel.checkpoint()
-                tasks.cancel_scope.cancel()
+    It may have ended before.
+    """
+    loop = virtual_loop()
+    assert loop is not None
 
-            tasks.start_soon(interrupt)
-            with suppress(ConfigurationError):
-                await service.run(_settings(rig, environment), once=True)
-            tasks.cancel_scope.cancel()
-        return log.getvalue()
+    async def work() -> None:
+        # What isn't killed may fail.
+        with suppress(BridgeError):
+            await service.run(_settings(rig, environment), once=True)
+
+    with undisturbed_process(rig):
+        return await until_killed(loop, work, rig.state, turns)
 
 
 async def backfilled(rig: Rig, environment: dict[str, str | None], step: Backfill) -> str:
@@ -80,7 +81,9 @@ async def running(
             raise cause(group) from None
 
 
-async def reconciled(rig: Rig, environment: dict[str, str | None]) -> dict[str, Any]:
+async def reconciled(
+    rig: Rig, environment: dict[str, str | None], *, repair: bool = False
+) -> dict[str, Any]:
     """What `reconcile` says, for programs."""
     said = StringIO()
     # Of lists that the account hasn't the others are compared.
@@ -91,7 +94,7 @@ async def reconciled(rig: Rig, environment: dict[str, str | None]) -> dict[str, 
                 _settings(rig, environment),
                 only_list=None,
                 everything=True,
-                repair=False,
+                repair=repair,
                 as_json=True,
             ),
         )
@@ -115,11 +118,7 @@ def undisturbed_process(rig: Rig | None = None) -> Iterator[StringIO]:
     """Undoes afterwards what a run changes of its process; yields the stream that it logs to."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     log = StringIO()
-    undo = (
-        machine_clock.install(rig.machine.environment[machine_clock.VARIABLE])
-        if rig
-        else (lambda: None)
-    )
+    undo = rig.machine.install() if rig else (lambda: None)
     configure_logging(level="info", style="json", stream=log)
     try:
         yield log

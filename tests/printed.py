@@ -6,10 +6,12 @@ but where an operator asked for one, or in a log at level debug.
 
 import json
 import re
-from base64 import b64encode
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 SECRETS = ("LISTRAK_CLIENT_ID", "LISTRAK_CLIENT_SECRET", "SEGMENT_WRITE_KEY")
 
@@ -18,6 +20,11 @@ SHOW_ADDRESSES = (("explain",), ("preview",), ("dead-letters", "show"), ("sandbo
 
 # On purpose not the bridge's own idea of an address.
 _ADDRESS = re.compile(r"""[^\s"'<>(),;:=/\\\[\]{}]+(?:@|%40)[\w-]+(?:\.[\w-]+)+""", re.IGNORECASE)
+_CODE = re.compile(r"\\+(?:u([0-9a-f]{4})|x([0-9a-f]{2}))", re.IGNORECASE)
+_MAIL_AT = re.compile(r"(?<=\w)=40(?=(?:[\w-]+\.)+[a-z]{2})", re.IGNORECASE)
+_BROKEN = re.compile(r"[\w.+-]+(?:=?\s*\n\s*@|@=?\s*\n\s*)(?:[\w-]+\.)+[a-z]{2}")
+"""An address that stands on two lines."""
+_BASE64 = re.compile(r"[\w+/-]{12,}", re.ASCII)
 _TOKEN = re.compile(r"\b[0-9a-f]{64}\b")
 """The access tokens of the emulated Listrak."""
 
@@ -46,9 +53,8 @@ class Printed:
     def _secrets(self, line: str) -> Iterator[str]:
         for name in SECRETS:
             secret = self.environment.get(name, "")
-            for form in (secret, b64encode(f"{secret}:".encode()).decode()):
-                if len(secret) >= 8 and form in line:
-                    yield form
+            if len(secret) >= 8 and any(secret in text for text in (line, *_decoded(line))):
+                yield secret
         yield from _TOKEN.findall(line)
 
 
@@ -88,12 +94,24 @@ def _lines(stream: str | Path) -> Iterator[str]:
     )
     for line in text.splitlines():
         yield line
-        if "\\u" in line:
-            # JSON for programs is ASCII.
-            try:
-                yield json.dumps(json.loads(line), ensure_ascii=False)
-            except ValueError:
-                continue
+        read = line
+        # Perhaps encoded twice.
+        for _ in range(2):
+            read = _CODE.sub(
+                lambda match: chr(int(match[1] or match[2], 16)), unescape(unquote(read))
+            )
+            read = _MAIL_AT.sub("@", read)
+        if read != line:
+            yield read
+    yield from (match[0] for match in _BROKEN.finditer(text))
+
+
+def _decoded(line: str) -> Iterator[str]:
+    """What stands in base64 in a line, wherever in it that begins."""
+    for word in _BASE64.findall(line):
+        for start in range(4):
+            whole = word[start:].translate(str.maketrans("-_", "+/"))
+            yield b64decode(whole + "A" * (-len(whole) % 4)).decode("latin-1")
 
 
 def _addresses(line: str) -> list[str]:
@@ -103,4 +121,4 @@ def _addresses(line: str) -> list[str]:
         said = None
     if (isinstance(said, dict) and said.get("level") == "debug") or "[debug " in line:
         return []
-    return _ADDRESS.findall(line)
+    return _ADDRESS.findall(re.sub(r"=?\s*\n\s*", "", line))

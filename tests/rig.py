@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -19,6 +20,7 @@ import anyio
 import fork_server
 import printed
 from machine_clock import MachineClock
+from virtual_machine import VirtualMachineClock, virtual_loop
 
 from bridge.sandbox.clock import Clock
 from bridge.sandbox.expectations import Expectations
@@ -59,6 +61,12 @@ def quiet_world() -> World:
     return World(start=START)
 
 
+def drawn_seeds(variable: str, number: int) -> range:
+    """The seeds to draw from: so many, or as an environment variable says, as in 500 or 20:30."""
+    first, _, last = os.environ.get(variable, str(number)).rpartition(":")
+    return range(int(first or 0), int(last))
+
+
 def peak_memory(pid: int) -> int:
     """The most memory, in bytes, that a process has had so far."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
@@ -92,7 +100,7 @@ class Rig:
     segment: Segment
     folder: Path
     environment: dict[str, str]
-    machine: MachineClock
+    machine: MachineClock | VirtualMachineClock
     processes: list[anyio.abc.Process] = field(default_factory=list)
 
     @property
@@ -218,8 +226,9 @@ async def make_rig(
 ) -> AsyncIterator[Rig]:
     """A rig on loopback; ends every process that it started."""
     world = world or retailer()
-    clock = clock or Clock.manual(world.now)
-    machine = MachineClock(folder / "machine-clock")
+    loop = virtual_loop()
+    clock = clock or Clock.manual(world.now, monotonic=loop.time if loop else time.monotonic)
+    machine = VirtualMachineClock(loop) if loop else MachineClock(folder / "machine-clock")
     clock.on_set = lambda: machine.follow(clock.now.timestamp(), clock.rate)
     clock.on_set()
     listrak = Listrak(

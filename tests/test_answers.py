@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 
 import bridge
-from bridge import retry
 from bridge.clock import SourceClock
 from bridge.errors import (
     CredentialsError,
@@ -18,7 +17,6 @@ from bridge.errors import (
     RefusedError,
     TemporaryError,
 )
-from bridge.http import Answer, Http
 from bridge.listrak import wire
 from bridge.listrak.auth import Auth
 from bridge.listrak.client import Listrak
@@ -32,6 +30,8 @@ from bridge.segment.client import Segment
 from bridge.segment.wire import Verdict
 from bridge.segment.wire import body as batch_of
 from bridge.segment.wire import verdict as verdict_of
+from bridge.transport import retry
+from bridge.transport.http import Answer, Http
 
 pytestmark = pytest.mark.anyio
 
@@ -130,7 +130,8 @@ LISTRAK: dict[str, tuple[list[str], str]] = {
         ["", "charset", "charset:utf-8"],
         wire.START,
     ),
-    "`200`: HTML, nothing, half of it, null, another type, nested too deep, too many rows": (
+    "`200`: HTML, nothing, half of it, null, another type, nested too deep, too many rows or "
+    "values, an endless text": (
         # In a list something can be a row.
         [one for one in FOREIGN if one != "wrong_type:kind=list"],
         wire.START,

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from bridge.cli import cli
+from bridge.environment.settings import DECLARATIONS
 from bridge.event_types import EXTRA_PROPERTIES, TRACKS
 from bridge.metrics import Metrics
-from bridge.settings import DECLARATIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,22 +15,31 @@ ROOT = Path(bridge.__file__).parent
 # import each other). A name stands for itself or, with a dot and a star, for all below it.
 LAYERS = [
     ["bridge"],
-    ["bridge.redaction"],
-    ["bridge.texts"],
+    # The rooms of the foundations; where each of their modules stands follows from what it imports.
+    ["bridge.output", "bridge.ending", "bridge.environment", "bridge.transport"],
+    ["bridge.supervision"],
+    ["bridge.output.redaction"],
+    ["bridge.output.texts"],
     ["bridge.source_time"],
     [
         "bridge.errors",
         "bridge.event_types",
         "bridge.clock",
-        "bridge.systemd",
+        "bridge.supervision.systemd",
         "bridge.compression",
-        "bridge.log_bound",
+        "bridge.output.log_bound",
     ],
-    ["bridge.stopping", "bridge.priority", "bridge.standard_error"],
-    ["bridge.logs"],
-    ["bridge.metrics", "bridge.hard_end"],
-    ["bridge.values", "bridge.secret_files", "bridge.retry", "bridge.spool", "bridge.signals"],
-    ["bridge.http", "bridge.settings", "bridge.rate"],
+    ["bridge.ending.stopping", "bridge.transport.priority", "bridge.output.standard_error"],
+    ["bridge.output.logs"],
+    ["bridge.metrics", "bridge.ending.hard_end"],
+    [
+        "bridge.environment.values",
+        "bridge.environment.secret_files",
+        "bridge.transport.retry",
+        "bridge.spool",
+        "bridge.ending.signals",
+    ],
+    ["bridge.transport.http", "bridge.environment.settings", "bridge.transport.rate"],
     # The state file knows neither server.
     ["bridge.state"],
     [
@@ -177,13 +186,13 @@ LAYERS = [
         "bridge.flow.reconfiguration",
         "bridge.flow.reversal",
         "bridge.present",
-        "bridge.list_watch",
+        "bridge.supervision.list_watch",
     ],
-    ["bridge.health", "bridge.supervisor", "bridge.progress"],
-    ["bridge.lifecycle"],
-    ["bridge.exits"],
-    ["bridge.status_server"],
-    ["bridge.status_port"],
+    ["bridge.supervision.health", "bridge.supervision.supervisor", "bridge.supervision.progress"],
+    ["bridge.supervision.lifecycle"],
+    ["bridge.ending.exits"],
+    ["bridge.supervision.status_server"],
+    ["bridge.supervision.status_port"],
     ["bridge.service"],
     ["bridge.commands"],
     [
@@ -200,7 +209,7 @@ LAYERS = [
         "bridge.commands.errand",
         "bridge.commands.consequences",
         "bridge.commands.limits",
-        "bridge.commands.state_finding",
+        "bridge.commands.state_age",
     ],
     ["bridge.commands.explanation"],
     ["bridge.commands.explanation.person", "bridge.commands.explanation.contact_ids"],
@@ -312,8 +321,15 @@ def test_segment_and_listrak() -> None:
     ("library", "allowed"),
     [
         # The client stands in one place; the others serve (test_servers_only_serve).
-        ("aiohttp", {"bridge.http", "bridge.status_server", "bridge.commands.sandbox"}),
-        ("yarl", {"bridge.http"}),
+        (
+            "aiohttp",
+            {
+                "bridge.transport.http",
+                "bridge.supervision.status_server",
+                "bridge.commands.sandbox",
+            },
+        ),
+        ("yarl", {"bridge.transport.http"}),
         ("aiosqlite", {"bridge.state.database", "bridge.state.opening"}),
         # check tells its version, preview copies the file; a file is made, and looked at, before it
         # is opened.
@@ -332,10 +348,13 @@ def test_segment_and_listrak() -> None:
             },
         ),
         ("numpy", {"bridge.state.keys", "bridge.state.file_mark"}),
-        ("tenacity", {"bridge.retry"}),
-        ("aiolimiter", {"bridge.rate"}),
-        ("prometheus_client", {"bridge.metrics", "bridge.progress", "bridge.status_server"}),
-        ("structlog", {"bridge.logs"}),
+        ("tenacity", {"bridge.transport.retry"}),
+        ("aiolimiter", {"bridge.transport.rate"}),
+        (
+            "prometheus_client",
+            {"bridge.metrics", "bridge.supervision.progress", "bridge.supervision.status_server"},
+        ),
+        ("structlog", {"bridge.output.logs"}),
         ("isal", {"bridge.compression"}),
         ("xxhash", {"bridge.segment.events"}),
     ],
@@ -348,9 +367,9 @@ def test_one_place_for_a_library(library: str, allowed: set[str]) -> None:
     assert users <= allowed
 
 
-@pytest.mark.parametrize("module", ["bridge.status_server", "bridge.commands.sandbox"])
+@pytest.mark.parametrize("module", ["bridge.supervision.status_server", "bridge.commands.sandbox"])
 def test_servers_only_serve(module: str) -> None:
-    """Outside bridge.http nobody makes an HTTP client: of aiohttp only its server is used."""
+    """Only bridge.transport.http makes an HTTP client: of aiohttp others use its server alone."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     taken = [
         {alias.name for alias in node.names}
@@ -364,5 +383,5 @@ def test_who_reads_settings() -> None:
     """Settings are read at the composition root and by the commands; the rest takes arguments."""
     allowed = {"bridge.service", "bridge.present", "bridge.clients", "bridge.cli"}
     for module in OURS:
-        if "bridge.settings" in imported(module):
+        if "bridge.environment.settings" in imported(module):
             assert module in allowed or module.startswith("bridge.commands.")

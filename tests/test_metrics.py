@@ -2,9 +2,9 @@
 
 import pytest
 
-from bridge import logs
 from bridge.metrics import Metrics
-from bridge.standard_error import STANDARD_ERROR
+from bridge.output import logs
+from bridge.output.standard_error import STANDARD_ERROR
 
 
 def test_metric_names() -> None:

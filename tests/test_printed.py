@@ -30,6 +30,15 @@ ENVIRONMENT = {
         '{"of": "josé1@bücher.example"}',
         '{"of": "jos\\u00e91@b\\u00fccher.example"}',
         "│ 用户1@例子.example │",
+        "user1&#64;example.net, user1&commat;example.net",
+        "user1%2540example.net",
+        "user1=40example.net",
+        '{"of": "{\\"of\\": \\"user1\\\\u0040example.net\\"}"}, torn',
+        "b'user1\\x40example.net'",
+        "no contact user1@\n  example.net here",
+        "no contact user1=\n@example.net here",
+        f"as {b64encode(b'x:the-cl1ent-s3cret:y').decode()}",
+        "the%2Dcl1ent%2Ds3cret",
         "Bob.O'Neil1@Example.COM",
     ],
 )
@@ -73,6 +82,7 @@ def test_commands_that_show_addresses() -> None:
         look_through()
 
 
+TESTS = Path(__file__).parent
 LEAKING = """
 import printed, structlog
 
@@ -95,9 +105,10 @@ def test_what_leaks_fails_its_test(tmp_path: Path) -> None:
     """No test has to ask for it."""
     file = tmp_path / "test_leaking.py"
     file.write_text(LEAKING, encoding="utf-8")
+    folders = (TESTS, TESTS.parent / "scripts")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", file],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent)},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, folders))},
         cwd=tmp_path,
         capture_output=True,
         text=True,

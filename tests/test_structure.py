@@ -9,7 +9,7 @@ import pytest
 from test_imports import MODULES, imported
 
 from bridge import errors
-from bridge.redaction import SECRETS
+from bridge.output.redaction import SECRETS
 
 MOST_LINES = 350
 MOST_FUNCTION_LINES = 49
@@ -100,9 +100,9 @@ PRINTERS = {
     "bridge.commands.terminal": "tables and JSON",
     "bridge.commands.preview": "events, as they would be sent",
     "bridge.commands.sandbox": "the emulators' own",
-    "bridge.exits": "the last line",
-    "bridge.logs": "log lines",
-    "bridge.standard_error": "all of standard error",
+    "bridge.ending.exits": "the last line",
+    "bridge.output.logs": "log lines",
+    "bridge.output.standard_error": "all of standard error",
     "bridge.__main__": "opens what is closed",
 }
 """Who writes to a terminal by itself, and what; all others print by these."""
@@ -136,7 +136,7 @@ def test_who_prints(module: str) -> None:
 def test_who_makes_text_of_what_may_be_anything(module: str) -> None:
     """Bytes of others become text in one place, which makes them harmless."""
     # The last one only looks for an address.
-    ours = ("bridge.texts", "bridge.standard_error", "bridge.state.erasures")
+    ours = ("bridge.output.texts", "bridge.output.standard_error", "bridge.state.erasures")
     if module in ours or module.startswith("bridge.sandbox."):
         return
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.lifecycle import LONGEST_INTERVAL
-from bridge.progress import STANDSTILL_AFTER
-from bridge.settings import DECLARATIONS
-from bridge.values import number
+from bridge.environment.settings import DECLARATIONS
+from bridge.environment.values import number
+from bridge.supervision.lifecycle import LONGEST_INTERVAL
+from bridge.supervision.progress import STANDSTILL_AFTER
 
 UNIT = Path(__file__).parents[1] / "scripts" / "listrak-bridge.service"
 EXPOSURE = 1.2

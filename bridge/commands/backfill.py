@@ -16,16 +16,16 @@ from bridge.commands.limits import limits_of, tell
 from bridge.commands.readable import resolve_if_possible, tell_problems
 from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import print_json, terminal
+from bridge.environment.settings import Settings
+from bridge.environment.values import since as parse_since
 from bridge.errors import BridgeError, ConfigurationError
 from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.limits import Limit
 from bridge.flow.readers import ErrandKind
 from bridge.listrak import times
 from bridge.listrak.times import Instant
-from bridge.settings import Settings
 from bridge.state.records import Backfill, BackfillKind
 from bridge.state.store import Store, open_store
-from bridge.values import since as parse_since
 
 LIMITS = "Not sent by it, or out of reach:"
 

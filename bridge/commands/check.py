@@ -3,30 +3,38 @@
 import sqlite3
 from collections.abc import Awaitable, Callable
 
+from anyio import to_thread
 from rich.table import Table
 from rich.text import Text
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.clock import SourceClock
 from bridge.commands.consequences import consequences
-from bridge.commands.state_finding import state_finding
+from bridge.commands.state_age import state_age
 from bridge.commands.status_port import check_status_port
-from bridge.commands.surroundings import Finding, surroundings
+from bridge.commands.surroundings import CheckResult, surroundings
 from bridge.commands.terminal import print_json, terminal
-from bridge.errors import BridgeError, ConfigurationError, CredentialsError, StateError
+from bridge.environment.settings import Settings
+from bridge.errors import (
+    BridgeError,
+    ConfigurationError,
+    CredentialsError,
+    StateError,
+    TemporaryError,
+)
 from bridge.flow.limits import MOST_NAMED
 from bridge.flow.source import SourceList, resolve
-from bridge.http import Http
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.shapes import CONTACTS, FIELD_GROUPS, MESSAGES
 from bridge.metrics import Metrics
-from bridge.settings import Settings
+from bridge.output.texts import without_addresses
 from bridge.source_time import DIFFERENCE
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.opening import look, verify
 from bridge.state.place import require
 from bridge.state.store import open_store
+from bridge.transport.http import Http
 
 MOST_CLOCK_OFFSET = 60.0
 """Seconds that two clocks may differ without a warning; queries overlap by far more."""
@@ -42,8 +50,8 @@ async def check_all(settings: Settings, *, as_json: bool = False) -> int:
     await _state(settings, report)
     report.add("SQLite", "ok", _sqlite())
     await _set_aside(settings, report)
-    for finding in surroundings(settings):
-        report.take(finding)
+    for result in surroundings(settings):
+        report.take(result)
     await report.note("status port", lambda: check_status_port(settings))
     metrics = Metrics()
     async with listrak_client(settings, metrics) as patient:
@@ -67,42 +75,41 @@ async def check_all(settings: Settings, *, as_json: bool = False) -> int:
 
 class _Report:
     def __init__(self) -> None:
-        self._findings: list[Finding] = []
+        self._results: list[CheckResult] = []
         self.exit_code = 0
 
-    def add(self, what: str, state: str, finding: str) -> None:
-        self.take(Finding(what, state, finding))
+    def add(self, what: str, state: str, text: str) -> None:
+        self.take(CheckResult(what, state, text))
 
-    def take(self, finding: Finding) -> None:
-        """Adds a finding to the report."""
-        self._findings.append(finding)
+    def take(self, result: CheckResult) -> None:
+        """Adds a result to the report."""
+        self._results.append(result)
         # An error that a person must mend outranks one that may pass by itself.
-        if finding.exit_code and self.exit_code in (0, 75):
-            self.exit_code = finding.exit_code
+        if result.exit_code and self.exit_code in (0, 75):
+            self.exit_code = result.exit_code
 
     async def note(self, what: str, check: Callable[[], Awaitable[str]]) -> bool:
-        """Runs a check and adds its finding to the report; tells whether it succeeded."""
+        """Runs a check and adds its result to the report; tells whether it succeeded."""
         try:
-            finding = await check()
+            result = await check()
         except BridgeError as error:
             self.failed(what, error)
             return False
-        self.add(what, "ok", finding)
+        self.add(what, "ok", result)
         return True
 
     def failed(self, what: str, error: BridgeError) -> None:
-        self.take(Finding.of(what, error))
+        self.take(CheckResult.of(what, error))
 
     def show(self, *, as_json: bool) -> None:
         if as_json:
             checks = [
-                {"what": one.what, "state": one.state, "finding": one.text}
-                for one in self._findings
+                {"what": one.what, "state": one.state, "finding": one.text} for one in self._results
             ]
             print_json({"checks": checks, "exit_code": self.exit_code})
             return
         table = Table("what", "", "finding", show_lines=False)
-        for one in self._findings:
+        for one in self._results:
             colour = {"ok": "green", "failed": "red"}.get(one.state, "yellow")
             table.add_row(one.what, Text(one.state, style=colour), one.text)
         terminal().print(table)
@@ -112,25 +119,26 @@ async def _state(settings: Settings, report: _Report) -> None:
     """A row about the state file."""
     what, path = "state file", settings.state
     try:
-        look(path)
+        # In threads: a disk may hang, and no signal reaches a thread that waits for it.
+        await to_thread.run_sync(look, path, abandon_on_cancel=True)
         if not path.exists():
             folder = path.absolute().parent
             if not folder.is_dir():
                 raise StateError(f"BRIDGE_STATE: there is no folder {str(folder)!r}; make it first")
             report.add(what, "ok", f"{path} will be made at the first start")
             return
-        found = verify(path)
+        found = await to_thread.run_sync(verify, path, abandon_on_cancel=True)
         async with open_store(path, read_only=True) as store:
-            report.add(what, *await state_finding(path, store, found))
+            report.add(what, *await state_age(path, store, found))
     except BridgeError as error:
         report.failed(what, error)
 
 
 async def _set_aside(settings: Settings, report: _Report) -> None:
     """A row for each list of which the service has set parts aside."""
-    if not settings.state.exists():
-        return
     try:
+        if not require(settings.state).exists():
+            return
         async with open_store(settings.state, read_only=True) as store:
             if await store.version() < SCHEMA_VERSION:
                 return
@@ -172,7 +180,7 @@ def _sqlite() -> str:
 
 async def _credentials(listrak: Listrak) -> str:
     lists = await listrak.lists()
-    return f"accepted; {len(lists)} lists to be seen"
+    return f"accepted; {len(lists.rows)} lists to be seen"
 
 
 async def _lists(listrak: Listrak, settings: Settings, report: _Report) -> list[SourceList]:
@@ -184,7 +192,7 @@ async def _lists(listrak: Listrak, settings: Settings, report: _Report) -> list[
         return []
     for source in lists.found:
         user = f"userId from field {source.field_id}" if source.field_id else "no userId"
-        report.add(f"list {source.list_id}", "ok", f"{source.name}, {user}")
+        report.add(f"list {source.list_id}", "ok", f"{without_addresses(source.name)}, {user}")
     for list_id, problem in lists.problems.items():
         report.failed(f"list {list_id}", problem)
     return lists.found
@@ -256,4 +264,9 @@ async def _segment(settings: Settings) -> str:
         answer = await http.request("GET", f"{settings.segment_api_url}/batch", headers={})
     if answer.status in (301, 302, 307, 308):
         raise ConfigurationError("SEGMENT_API_URL", f"answers with a redirect ({answer.status})")
+    if answer.status >= 500:
+        raise TemporaryError(f"{settings.segment_api_url} answers {answer.status}: an outage")
+    if answer.status == 407:
+        problem = "the proxy wants a name and a password: http://user:password@its-address"
+        raise ConfigurationError("HTTPS_PROXY, HTTP_PROXY", problem)
     return f"{settings.segment_api_url} answers"

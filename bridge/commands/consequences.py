@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from bridge.commands.contact_count import count_subscribed
+from bridge.environment.settings import Settings
 from bridge.flow.configuration import Change
 from bridge.flow.reconfiguration import SWEPT, pending_changes
 from bridge.flow.source import SourceList
 from bridge.listrak.client import Listrak
 from bridge.present import configuration_of, horizon_from
-from bridge.settings import Settings
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import Store
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bridge import texts
 from bridge.commands.terminal import terminal
 from bridge.listrak import times
+from bridge.output import texts
 from bridge.state.store import open_store
 
 

@@ -56,10 +56,11 @@ async def erase(state: Path, address: str, *, as_json: bool) -> None:
         else:
             try:
                 await _erase_alone(state)
-            except StateError:
+            except StateError as error:
                 # A service may have been started at this instant: then it does it.
                 if not is_locked(state):
-                    raise
+                    left = f". {spool.LEFT}" if place.exists() else ""
+                    raise StateError(f"{error}{left}") from None
         erasure = await _outcome(state, place)
     if as_json:
         print_json(msgspec.to_builtins(erasure.removed) | {"overwritten": True})

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bridge import clock, service, spool
-from bridge.errors import StateError, TemporaryError
+from bridge.environment.settings import Settings
+from bridge.errors import StateError, TemporaryError, cause
 from bridge.flow.readers import ErrandKind
-from bridge.settings import Settings
 from bridge.state.lock import is_locked
 from bridge.state.store import Store, open_store
 
@@ -66,7 +66,17 @@ async def see_through(settings: Settings, errand: Errand, console: Console) -> N
         if is_locked(settings.state):
             await _follow_service(settings, errand, console)
             continue
-        await _run_alone(settings, errand, console)
+        try:
+            await _run_alone(settings, errand, console)
+        except Exception as raised:
+            error = cause(raised)
+            if not isinstance(error, StateError):
+                raise
+            # A service may have been started at this instant: then it does it.
+            if is_locked(settings.state):
+                continue
+            left = f". {spool.LEFT}" if errand.waiting() else ""
+            raise StateError(f"{error}{left}") from None
         if not await _is_done(settings, errand):
             raise TemporaryError(service.STOPPED)
 

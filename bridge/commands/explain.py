@@ -10,13 +10,13 @@ from bridge.commands.explanation.person import Person, PersonExplainer, show
 from bridge.commands.readable import resolve_now
 from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import print_json, terminal
+from bridge.environment.settings import Settings
 from bridge.errors import TemporaryError
 from bridge.flow.findings.finding import fingerprint_of
 from bridge.flow.source import ResolvedLists
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
 from bridge.metrics import Metrics
-from bridge.settings import Settings
 from bridge.state.store import Store, open_store
 
 

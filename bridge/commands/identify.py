@@ -14,9 +14,9 @@ from bridge.commands.errand import (
 from bridge.commands.readable import resolve_if_possible, tell_problems
 from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import terminal
+from bridge.environment.settings import Settings
 from bridge.errors import TemporaryError
 from bridge.flow.readers import ErrandKind
-from bridge.settings import Settings
 from bridge.state.records import IdentifyRun
 from bridge.state.store import Store, open_store
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from bridge.environment.settings import Settings
 from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.limits import Limit, ListFacts, limits_of_list, resting
-from bridge.settings import Settings
 from bridge.state.store import Store
 
 

@@ -7,11 +7,12 @@ from rich.table import Table
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
 from bridge.commands.terminal import terminal
+from bridge.environment.values import ListSetting
 from bridge.errors import BridgeError, CredentialsError, RefusedError, TemporaryError
 from bridge.flow.source import ResolvedLists, resolve
 from bridge.listrak import wire
 from bridge.metrics import Metrics
-from bridge.values import ListSetting
+from bridge.output import texts
 
 
 async def show_lists(settings: Any, configured: Sequence[ListSetting]) -> None:
@@ -24,13 +25,13 @@ async def show_lists(settings: Any, configured: Sequence[ListSetting]) -> None:
         listrak = client.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
         console = terminal()
         table = Table("list", "name", "profile fields (id and name)")
-        for row in sorted(await listrak.lists(), key=lambda row: row.list_id):
+        for row in sorted((await listrak.lists()).rows, key=lambda row: row.list_id):
             try:
-                shown = _fields(await listrak.profile_fields(row.list_id))
+                shown = _fields((await listrak.profile_fields(row.list_id)).rows)
             except (TemporaryError, RefusedError) as error:
                 shown = "could not be read"
                 problems[row.list_id] = error
-            table.add_row(str(row.list_id), row.list_name or "", shown)
+            table.add_row(str(row.list_id), texts.without_addresses(row.list_name or ""), shown)
         resolved = await resolve(listrak, configured)
     console.print(table)
     for list_id, problem in (problems | resolved.problems).items():
@@ -46,4 +47,4 @@ def _fields(fields: Sequence[wire.ProfileField]) -> str:
     shown = (
         f"{field.segmentation_field_id}  {field.segmentation_field_name or ''}" for field in fields
     )
-    return "\n".join(shown) or "none"
+    return texts.without_addresses("\n".join(shown)) or "none"

@@ -14,9 +14,9 @@ import click
 from anyio.abc import ObjectReceiveStream
 
 from bridge import service
+from bridge.environment.settings import Settings
 from bridge.errors import BridgeError
 from bridge.flow.delivery import Delivery
-from bridge.settings import Settings
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.inspection import translated
 from bridge.state.lock import lock_of

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from rich.console import Console
 
 from bridge.clients import RETRY_DEADLINE_AT_START, listrak_client
+from bridge.environment.settings import Settings
 from bridge.errors import CredentialsError, RefusedError, TemporaryError
 from bridge.flow.source import ResolvedLists, resolve
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
-from bridge.settings import Settings
 
 
 class Readable(NamedTuple):

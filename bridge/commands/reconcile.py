@@ -16,6 +16,7 @@ from bridge.commands.progress import side_by_side
 from bridge.commands.readable import resolve_now
 from bridge.commands.requirements import configured_lists, require_current
 from bridge.commands.terminal import print_json, terminal
+from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, RefusedError, TemporaryError, is_isolated
 from bridge.flow.figures import REVENUE
 from bridge.flow.limits import Limit, not_counted, unread_counters, without_summary
@@ -23,7 +24,7 @@ from bridge.flow.reconciliation import Line
 from bridge.flow.source import ResolvedLists
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
-from bridge.settings import Settings
+from bridge.output import texts
 from bridge.state.records import Message
 from bridge.state.store import Store, open_store
 
@@ -198,14 +199,15 @@ def _show(console: Console, compared: Sequence[Compared], *, everything: bool) -
     for one in compared:
         message = one.message
         name = f"{message.kind} {message.message_id}"
+        subject = texts.without_addresses(one.subject)
         if not one.lines and everything:
             reason = str(one.problem or "Listrak keeps no Summary of it")
-            table.add_row(str(message.list_id), name, one.subject, *[""] * 6, reason)
+            table.add_row(str(message.list_id), name, subject, *[""] * 6, reason)
         for line in one.lines:
             if everything or line.difference:
                 figures = [_figure(figure) for figure in (*line.figures, line.difference)]
                 event = line.event
-                table.add_row(str(message.list_id), name, one.subject, event, *figures, line.reason)
+                table.add_row(str(message.list_id), name, subject, event, *figures, line.reason)
     if table.row_count:
         console.print(table)
     else:

@@ -1,7 +1,7 @@
 """The requirements of commands: what the settings and the state file must be beforehand."""
 
+from bridge.environment.settings import Settings
 from bridge.errors import ConfigurationError, StateError
-from bridge.settings import Settings
 from bridge.state.file_format import SCHEMA_VERSION
 from bridge.state.store import Store
 

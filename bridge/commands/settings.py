@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from bridge.commands.terminal import terminal
-from bridge.settings import DECLARATIONS
+from bridge.environment.settings import DECLARATIONS
 
 
 def show_settings() -> None:

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+from anyio import to_thread
 from rich.table import Table
 
 from bridge.commands.terminal import print_json, terminal
 from bridge.state.opening import verify
 
 
-def verify_state(path: Path, *, as_json: bool) -> None:
+async def verify_state(path: Path, *, as_json: bool) -> None:
     """Prints what was looked at, all of it sound. Raises StateError and StateDamagedError."""
-    found = verify(path)
+    # In a thread: a disk may hang, and no signal reaches a thread that waits for it.
+    found = await to_thread.run_sync(verify, path, abandon_on_cancel=True)
     if as_json:
         print_json(
             {

@@ -3,12 +3,12 @@
 import anyio
 import msgspec
 
+from bridge.environment.settings import Settings
+from bridge.environment.values import Bind
 from bridge.errors import ConfigurationError, TemporaryError
-from bridge.http import Http
-from bridge.settings import Settings
+from bridge.output.texts import line_of
 from bridge.state.lock import is_locked
-from bridge.texts import line_of
-from bridge.values import Bind
+from bridge.transport.http import Http
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (where to ask, not to listen)
 

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from bridge import texts
+from bridge.output import texts
 
 UNBROKEN = 100_000
 """Columns of output for a program or a file: no line of it is wrapped."""

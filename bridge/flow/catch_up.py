@@ -14,7 +14,7 @@ from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.slots import Slots
 from bridge.flow.source import SourceList
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.records import Message
 from bridge.state.set_aside import LISTING_KINDS, Part, PartKind
 

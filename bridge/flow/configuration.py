@@ -25,7 +25,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     since: BRIDGE_SINCE as it is written.
     extra_properties: names of the extra properties, sorted; None where it isn't known.
     ignored_user_ids: a fingerprint of the values, which may be personal; None likewise.
-    field_names: by id of a list, its profile field as the settings have it: its id or exact name.
+    fields: by list id, the profile field as LISTRAK_LISTS has it, by id or name.
     """
 
     lists: dict[int, int | None]
@@ -37,7 +37,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     resting: dict[int, int | None] = {}
     extra_properties: tuple[str, ...] | None = None
     ignored_user_ids: str | None = None
-    field_names: dict[int, str] = {}
+    fields: dict[int, str] = {}
 
 
 @dataclass(frozen=True)

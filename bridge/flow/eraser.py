@@ -16,11 +16,11 @@ from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.ledger import Ledger
 from bridge.flow.page import address_keys
 from bridge.flow.scheduling import schedule
-from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.retry import backoff
+from bridge.output.logs import log
 from bridge.state.erasures import Removed
 from bridge.state.store import Store
+from bridge.transport.retry import backoff
 
 READER_INTERVAL: Final = 2.0
 """Seconds until the -wal is emptied that another program was reading."""

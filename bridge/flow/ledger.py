@@ -9,10 +9,10 @@ import anyio
 from bridge import clock
 from bridge.errors import TemporaryError
 from bridge.flow.interruptions import Interruptions
-from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.retry import retry
+from bridge.output.logs import log
 from bridge.state.store import Store
+from bridge.transport.retry import retry
 
 MOST_QUEUED: Final = 64
 """Pieces of work that are queued for a commit before no further page is mapped."""

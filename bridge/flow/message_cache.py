@@ -8,7 +8,7 @@ from bridge.flow.message_poll import MessagePoll
 from bridge.flow.planner import evaluation
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.watermarks import Watermarks, read_watermarks
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.records import EventCount, Message
 
 FILTER_SUPPORT: Final = "trust"

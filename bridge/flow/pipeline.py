@@ -8,6 +8,7 @@ import anyio
 from anyio.abc import ObjectReceiveStream
 from anyio.streams.memory import MemoryObjectSendStream
 
+from bridge.ending.stopping import unless_stopped
 from bridge.flow.catch_up import CatchUp
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext, Scope
@@ -25,7 +26,6 @@ from bridge.flow.set_aside import SetAside
 from bridge.flow.unreadable import Unreadable
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
-from bridge.stopping import unless_stopped
 
 CONTACT_PAGES_AHEAD: Final = 0
 """Pages of contacts between readers and mapper, besides the one that each list's reader has."""

@@ -14,10 +14,10 @@ from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.due_queue import DueQueue
 from bridge.flow.scheduling.slots import Slot, Slots
 from bridge.flow.source import SourceList
-from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.retry import backoff
+from bridge.output.logs import log
 from bridge.state.set_aside import LISTING_KINDS, Part
+from bridge.transport.retry import backoff
 
 TaskName = Literal["discovery", "contacts", "unsubscribes", "backfill", "identify", "message"]
 LIST_TASKS: Final[dict[Channel, tuple[TaskName, ...]]] = {

@@ -9,12 +9,11 @@ import msgspec
 
 from bridge.flow.configuration import Change, Configuration, changes
 from bridge.flow.ledger import Ledger
-from bridge.flow.source import SourceList
+from bridge.flow.source import KnownList, SourceList
 from bridge.listrak import times
 from bridge.listrak.times import Instant, Zone
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.store import Store
-from bridge.values import ListSetting
 
 CONFIGURATION = "configuration"
 """The name under which the state file keeps the configuration that it was last run with."""
@@ -23,23 +22,17 @@ SWEPT: Final = ("profile_field", "ignored_user_ids")
 """Kinds of changes after which all contacts of a list are swept: their userIds may be others."""
 
 
-async def remembered_fields(store: Store) -> dict[ListSetting, int]:
-    """The profile fields that lists were last read with, by how settings may name them.
-
-    That is by their ids, and by what the settings had when they were found.
-    """
+async def remembered_lists(store: Store) -> dict[int, KnownList]:
+    """The lists as they were last read, by id."""
     text = await store.meta.get(CONFIGURATION)
     if text is None:
         return {}
     before = msgspec.json.decode(text, type=Configuration)
-    fields = before.resting | before.lists
-    known = {list_id: field_id for list_id, field_id in fields.items() if field_id is not None}
-    named = {
-        ListSetting(list_id, before.field_names[list_id]): field_id
-        for list_id, field_id in known.items()
-        if list_id in before.field_names
+    names = {state.list_id: state.list_name for state in await store.lists.all()}
+    return {
+        list_id: KnownList(names.get(list_id) or "", field_id, before.fields.get(list_id))
+        for list_id, field_id in (before.resting | before.lists).items()
     }
-    return named | {ListSetting(each, str(field_id)): field_id for each, field_id in known.items()}
 
 
 async def pending_changes(
@@ -115,17 +108,10 @@ async def _compare(store: Store, present: Configuration, degraded: Collection[in
         return _Comparison(None, present, [])
     known_by_then = before.lists.keys() & set(degraded)
     unchanged = {list_id: before.lists[list_id] for list_id in known_by_then}
-    lists = present.lists | unchanged
+    lists, fields = present.lists | unchanged, before.fields | present.fields
     read_once = before.resting | before.lists
     resting = {each: field for each, field in read_once.items() if each not in lists}
-    # A name stands for the field that was found by it, also where the list can't be read now.
-    kept = {
-        each: before.field_names[each] for each in before.field_names if each not in present.lists
-    }
-    named = {each: name for each, name in present.field_names.items() if each in present.lists}
-    present = msgspec.structs.replace(
-        present, lists=lists, resting=resting, field_names=kept | named
-    )
+    present = msgspec.structs.replace(present, lists=lists, resting=resting, fields=fields)
     return _Comparison(before, present, changes(before, present, known))
 
 

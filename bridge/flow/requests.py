@@ -9,7 +9,7 @@ from bridge import spool
 from bridge.flow.ledger import Ledger
 from bridge.flow.readers import Readers
 from bridge.flow.source import SourceList
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.records import Message
 from bridge.state.store import Store
 

@@ -11,7 +11,7 @@ from typing import Final
 from bridge.clock import DAY, HOUR
 from bridge.flow.ledger import Ledger
 from bridge.listrak import times
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.place import doubt
 from bridge.state.store import Store
 

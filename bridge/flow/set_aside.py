@@ -10,11 +10,11 @@ from bridge import clock
 from bridge.errors import PageError, TemporaryError, cause, is_isolated, is_unexpected
 from bridge.flow.ledger import Ledger
 from bridge.flow.scheduling import schedule
-from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.output.logs import log
+from bridge.output.texts import line_of
 from bridge.state.set_aside import LISTING_KINDS, Part, PartKind, PartSetAside
 from bridge.state.store import Store
-from bridge.texts import line_of
 
 Answer = TypeVar("Answer")
 

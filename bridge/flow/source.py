@@ -1,10 +1,13 @@
 """The configured lists, as the account has them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 
+from bridge.environment.values import ListSetting
 from bridge.errors import (
     BridgeError,
     ConfigurationError,
@@ -15,7 +18,6 @@ from bridge.errors import (
 from bridge.listrak import wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant
-from bridge.values import ListSetting
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,27 @@ class SourceList:
         return {"list_id": str(self.list_id), "list_name": self.name}
 
 
+class KnownList(NamedTuple):
+    """A configured list as it was read last.
+
+    field_id: of the profile field that it was read with, None for none.
+    field: that field as it was configured, by id or name; None where that isn't known.
+    """
+
+    name: str
+    field_id: int | None
+    field: str | None
+
+    def as_configured(self, setting: ListSetting) -> SourceList | None:
+        """The list by what was known of it; None where it is configured in another way now."""
+        wanted = setting.profile_field
+        if wanted is None:
+            return SourceList(setting.list_id, self.name, None)
+        if self.field_id is None or wanted not in (str(self.field_id), self.field):
+            return None
+        return SourceList(setting.list_id, self.name, self.field_id)
+
+
 @dataclass(frozen=True)
 class ResolvedLists:
     """The configured lists, as far as the account has them.
@@ -44,7 +67,7 @@ class ResolvedLists:
     found: those that can be read.
     problems: by list id, what is wrong with the others: a ConfigurationError, which names
         LISTRAK_LISTS, or a TemporaryError, which may pass by itself.
-    unverified: by list id, why the profile field of a list that is found is only known from before.
+    unverified: by list id, why one that is found is only known from before.
     """
 
     found: list[SourceList]
@@ -96,31 +119,33 @@ class ResolvedLists:
 
 
 async def resolve(
-    listrak: Listrak,
-    wanted: Sequence[ListSetting],
-    known: Mapping[ListSetting, int] | None = None,
+    listrak: Listrak, wanted: Sequence[ListSetting], known: Mapping[int, KnownList] | None = None
 ) -> ResolvedLists:
     """Finds the configured lists and profile fields.
 
-    known: the id of the profile field that a list was last read with, by how it is configured: it
-        counts as there while the profile fields of its list can't be read.
+    known: by list id, what was known of it: that counts while it can't be told what it is now.
 
-    Raises TemporaryError and RefusedError where not even the lists of the account can be read.
+    Raises TemporaryError and RefusedError where not even the lists of the account can be read, nor
+    anything else.
     """
-    names = {row.list_id: row.list_name or "" for row in await listrak.lists()}
+    before = {
+        setting.list_id: source
+        for setting in wanted
+        if (last := (known or {}).get(setting.list_id)) and (source := last.as_configured(setting))
+    }
+    account = await _account(listrak, before)
     answers: dict[int, SourceList | BridgeError] = {}
     unverified: dict[int, BridgeError] = {}
 
     async def one(setting: ListSetting) -> None:
         try:
-            answers[setting.list_id] = await _resolve_one(listrak, setting, names)
+            answers[setting.list_id] = await _resolve_one(listrak, setting, account)
         except (ConfigurationError, TemporaryError) as error:
             answers[setting.list_id] = error
-            before, is_unread = (known or {}).get(setting), error.__cause__ is not None
-            if is_unread and before is not None:
+            is_refuted = isinstance(error, ConfigurationError) and error.__cause__ is None
+            if not is_refuted and setting.list_id in before:
                 unverified[setting.list_id] = error
-                name = names[setting.list_id]
-                answers[setting.list_id] = SourceList(setting.list_id, name, before)
+                answers[setting.list_id] = before[setting.list_id]
 
     # Side by side: what doesn't answer holds up nobody else.
     async with anyio.create_task_group() as tasks:
@@ -136,16 +161,53 @@ async def resolve(
     return resolved
 
 
-async def _resolve_one(
-    listrak: Listrak, setting: ListSetting, names: Mapping[int, str]
-) -> SourceList:
+class _Account(NamedTuple):
+    """The lists of an account.
+
+    names: by list id.
+    doubt: why there may be more, "" where there can't.
+    """
+
+    names: Mapping[int, str]
+    doubt: str
+
+
+async def _account(listrak: Listrak, before: Mapping[int, SourceList]) -> _Account:
+    """The account's lists; none that is certain, where others are answered than who asks for them.
+
+    Raises what the client does.
+    """
+    try:
+        page = await listrak.lists()
+    except (RefusedError, TemporaryError) as error:
+        if isinstance(error, CredentialsError) or not await _is_answering(listrak, before):
+            raise
+        return _Account({}, str(error))
+    names = {row.list_id: row.list_name or "" for row in page.rows}
+    return _Account(names, page.unread[0].reason if page.unread else "")
+
+
+async def _is_answering(listrak: Listrak, lists: Collection[int]) -> bool:
+    """Tells whether anything of any of these lists can be read."""
+    for list_id in lists:
+        with suppress(BridgeError):
+            await listrak.with_deadline(0.0).campaigns(list_id)
+            return True
+    return False
+
+
+async def _resolve_one(listrak: Listrak, setting: ListSetting, account: _Account) -> SourceList:
     """One configured list.
 
     Raises ConfigurationError for what the account doesn't have, TemporaryError for what it doesn't
     tell now.
     """
-    list_id = setting.list_id
+    list_id, names = setting.list_id, account.names
     if list_id not in names:
+        if account.doubt:
+            raise TemporaryError(
+                f"list {list_id}: not all lists of the account can be read: {account.doubt}"
+            )
         there = ", ".join(f"{number} ({name})" for number, name in sorted(names.items()))
         raise ConfigurationError(
             "LISTRAK_LISTS", f"the account has no list {list_id}; it has: {there or 'none'}"
@@ -163,7 +225,14 @@ async def _resolve_one(
         raise TemporaryError(
             f"list {list_id}: its profile fields could not be read for now: {error}"
         ) from error
-    return SourceList(list_id, names[list_id], match_field(setting, fields))
+    try:
+        return SourceList(list_id, names[list_id], match_field(setting, fields.rows))
+    except ConfigurationError:
+        if not fields.unread:
+            raise
+        raise TemporaryError(
+            f"list {list_id}: not all of its profile fields can be read: {fields.unread[0].reason}"
+        ) from None
 
 
 def match_field(setting: ListSetting, fields: Sequence[wire.ProfileField]) -> int:

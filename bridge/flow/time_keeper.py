@@ -15,7 +15,7 @@ from bridge.flow.planner.watermarks import Watermarks, read_watermarks
 from bridge.flow.scheduling.schedule import is_over
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, from_seconds, seconds
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.source_time import DIFFERENCE, DOUBTED_AT_LEAST, EARLIEST, Anchor
 from bridge.state.store import Store
 

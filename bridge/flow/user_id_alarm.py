@@ -2,8 +2,8 @@
 
 from bridge.flow.mapping.user_ids import MOST_SHARED
 from bridge.flow.page import ContactPoll
-from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.output.logs import log
 
 
 class UserIdAlarm:

@@ -7,11 +7,11 @@ import anyio
 
 from bridge import clock
 from bridge.errors import CredentialsError, TemporaryError
-from bridge.http import Answer, Http
 from bridge.listrak import requests, wire
 from bridge.listrak.refusals import explain
-from bridge.redaction import SECRETS
-from bridge.retry import backoff
+from bridge.output.redaction import SECRETS
+from bridge.transport.http import Answer, Http
+from bridge.transport.retry import backoff
 
 _MARGIN = 60.0
 """Seconds before its expiry at which a token is renewed."""

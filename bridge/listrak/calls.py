@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Self, TypeVar
 
 import anyio
+import anyio.to_thread
+import msgspec
 
 from bridge import clock
 from bridge.clock import SourceClock
@@ -17,7 +19,6 @@ from bridge.errors import (
     OversizeError,
     TemporaryError,
 )
-from bridge.http import Http
 from bridge.listrak import requests, wire
 from bridge.listrak.answers import PATIENCE, Answers
 from bridge.listrak.auth import Auth
@@ -25,11 +26,12 @@ from bridge.listrak.pages import PageOf, UnreadRow
 from bridge.listrak.paging import Trail
 from bridge.listrak.refusals import explain
 from bridge.listrak.shapes import LISTS, Answer, Shape
-from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.priority import Priority
-from bridge.rate import AdaptiveRate
-from bridge.retry import retry
+from bridge.output.logs import log
+from bridge.transport.http import Http
+from bridge.transport.priority import Priority
+from bridge.transport.rate import AdaptiveRate
+from bridge.transport.retry import retry
 
 Data = TypeVar("Data")
 Row = TypeVar("Row")
@@ -39,6 +41,9 @@ SLOW: Final = 10.0
 
 MOST_BYTES: Final = 8 * 2**20
 """Bytes of an answer at most: 1,600 for each of the most rows, four times what a row has."""
+
+MOST_PAGE_ROWS: Final = 2 * wire.MOST_ROWS
+"""Rows of a page at most: twice as many as are asked for. To map more would take too long."""
 
 MOST_BYTES_OF: Final = {"message": 2 * MOST_BYTES}
 """Bytes of others: a message in full has the text of the email twice."""
@@ -89,6 +94,8 @@ class Calls:
         self._give_up_on: tuple[type[Exception], ...] = ()
         self._on_unread: OnUnread = log_unread
         self._answers = Answers()
+        # One at a time, as it takes memory.
+        self._lenient = anyio.CapacityLimiter(1)
         self._most_rows: defaultdict[str, int] = defaultdict(lambda: wire.MOST_ROWS)
 
     def with_deadline(
@@ -231,7 +238,9 @@ class Calls:
         """The decoded answer to one request, noted as such."""
         body, asked_at = await self._try(path, resource, query)
         try:
-            answer = shape.decode(body)
+            answer = await self._read(shape, body)
+            if "count" in query and answer.row_count > MOST_PAGE_ROWS:
+                raise msgspec.DecodeError("more rows than a page has")
             refusal = answer.envelope.refusal
         except wire.UNREADABLE as error:
             refusal = wire.refusal_in(body)
@@ -243,6 +252,14 @@ class Calls:
             raise explain(refusal, body, resource)
         self._answers.note(resource, asked_at)
         return answer
+
+    async def _read(self, shape: Shape[Data], body: bytes) -> Answer[Data]:
+        """An answer as far as it can be read. Raises those of wire.UNREADABLE."""
+        answer = shape.decode_strictly(body)
+        if answer is not None:
+            return answer
+        # It may take a second: meanwhile others have their turns.
+        return await anyio.to_thread.run_sync(shape.decode_leniently, body, limiter=self._lenient)
 
     async def _is_answering(self, resource: str) -> bool:
         """Tells whether Listrak answers anything else at all: asks for the lists once."""

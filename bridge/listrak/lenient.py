@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
@@ -23,8 +24,11 @@ _DEEPEST: Final = 40
 _LONGEST_NUMBER: Final = 40
 """Digits of a number that is read at most; longer ones are beyond every use."""
 
-_MOST_VALUES: Final = 400_000
-"""Values of an answer at most, by its commas: five thousand rows have a quarter of that."""
+_MOST_VALUES: Final = 200_000
+"""Values of an answer at most, by its commas and lists: five thousand rows have half of that."""
+
+_MOST_WIDE: Final = 2**22
+"""Bytes of an answer at most that isn't ASCII: one emoji makes a text take four times as much."""
 
 MOST_ROWS: Final = 20_000
 """Rows of it at most: no more than five thousand are asked for."""
@@ -71,16 +75,26 @@ def parsed(body: bytes) -> Any:
     """The JSON of a body, its texts as of `carried`; NoValue for what is no value.
 
     Bytes that are no text count as half characters do. Raises msgspec.DecodeError where the whole
-    is no JSON, nested too deep to be looked at, or has more values than any answer of Listrak.
+    is no JSON, nested too deep to be looked at, or larger than any answer of Listrak.
     """
-    if body.count(b",") > _MOST_VALUES:
+    if (
+        body.count(b",") + body.count(b"[") > _MOST_VALUES
+        # A row, and one within it.
+        or body.count(b"{") > 2 * MOST_ROWS
+    ):
         raise msgspec.DecodeError("more values than an answer has")
+    if len(body) > _MOST_WIDE and not body.isascii():
+        raise msgspec.DecodeError("a longer text than an answer has")
+    return _carried(_whole(body))
+
+
+def _whole(body: bytes) -> Any:
+    """The JSON of a body as it stands there. Raises msgspec.DecodeError for none."""
     try:
         text = body.decode(json.detect_encoding(body), "replace")
-        whole = json.loads(
+        return json.loads(
             text, strict=False, parse_constant=NoValue, parse_float=_float, parse_int=_int
         )
-        return _carried(whole)
     except (ValueError, RecursionError) as error:
         raise msgspec.DecodeError(f"no JSON ({type(error).__name__})") from None
 
@@ -122,7 +136,7 @@ def read_row(value: Any, shape: type[Struct]) -> tuple[Any, dict[str, str]]:
             return None, {"": shape_of(value)}
     fields: dict[str, str] = {}
     certain: dict[str, Any] = {}
-    for field in msgspec.structs.fields(shape):
+    for field in _fields_of(shape):
         if field.encode_name not in value:
             continue
         one = value[field.encode_name]
@@ -131,7 +145,7 @@ def read_row(value: Any, shape: type[Struct]) -> tuple[Any, dict[str, str]]:
         except msgspec.ValidationError:
             fields[field.encode_name] = shape_of(one)
             certain |= _stand_in(one, field, shape)
-    for field in msgspec.structs.fields(shape):
+    for field in _fields_of(shape):
         if field.name not in certain and (field.required or field.encode_name in fields):
             fields.setdefault(field.encode_name, "missing")
             if field.required or field.name in shape.needed:
@@ -155,9 +169,15 @@ def shape_of(value: Any) -> str:
     return f"an object of {len(value)} fields"
 
 
+@cache
+def _fields_of(shape: type[Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a shape; to find them takes longer than to read a row."""
+    return msgspec.structs.fields(shape)
+
+
 def _texts_only(row: Struct) -> Struct:
     """The row, without what isn't text of fields that may have any type."""
-    for field in msgspec.structs.fields(row):
+    for field in _fields_of(type(row)):
         if field.type is Any:
             setattr(row, field.name, text_of(getattr(row, field.name)))
     return row

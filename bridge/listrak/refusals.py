@@ -10,7 +10,7 @@ from bridge.errors import (
     TemporaryError,
 )
 from bridge.listrak import wire
-from bridge.texts import line_of
+from bridge.output.texts import line_of
 
 
 class ErrorBody(wire.Struct):

@@ -14,7 +14,10 @@ Data = TypeVar("Data")
 _NUL: Final = rb"\u0000"
 
 _LARGE: Final = 2**20
-"""Bytes of an answer of which the rows are counted before it is decoded, if they look short."""
+"""Bytes of an answer that is looked at before it is decoded, whether it is one of rows."""
+
+_LONGEST: Final = _LARGE // 2
+"""Bytes of a text at most, about: as events, some copies of it are in memory at once."""
 
 _SAMPLE: Final = 4096
 """Bytes that are looked at for that, here and there."""
@@ -33,6 +36,12 @@ class Answer(NamedTuple, Generic[Data]):
     envelope: wire.Envelope[Data]
     origins: list[wire.Origin] | None = None
     unread: Sequence[UnreadRow] = ()
+
+    @property
+    def row_count(self) -> int:
+        """The number of its rows, 0 where its data is no list."""
+        data: object = self.envelope.data
+        return len(data) if isinstance(data, list) else 0
 
 
 class Shape(Generic[Data]):
@@ -67,14 +76,24 @@ class Shape(Generic[Data]):
         One that doesn't fit is read again, row by row and field by field, as far as that can be
         done with certainty.
         """
-        if len(body) > _LARGE and _has_too_many_rows(body):
-            raise msgspec.DecodeError("more rows than an answer has")
+        return self.decode_strictly(body) or self.decode_leniently(body)
+
+    def decode_strictly(self, body: bytes) -> Answer[Data] | None:
+        """Reads an answer that fits, None for one that doesn't.
+
+        Raises msgspec.DecodeError for one with rows, or a text, without end.
+        """
+        if len(body) > _LARGE:
+            if _has_too_many_rows(body):
+                raise msgspec.DecodeError("more rows than an answer has")
+            if _has_endless_text(body):
+                raise msgspec.DecodeError("a longer text than an answer has")
         # Text with a NUL fits, and must not come any further (see lenient.carried). Few pages have
         # a backslash at all, and the search from the end is the fastest one.
         if b"\\" not in body or body.rfind(_NUL) < 0:
             with suppress(msgspec.DecodeError, UnicodeDecodeError):
                 return self._fitting(body)
-        return self._fitted(lenient.parsed(body))
+        return None
 
     def _fitting(self, body: bytes) -> Answer[Data]:
         if self._documented is not None:
@@ -83,8 +102,12 @@ class Shape(Generic[Data]):
         envelope: wire.Envelope[Data] = self._decoder.decode(body)
         return Answer(envelope, self._origins(body))
 
-    def _fitted(self, whole: Any) -> Answer[Data]:
-        """A parsed answer, as far as it can be read."""
+    def decode_leniently(self, body: bytes) -> Answer[Data]:
+        """Reads an answer as far as it can be read; it takes a hundred times as long.
+
+        Raises msgspec.DecodeError for what is none.
+        """
+        whole = lenient.parsed(body)
         envelope: wire.Envelope[Any] = msgspec.convert(whole, wire.Envelope[Any], strict=False)
         if envelope.refusal:
             return Answer(envelope)
@@ -115,6 +138,13 @@ def _has_too_many_rows(body: bytes) -> bool:
             for at in range(0, len(body), _LARGE // 2)
         )
         and body.count(b"{") > lenient.MOST_ROWS
+    )
+
+
+def _has_endless_text(body: bytes) -> bool:
+    """Tells whether a large part of an answer is within no quotation marks, or within two."""
+    return any(
+        body.find(b'"', at, at + _LONGEST) < 0 for at in range(0, len(body) - _LONGEST, _LONGEST)
     )
 
 

@@ -39,9 +39,9 @@ class Clock:
         self._since: float | None = monotonic()
 
     @classmethod
-    def manual(cls, start: datetime) -> Clock:
+    def manual(cls, start: datetime, *, monotonic: Callable[[], float] = time.monotonic) -> Clock:
         """A clock that stands still; only `advance` moves it."""
-        clock = cls(start)
+        clock = cls(start, monotonic=monotonic)
         clock._base, clock._since = start, None
         return clock
 

@@ -33,7 +33,7 @@ date_of: ContextVar[Callable[[datetime], str] | None] = ContextVar("date_of", de
 class Fault:
     """A fault that hits some requests.
 
-    path: text that the path of a request must contain to be hit.
+    path: text that the path of a request must contain to be hit; with "$" behind it, end with.
     times: hits until the fault is over, None for no end.
     probability: of a hit, 0 to 1.
     hits: requests hit so far.
@@ -53,12 +53,17 @@ class Fault:
 
     def strikes(self, request: web.Request, rng: random.Random) -> bool:
         """Tells whether this request is hit, and counts it then."""
-        if self.path not in request.path or (self.times is not None and self.hits >= self.times):
+        if not self.fits(request.path) or (self.times is not None and self.hits >= self.times):
             return False
         if self.probability < 1 and rng.random() >= self.probability:
             return False
         self.hits += 1
         return True
+
+    def fits(self, path: str) -> bool:
+        """Tells whether requests of a path are hit."""
+        text = self.path.removesuffix("$")
+        return path.endswith(text) if text != self.path else text in path
 
     def __str__(self) -> str:
         """The text of the fault, as `parse` reads it."""

@@ -88,7 +88,9 @@ class Faults:
     @staticmethod
     def catalogue() -> str:
         """The faults by name, each with its options as they come, and what it is."""
-        lines = ["# path=TEXT, times=N and probability=0.1 go with each of them"]
+        lines = [
+            "# path=TEXT (or TEXT$, its end), times=N and probability=0.1 go with each of them"
+        ]
         for name, kind in sorted(KINDS.items()):
             own = [f for f in dataclasses.fields(kind) if f.init and not f.kw_only]
             options = ",".join(f"{f.name}={_told(f.default)}" for f in own)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from .account import State
 from .evidence import Duty, Evidence, Life
+from .history import NOBODY
 from .verdict import Event, Verdict, instant_of
 
 IDENTIFY = "identify"
@@ -106,9 +107,19 @@ class Identities:
         )
 
     def _user(self, list_id: int, state: State) -> str | None:
-        """The value of the configured field; None for an empty one."""
+        """The userId of a contact by the configured field."""
         field_id = self._lists[list_id]
-        return None if field_id is None else state.values.get(field_id) or None
+        return None if field_id is None else user_of(state.values.get(field_id), NOBODY)
+
+
+def user_of(value: str | None, nobody: Collection[str]) -> str | None:
+    """The userId that a value of a profile field is; None for what is nobody's.
+
+    nobody: values that are withheld.
+    """
+    text = (value or "").strip().casefold()
+    # Segment advises to block what is made of zeros and dashes alone.
+    return None if text in nobody or not text.strip("0-") else value
 
 
 def read_identify(event: Event, lists: Collection[int], verdict: Verdict) -> Identify | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .account import State
 from .dates import Dates
 from .history import NOWHERE, History, ListHistory, Look, field_at
-from .identities import IDENTIFY, Identify, Known, read_identify
+from .identities import IDENTIFY, Identify, Known, read_identify, user_of
 from .people import Person
 from .verdict import Event, Verdict
 from .world import World
@@ -86,10 +86,7 @@ class Introductions:
         field_id = field_at(self.world, look, list_id)
         if field_id is None or field_id == NOWHERE:
             return None
-        value = state.values.get(int(field_id)) or ""
-        text = value.strip().casefold()
-        # Segment advises to block what is made of zeros and dashes alone.
-        return None if text in self.history.nobody or not text.strip("0-") else value
+        return user_of(state.values.get(int(field_id)), self.history.nobody)
 
     def _left(self, person: Person, look: Look, looks: ListHistory) -> frozenset[datetime]:
         """The instants that the date of a contact's unsubscribe may stand for."""

@@ -1,10 +1,10 @@
 """Posts batches to Segment."""
 
 from bridge.errors import TemporaryError
-from bridge.http import Answer, Http
 from bridge.metrics import Metrics
 from bridge.segment import wire
 from bridge.segment.wire import Verdict
+from bridge.transport.http import Answer, Http
 
 
 class Segment:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from bridge.compression import compressed
-from bridge.http import Answer
+from bridge.transport.http import Answer
 
 HEAD, TAIL = b'{"batch":[', b"]}"
 

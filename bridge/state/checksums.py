@@ -13,11 +13,12 @@ which costs more than to write it; so there who writes them gives the checksums 
 
 import re
 import sqlite3
-import zlib
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+
+from bridge.compression import crc32
 
 TABLE: Final = "checksums"
 SCHEMA: Final = "sqlite_schema"
@@ -45,7 +46,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def row_checksum(*values: object) -> int:
     """The checksum of a row: a CRC of the name of its table and of all its values in order."""
-    return zlib.crc32(_encode(values))
+    return crc32(_encode(values))
 
 
 def _sound(checksum: object, *values: object) -> bool:

@@ -77,7 +77,11 @@ async def _connected(
     address = f"{real.as_uri()}?mode={'ro' if hold is None else 'rw'}"
     kind = Reading if hold is None else Writing
     try:
-        connection = await aiosqlite.connect(address, uri=True, isolation_level=None, factory=kind)
+        # Cancelled in the middle, it would leave its thread to tell a loop that has ended.
+        with anyio.CancelScope(shield=True):
+            connection = await aiosqlite.connect(
+                address, uri=True, isolation_level=None, factory=kind
+            )
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise unreadable(error, path) from error
     try:

@@ -8,11 +8,11 @@ from typing import Any
 from aiohttp import web
 
 from bridge.clock import SourceClock
-from bridge.http import Http
 from bridge.listrak.auth import Auth
 from bridge.listrak.client import Listrak
 from bridge.metrics import Metrics
 from bridge.sandbox.server import serve
+from bridge.transport.http import Http
 
 Reply = Callable[[web.Request], web.StreamResponse]
 

@@ -7,7 +7,7 @@ import pytest
 from listrak_stand_in import StandIn, auth_of, cut, ok, status
 
 from bridge.errors import CredentialsError, TemporaryError
-from bridge.texts import line_of
+from bridge.output.texts import line_of
 
 pytestmark = pytest.mark.anyio
 

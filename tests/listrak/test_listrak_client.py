@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio
+import anyio.from_thread
 import pytest
 from aiohttp import web
 from listrak_stand_in import Reply, StandIn, client_of, cut, ok, status
@@ -19,9 +20,9 @@ from bridge.errors import (
 from bridge.listrak import calls, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.pages import PageOf
-from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS
+from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS, Answer, Shape
 from bridge.metrics import Metrics
-from bridge.priority import Priority
+from bridge.transport.priority import Priority
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_shortest_wait")]
 
@@ -44,7 +45,7 @@ async def test_a_request() -> None:
     """A request carries the token and asks for JSON; the answer is decoded and counted."""
     metrics, stand_in = Metrics(), StandIn(ok([LIST]))
     async with client_of(stand_in, metrics=metrics) as listrak:
-        assert await listrak.lists() == [wire.MailingList(5, "Néws 🎉")]
+        assert (await listrak.lists()).rows == [wire.MailingList(5, "Néws 🎉")]
         assert listrak.clock.offset == 0.0, "the answer's date was noted"
     (request,) = stand_in.calls
     assert request.path == "/v1/List"
@@ -63,7 +64,7 @@ async def test_a_token_that_just_expired() -> None:
     async with client_of(stand_in) as listrak:
         await listrak.lists()
         stand_in.revoked = {"token-1"}
-        assert await listrak.lists() == [wire.MailingList(5, "Néws 🎉")]
+        assert (await listrak.lists()).rows == [wire.MailingList(5, "Néws 🎉")]
     tokens = [call.headers["Authorization"] for call in stand_in.calls]
     assert tokens == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
@@ -78,7 +79,7 @@ async def test_fresh_tokens_are_refused_too() -> None:
         assert 2 <= asked <= 3
         assert len({call.headers["Authorization"] for call in stand_in.calls}) == asked
         stand_in.replies = [ok([LIST])]
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
     assert len(stand_in.calls) == asked + 1
 
 
@@ -101,7 +102,7 @@ async def test_retries(code: int) -> None:
     """What may pass is asked again, as soon as the server said, and the waits are counted."""
     metrics, stand_in = Metrics(), StandIn(status(code, Retry_After="0"), ok([LIST]))
     async with client_of(stand_in, deadline=30, metrics=metrics) as listrak:
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
     assert len(stand_in.calls) == 2
     assert value(metrics, "retries_total", api="listrak") == 1
     assert value(metrics, "blocked", by="listrak") == 0
@@ -190,7 +191,7 @@ async def test_a_429_lowers_the_rate() -> None:
             with pytest.raises(TemporaryError):
                 await listrak.lists()
             assert value(metrics, "listrak_pace") == expected
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
 
 
 async def test_a_very_slow_answer_lowers_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +199,7 @@ async def test_a_very_slow_answer_lowers_the_rate(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(calls, "SLOW", 0.0)
     metrics = Metrics()
     async with client_of(StandIn(ok([LIST])), metrics=metrics, requests_per_second=400) as listrak:
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
     assert value(metrics, "listrak_pace") == 200
 
 
@@ -210,7 +211,7 @@ async def test_not_what_the_api_describes(reply: Reply) -> None:
     async with client_of(StandIn(reply, ok([LIST]))) as listrak:
         with pytest.raises(TemporaryError, match="isn't what its API describes"):
             await listrak.lists()
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
 
 
 # What doesn't pass
@@ -343,6 +344,30 @@ async def test_pages_that_are_too_large() -> None:
         assert len(await listrak.collection("L/1/Link", LINKS, "links")) == 3
 
 
+async def test_more_rows_than_a_page_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page may have some more than were asked for, and not any number."""
+    monkeypatch.setattr(calls, "MOST_PAGE_ROWS", 2)
+    async with client_of(StandIn(ok([{}] * 2), ok([{}] * 3))) as listrak:
+        assert len((await page_of(listrak)).rows) == 2
+        with pytest.raises(TemporaryError, match="more rows than a page has"):
+            await page_of(listrak)
+
+
+async def test_others_go_on_while_a_page_is_doubtful() -> None:
+    """What has to be read field by field takes long; everything else has its turns meanwhile."""
+    turns: list[str] = []
+
+    class Doubtful(Shape[list[wire.Activity]]):
+        def decode_leniently(self, body: bytes) -> Answer[list[wire.Activity]]:
+            anyio.from_thread.run_sync(turns.append, "of others")
+            return super().decode_leniently(body)
+
+    shape = Doubtful(list[wire.Activity])
+    async with client_of(StandIn(ok([{"open": "no"}]))) as listrak:
+        page = await listrak.page("L/1/Activity", shape, "activity", wire.START)
+    assert (page.unread[0].fields, turns) == ({"open": "a text of 2 characters"}, ["of others"])
+
+
 async def test_origins() -> None:
     """Where rows of activity or clicks tell where they came from, the page has it by row."""
     row = {"emailAddress": "a@x.y", "ipAddress": "203.0.113.7"}
@@ -421,7 +446,7 @@ async def test_campaigns() -> None:
         {"campaignId": 0, "campaignName": ""},
     ]
     async with client_of(StandIn(ok(rows))) as listrak:
-        assert await listrak.campaigns(5) == {3: "Spring"}
+        assert (await listrak.campaigns(5)).rows == [wire.Campaign(3, "Spring")]
 
 
 async def test_profile_fields() -> None:
@@ -432,7 +457,7 @@ async def test_profile_fields() -> None:
         ok([{"segmentationFieldId": 22}]),
     )
     async with client_of(stand_in) as listrak:
-        fields = await listrak.profile_fields(5)
+        fields = (await listrak.profile_fields(5)).rows
     assert [field.segmentation_field_id for field in fields] == [11, 22]
     assert [call.path for call in stand_in.calls] == [
         "/v1/List/5/SegmentationFieldGroup",
@@ -480,7 +505,7 @@ async def test_with_deadline() -> None:
     async with client_of(stand_in, deadline=30) as listrak:
         with pytest.raises(TemporaryError):
             await listrak.with_deadline(0).lists()
-        assert len(await listrak.lists()) == 1
+        assert len((await listrak.lists()).rows) == 1
 
 
 async def test_gives_up_at_once() -> None:

@@ -160,6 +160,23 @@ def test_what_is_no_answer(shape: Shape[Any], text: bytes) -> None:
         shape.decode(text)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"7," * 300_000 + b"7",
+        b"[]" * 300_000,
+        b'{"x": {}}' * 150_000,
+        b'"%b"' % (b"x" * 2**21),
+        b'"%b", ' % (b"\xf0\x9f\x98\x80" + b"x" * 2**18) * 20 + b"7",
+    ],
+    ids=["values", "lists", "objects", "text", "wide"],
+)
+def test_what_is_too_much(data: bytes) -> None:
+    """It is no answer of Listrak, whatever it holds: to read it would take long, and all memory."""
+    with pytest.raises(msgspec.DecodeError, match="than an answer has"):
+        shapes.ACTIVITIES.decode(b'{"data": [{"open": "x", "y": [%b]}]}' % data)
+
+
 def test_bytes_that_are_no_text() -> None:
     """Like half a character; and a control character that isn't escaped is one."""
     answer = shapes.LISTS.decode(
@@ -227,7 +244,7 @@ def test_half_a_character() -> None:
 async def test_over_http() -> None:
     """One row holds up neither its page nor the account."""
     async with client_of(StandIn(ok([{"listId": None}, {"listId": "5", "listName": "N"}]))) as one:
-        assert await one.lists() == [wire.MailingList(5, "N")]
+        assert (await one.lists()).rows == [wire.MailingList(5, "N")]
     async with client_of(StandIn(ok([{"linkId": 1, "clickCount": -1}]))) as one:
         assert await one.links("L/1/Message/2") == [wire.Link(1)]
     async with client_of(StandIn(ok({"not": "a list"}))) as one:

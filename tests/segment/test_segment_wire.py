@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.http import Answer
 from bridge.segment import wire
 from bridge.segment.wire import Verdict
+from bridge.transport.http import Answer
 
 EVENTS = st.lists(
     st.dictionaries(st.text("abc"), st.text(st.characters(exclude_categories=["Cs"]))).map(

@@ -84,7 +84,8 @@ class Story:
         look = Look(now, configuration)
         is_whole = all(is_read(self._rig.world, look, i) for i in configuration.lists)
         if deed.what == "interrupted_look":
-            await in_process.interrupted(self._rig, environment, 4 + deed.luck % 80)
+            # As likely early, where little happens at a turn, as late.
+            await in_process.killed(self._rig, environment, int(2 ** (deed.luck % 1024 / 80)))
         if deed.is_look:
             # A first start that can't read a list ends there; later ones go on with the others.
             if is_whole or self.steps:

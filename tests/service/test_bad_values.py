@@ -4,8 +4,9 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
-from in_process import caught_up, interrupted
+from in_process import caught_up
 from rig import Rig, make_rig, quiet_world, retailer
 
 from bridge.sandbox.bad_values import BadValues
@@ -160,6 +161,16 @@ def account() -> World:
     return world
 
 
+async def interrupted(rig: Rig, requests: int) -> None:
+    """Begins a catch-up that ends after so many requests to Listrak, whatever is on its way."""
+    end = sum(rig.listrak.requests.values()) + requests
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(caught_up, rig, {})
+        while sum(rig.listrak.requests.values()) < end:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+
 LIST = 12345
 UNREADABLE = ["bad_values:what=null,share=1", "bad_values:what=list,of=orderTotal,share=1", "empty"]
 
@@ -175,7 +186,7 @@ async def test_dates_of_mended_rows(rig_of: Any, fault: str) -> None:
         active(rig.later(hours=1))
         rig.listrak.faults.add(f"{fault},path=Activity")
         rig.later(hours=1)
-        await interrupted(rig, {}, requests=13)
+        await interrupted(rig, requests=13)
         await caught_up(rig, {})
         rig.listrak.faults.clear()
         await caught_up(rig, {})

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bridge.commands.surroundings import Finding, surroundings
-from bridge.settings import load
+from bridge.commands.surroundings import CheckResult, surroundings
+from bridge.environment.settings import load
 
 SETTINGS = {
     "LISTRAK_CLIENT_ID": "the-cl1ent-1d",
@@ -22,15 +22,15 @@ SETTINGS = {
 }
 
 
-def found(state: Path, **more: str) -> dict[str, Finding]:
+def found(state: Path, **more: str) -> dict[str, CheckResult]:
     """All that is found, by what it is about."""
     settings = load({**SETTINGS, "BRIDGE_STATE": str(state), **more})
-    return {finding.what: finding for finding in surroundings(settings)}
+    return {result.what: result for result in surroundings(settings)}
 
 
 @pytest.mark.anyio
 async def test_for_programs(rig_of: Any) -> None:
-    """The same findings as in the table, with the exit code that the table ends with."""
+    """The same results as in the table, with the exit code that the table ends with."""
     async with rig_of() as rig:
         await rig.caught_up()
         done = await rig.run("check", "--json")
@@ -52,12 +52,15 @@ async def test_for_programs(rig_of: Any) -> None:
 async def test_what_a_run_would_refuse(rig_of: Any) -> None:
     """Where nothing can be written it is said, with the exit code of the run."""
     async with rig_of() as rig:
-        for state in ("/proc/bridge.db", "/sys/bridge.db", f"{rig.folder}/none/bridge.db"):
+        # The last one can't even be looked at, as what stands in another user's folder.
+        long = f"{rig.folder}/{'x' * 300}"
+        for state in ("/proc/bridge.db", "/sys/bridge.db", f"{rig.folder}/none/bridge.db", long):
             checked = await rig.run("check", COLUMNS="300", BRIDGE_STATE=state)
             ran = await rig.run("run", "--once", BRIDGE_STATE=state)
             assert checked.code == ran.code == 73, checked.out
             assert "state folder" in checked.out
             assert "failed" in checked.out
+            assert "Traceback" not in checked.err
 
 
 @pytest.mark.anyio
@@ -84,9 +87,9 @@ def test_what_is_no_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
     """A folder or a pipe in its place is refused as by the run."""
     state = tmp_path / "bridge.db"
     make(state)
-    finding = found(state)["state folder"]
-    assert (finding.state, finding.exit_code) == ("failed", 73)
-    assert "it is no file" in finding.text
+    result = found(state)["state folder"]
+    assert (result.state, result.exit_code) == ("failed", 73)
+    assert "it is no file" in result.text
 
 
 def test_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,9 +99,9 @@ def test_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("bridge.commands.surroundings.TemporaryFile", refuse)
-    finding = found(tmp_path / "bridge.db")["state folder"]
-    assert (finding.state, finding.exit_code) == ("failed", 73)
-    assert f"{str(tmp_path)!r}: Read-only file system" in finding.text
+    result = found(tmp_path / "bridge.db")["state folder"]
+    assert (result.state, result.exit_code) == ("failed", 73)
+    assert f"{str(tmp_path)!r}: Read-only file system" in result.text
 
 
 @pytest.mark.parametrize(
@@ -112,11 +115,11 @@ def test_disk(
     path.write_bytes(bytes(30_000_000))
     path.with_name("bridge.db-wal").write_bytes(bytes(2_500_000))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    finding = found(path)["disk"]
-    assert (finding.state, finding.exit_code) == (state, code)
-    assert "the state file has 30.0 MB, its -wal 2.5 MB" in finding.text
+    result = found(path)["disk"]
+    assert (result.state, result.exit_code) == (state, code)
+    assert "the state file has 30.0 MB, its -wal 2.5 MB" in result.text
     if state == "warning":
-        assert "keep 124 MB free" in finding.text
+        assert "keep 124 MB free" in result.text
 
 
 @pytest.mark.parametrize(
@@ -150,6 +153,6 @@ def test_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         "none",
     ]
     monkeypatch.setenv("HTTPS_PROXY", "ftp://me:hush@proxy.example")
-    finding = found(Path("bridge.db"))["proxy of LISTRAK_API_URL"]
-    assert (finding.state, finding.exit_code) == ("failed", 78)
-    assert "hush" not in finding.text
+    result = found(Path("bridge.db"))["proxy of LISTRAK_API_URL"]
+    assert (result.state, result.exit_code) == ("failed", 78)
+    assert "hush" not in result.text

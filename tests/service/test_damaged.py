@@ -20,7 +20,8 @@ from in_process import undisturbed_process
 from recorded_world import Recording, Replay, Sink, environment
 from test_recorded import SETTINGS, WORLD
 
-from bridge import service, settings
+from bridge import service
+from bridge.environment import settings
 from bridge.errors import StateDamagedError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_group_commits")]

@@ -18,7 +18,7 @@ import pytest
 from in_process import caught_up, running
 from rig import Rig, retailer
 
-from bridge import lifecycle, progress, service
+from bridge import service
 from bridge.errors import TemporaryError
 from bridge.flow.acks.checkpoint import PageCheckpoint
 from bridge.flow.mapper import Mapper
@@ -26,6 +26,7 @@ from bridge.flow.readers.contacts import ContactReader
 from bridge.flow.readers.messages import MessageReader
 from bridge.flow.readers.outbox import OutboxReader
 from bridge.state.database import Database
+from bridge.supervision import lifecycle, progress
 
 pytestmark = pytest.mark.anyio
 
@@ -187,7 +188,7 @@ async def test_a_fault_that_comes_back(
 ) -> None:
     """Where a restart doesn't mend it, the service ends with 75, and says what it was."""
     bug = Bug(lambda *_: True).put(monkeypatch, owner, name)
-    monkeypatch.setattr("bridge.supervisor.backoff", lambda *_: 0.0)
+    monkeypatch.setattr("bridge.supervision.supervisor.backoff", lambda *_: 0.0)
     with pytest.raises(end[0], match=end[1]):
         async with running(rig):
             await anyio.sleep(30)

@@ -36,6 +36,18 @@ def open_to_hang(path, *flags, **options):
     return opened(path, *flags, **options)
 os.open = open_to_hang
 """
+HUNG_OPEN = """
+import ctypes, pathlib, sqlite3
+here, lock = pathlib.Path(__file__).parent, ctypes.CDLL(None).pthread_mutex_lock
+def hanging(*_, **__):
+    # As a disk does: no signal ends the waiting.
+    (here / "hung").touch()
+    mutex = ctypes.create_string_buffer(64)
+    lock(mutex)
+    lock(mutex)
+if (here / "hang").exists():
+    sqlite3.connect = hanging
+"""
 HUNG_NAMES = """
 import socket, time
 socket.getaddrinfo = lambda *_, **__: time.sleep(600)
@@ -119,3 +131,20 @@ async def test_a_blocked_event_loop(rig_of: Any, tmp_path: Path) -> None:
         await rig.until((tmp_path / "hung").exists)
         assert await ends(process, signal.SIGTERM, DRAIN) == 75
         assert "bridge.cut_off" in rig.log()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number", "code"),
+    [(["check"], signal.SIGINT, 130), (["state", "verify"], signal.SIGTERM, 75)],
+)
+async def test_a_state_file_that_hangs(
+    rig_of: Any, tmp_path: Path, arguments: list[str], number: signal.Signals, code: int
+) -> None:
+    """Who only looks at it isn't held up by it."""
+    (tmp_path / "sitecustomize.py").write_text(HUNG_OPEN)
+    async with rig_of(PYTHONPATH=str(tmp_path)) as rig:
+        await rig.caught_up()
+        (tmp_path / "hang").touch()
+        process = await rig.start(*arguments)
+        await rig.until((tmp_path / "hung").exists)
+        assert await ends(process, number, DRAIN) == code

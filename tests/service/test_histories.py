@@ -10,22 +10,22 @@ import tempfile
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn_account import drawn_account
 from drawn_history import Deed, drawn_history
 from drawn_story import Story
-from rig import make_rig
+from rig import drawn_seeds, make_rig
 
 from bridge.sandbox.verdict import Verdict
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_group_commits")]
 
 
-def seeds() -> range:
-    """The seeds to draw from."""
-    first, _, last = os.environ.get("HISTORIES", "16").rpartition(":")
-    return range(int(first or 0), int(last))
+@pytest.fixture
+def anyio_backend(virtual_backend: Any) -> Any:
+    return virtual_backend
 
 
 class Outcome:
@@ -89,12 +89,12 @@ async def shrunk(deeds: Sequence[Deed], fault: str, folder: Path, *, stands: boo
     return small
 
 
-@pytest.mark.parametrize("seed", seeds())
-async def test_drawn_histories(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("seed", drawn_seeds("HISTORIES", 16))
+async def test_drawn_histories(swift_folder: Path, seed: int) -> None:
     """Each event once, under the configuration of its time."""
     deeds, stands = drawn_history(seed), seed % 2 == 0
-    found = await outcome(deeds, tmp_path, stands=stands)
+    found = await outcome(deeds, swift_folder, stands=stands)
     if found.faults and os.environ.get("SHRINK"):
-        deeds = await shrunk(deeds, min(found.faults), tmp_path, stands=stands)
-        found = await outcome(deeds, tmp_path, stands=stands)
+        deeds = await shrunk(deeds, min(found.faults), swift_folder, stands=stands)
+        found = await outcome(deeds, swift_folder, stands=stands)
     assert not found.faults, "\n".join((*map(str, deeds), found.text))

@@ -41,6 +41,35 @@ async def test_names_are_text(rig_of: Any, name: str) -> None:
         assert (await rig.run("reconcile", "--all")).code == 0
 
 
+async def test_names_with_an_address(rig_of: Any) -> None:
+    """No command shows it that isn't asked for an address."""
+    world, name = quiet_world(), "news of jane.doe@example.org for all"
+    list_id = world.add_list(name).list_id
+    world.add_field(list_id, name)
+    world.subscribe(list_id, "ann@example.com")
+    message = world.send_broadcast(list_id, ["ann@example.com"], subject=name).message_id
+    async with rig_of(world=world, lists=str(list_id)) as rig:
+        await rig.caught_up()
+        commands = (["lists"], ["check"], ["reconcile", "--all"], ["explain", str(message)])
+        for command in commands:
+            done = await rig.run(*command)
+            assert done.code == 0, done.err
+            assert "news of [email] for all" in done.out
+            assert "jane" not in done.out + done.err
+
+
+async def test_what_is_left_to_the_service(rig_of: Any) -> None:
+    """Who may not write the state file leaves a request; it is said that it waits."""
+    async with rig_of() as rig:
+        await rig.caught_up()
+        rig.state.chmod(0o400)
+        for command in (["erase", "a@example.com"], ["identify", "--all"]):
+            done = await rig.run(*command)
+            assert done.code == 73
+            assert "is done by the service, running or at its next start" in done.err
+        assert len(list(rig.state.parent.glob("*.request-*"))) == 3
+
+
 async def test_a_refusal_in_the_words_of_others(rig_of: Any) -> None:
     """Neither addresses nor control characters of an answer are repeated anywhere."""
     said = "\x1b]0;owned\x07 no such contact jane.doe@example.com " + "x" * 3000

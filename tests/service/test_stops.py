@@ -2,6 +2,8 @@
 
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing, suppress
 from typing import Any
@@ -69,3 +71,21 @@ async def stopped(rig: Rig, arguments: list[str], silent: str, number: signal.Si
         assert time.monotonic() - began < DRAIN
         faults.clear()
         return int(process.returncode)
+
+
+def test_a_signal_where_python_ignores_errors() -> None:
+    """Before the command begins, it ends the process also amid a callback of Python's own."""
+    lines = (
+        "import os, signal, sys, weakref, bridge.__main__ as entry",
+        "class Thing: pass",
+        "signal.signal(signal.SIGTERM, entry._leave)",
+        "thing = Thing()",
+        "met = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))",
+        "del thing",
+        "sys.exit(3)",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, check=False
+    )
+    assert done.returncode == 75
+    assert not done.stderr

@@ -12,11 +12,11 @@ from rig import Rig, make_rig, quiet_world
 
 from bridge import service
 from bridge.commands.backfill import backfill, wish_of
+from bridge.environment.settings import load
 from bridge.event_types import TRACKS
 from bridge.sandbox.history import Backfill, Configuration, History, Look, Step
 from bridge.sandbox.judge import judge
 from bridge.sandbox.world import World
-from bridge.settings import load
 
 pytestmark = pytest.mark.anyio
 

@@ -9,6 +9,7 @@ from bridge.clock import DAY
 from bridge.commands.comparison import lines_of
 from bridge.commands.explanation.contact_ids import event_of_contact
 from bridge.commands.explanation.person import kept_events
+from bridge.environment.settings import Settings
 from bridge.errors import RefusedError, TemporaryError, is_isolated
 from bridge.event_types import CONVERTED, IDENTIFY, UNSUBSCRIBED
 from bridge.flow.findings.finding import Outcome
@@ -17,8 +18,8 @@ from bridge.flow.scheduling import schedule
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
+from bridge.output import texts
 from bridge.segment.events import Fingerprint
-from bridge.settings import Settings
 from bridge.state.keys import SeenKeys, heads
 from bridge.state.records import Message
 from bridge.state.seen_events import EARLY, SENT, UNWANTED
@@ -141,9 +142,8 @@ async def _key(store: Store, fingerprint: Fingerprint) -> dict[str, Any]:
 def show_emails(emails: list[dict[str, Any]], console: Console) -> None:
     """Prints what is known of emails."""
     for email in emails:
-        console.print(
-            f"List {email['list_id']}, {email['kind']} {email['message']}: {email['subject'] or ''}"
-        )
+        subject = texts.without_addresses(email["subject"] or "")
+        console.print(f"List {email['list_id']}, {email['kind']} {email['message']}: {subject}")
         for name, words, without in (
             ("sent_at", "sent", "not known"),
             ("discovered_at", "discovered", ""),

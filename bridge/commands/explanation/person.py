@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.commands.progress import side_by_side
+from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, MissingError, RefusedError, TemporaryError, is_isolated
 from bridge.event_types import TRACKS
 from bridge.flow.acks.journal import journaled_events
@@ -24,7 +25,6 @@ from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
-from bridge.settings import Settings
 from bridge.state.keys import SeenKeys
 from bridge.state.records import Contact, Message
 from bridge.state.seen_events import EARLY, SENT, UNWANTED

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.output.logs import log
 from bridge.state.records import DeadLetter
 
 

@@ -105,7 +105,8 @@ class ActivityRules:
                 _add_by_value(mapping, event, numbers)
             else:
                 _add(mapping, event, numbers)
-        _note_unread(mapping, page.unread)
+        if page.unread:
+            _note_unread(mapping, page.unread)
         return mapping.close(page.unread, partial(letter_of_activity, poll.message.path))
 
     def map_clicks(self, page: ClickPage) -> MappedPage:

@@ -20,13 +20,13 @@ from bridge.flow.readers.unsubscribes import UnsubscribeReader
 from bridge.flow.source import SourceList
 from bridge.listrak import times
 from bridge.listrak.times import Instant
-from bridge.logs import log
-from bridge.priority import Priority
+from bridge.output.logs import log
 from bridge.state.keys import AllowedKeys, SeenKeys
 from bridge.state.records import Backfill, BackfillKind, BackfillMessage, MessageRef
 from bridge.state.seen_events import EARLY, UNWANTED
 from bridge.state.set_aside import Part
 from bridge.state.store import Store
+from bridge.transport.priority import Priority
 
 
 class BackfillReader:

@@ -16,9 +16,9 @@ from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
 from bridge.listrak import wire
 from bridge.listrak.paging import Trail
-from bridge.priority import Priority
 from bridge.state.cursors import PollCursor
 from bridge.state.set_aside import Part
+from bridge.transport.priority import Priority
 
 FIRST_CLICKS: Final = PollCursor("clicks", 0, wire.START)
 

@@ -24,12 +24,12 @@ from bridge.flow.user_id_alarm import UserIdAlarm
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.paging import Trail
-from bridge.priority import Priority
 from bridge.state.contacts import KnownAddress
 from bridge.state.cursors import ContactCursor
 from bridge.state.keys import SeenKeys
 from bridge.state.set_aside import Part
 from bridge.state.store import Store
+from bridge.transport.priority import Priority
 
 UNSUBSCRIBED_TURNS: Final = 30
 """Sweeps until each contact known as not subscribed, and unseen by all, was requested once."""

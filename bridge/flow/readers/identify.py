@@ -16,12 +16,12 @@ from bridge.flow.readers.contact_readings import (
 from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
 from bridge.listrak.paging import Trail
-from bridge.logs import log
-from bridge.priority import Priority
+from bridge.output.logs import log
 from bridge.state.cursors import ContactCursor
 from bridge.state.keys import SeenKeys
 from bridge.state.set_aside import Part
 from bridge.state.store import Store
+from bridge.transport.priority import Priority
 
 SUBSCRIBED: Final = FIRST_STAGE.stage
 

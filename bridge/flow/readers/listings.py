@@ -9,7 +9,7 @@ from bridge.flow.set_aside import SetAside
 from bridge.listrak import wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Instant, Zone
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.records import MessageRef
 from bridge.state.set_aside import Part, PartKind
 

@@ -1,5 +1,6 @@
 """The present names of lists and campaigns, which Listrak's users may change at any time."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 from bridge.errors import RefusedError, TemporaryError, is_isolated
@@ -7,7 +8,7 @@ from bridge.flow.context import ReaderContext
 from bridge.flow.scheduling import schedule
 from bridge.flow.set_aside import SetAside
 from bridge.flow.source import SourceList
-from bridge.logs import log
+from bridge.output.logs import log
 from bridge.state.set_aside import Part
 
 
@@ -23,6 +24,8 @@ class Names:
         self._set_aside = context.set_aside
         # By list and id; None for a campaign that isn't there.
         self._campaigns: dict[int, dict[int, str | None]] = {}
+        # Ids by list: those that emails have.
+        self._wanted: defaultdict[int, set[int]] = defaultdict(set)
 
     async def current(self, source: SourceList) -> SourceList:
         """A list by the name that it has now."""
@@ -41,6 +44,7 @@ class Names:
         """
         if not campaign_id:
             return None
+        self._wanted[list_id].add(campaign_id)
         if campaign_id not in self._campaigns.get(list_id, {}):
             await self._read_campaigns(list_id)
         known = self._campaigns.setdefault(list_id, {})
@@ -60,7 +64,7 @@ class Names:
         if campaigns:
             await self._read_campaigns(list_id)
         try:
-            rows = await self._listrak.lists()
+            rows = (await self._listrak.lists()).rows
         except (RefusedError, TemporaryError) as error:
             if not is_isolated(error):
                 raise
@@ -70,13 +74,26 @@ class Names:
 
     async def _read_campaigns(self, list_id: int) -> None:
         """Reads the names of campaigns, unless they are set aside."""
-        names = await self._set_aside.attempt(
-            Part(list_id, "campaigns"), lambda: self._listrak.campaigns(list_id)
-        )
-        if names is not None:
+        await self._set_aside.attempt(Part(list_id, "campaigns"), lambda: self._read_names(list_id))
+
+    async def _read_names(self, list_id: int) -> bool:
+        """Reads them. Raises TemporaryError where a name that is wanted may be what can't be read.
+
+        Others that can't be read keep nobody waiting.
+        """
+        page = await self._listrak.campaigns(list_id)
+        names = {row.campaign_id: row.campaign_name for row in page.rows}
+        known = self._campaigns.get(list_id, {})
+        if not page.unread:
             # One that is gone is remembered as such, so that it isn't looked for at every poll.
-            gone = dict.fromkeys(self._campaigns.get(list_id, {}))
-            self._campaigns[list_id] = {**gone, **names}
+            self._campaigns[list_id] = {**dict.fromkeys(known), **names}
+            return True
+        self._campaigns[list_id] = {**known, **names}
+        if self._wanted[list_id] - self._campaigns[list_id].keys():
+            raise TemporaryError(
+                f"a campaign can't be read: {page.unread[0].reason}", isolated=True
+            )
+        return True
 
 
 def await_name(set_aside: SetAside, part: Part) -> None:

@@ -5,7 +5,7 @@ from bridge.flow.planner.scan_types import Scan
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
-from bridge.priority import Priority
+from bridge.transport.priority import Priority
 
 
 class PollClients:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from bridge.errors import CursorError, EndlessError, TemporaryError
-from bridge.logs import log
+from bridge.output.logs import log
 
 Cursor = TypeVar("Cursor")
 

@@ -23,9 +23,9 @@ from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
 from bridge.listrak import times, wire
 from bridge.listrak.paging import Trail
-from bridge.logs import log
-from bridge.priority import Priority
+from bridge.output.logs import log
 from bridge.state.cursors import PollCursor
+from bridge.transport.priority import Priority
 
 FIRST_PAGE: Final = PollCursor("activity", 0, wire.START)
 

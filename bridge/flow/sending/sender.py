@@ -16,16 +16,16 @@ from bridge.flow.delivery import Delivery
 from bridge.flow.sending.batch import Batch, Batcher
 from bridge.flow.sending.unacked import Unacked
 from bridge.flow.sending.waits import Waits
-from bridge.http import Answer
-from bridge.logs import log
 from bridge.metrics import Metrics
-from bridge.rate import Rate
-from bridge.retry import retry
+from bridge.output.logs import log
+from bridge.output.texts import line_of_answer
 from bridge.segment import wire
 from bridge.segment.client import Segment
 from bridge.segment.events import envelope
 from bridge.segment.wire import Verdict
-from bridge.texts import line_of_answer
+from bridge.transport.http import Answer
+from bridge.transport.rate import Rate
+from bridge.transport.retry import retry
 
 MOST_BLIND_POSTS: Final = 255
 """Posts of parts of a refused batch, all refused, after which everything counts as refused."""
@@ -85,8 +85,11 @@ class Sender:
         self._segment = segment
         self._metrics = metrics
         self._limits = limits
-        self._posts = anyio.Semaphore(limits.concurrency)
+        # A free place is taken at once, without a turn of the others.
+        self._posts = anyio.Semaphore(limits.concurrency, fast_acquire=True)
         self._rate = Rate(limits.events_per_second, burst=limits.batch_events)
+        self._throttled = metrics.throttled.labels("segment")
+        self._outstanding = metrics.outstanding.labels("sending")
         # What waits to be tried again, of all channels.
         self._waiting: set[Waits] = set()
         self._begin()
@@ -140,9 +143,9 @@ class Sender:
 
     async def _deliver(self, batch: Batch) -> None:
         try:
-            with self._metrics.throttled.labels("segment").track_inprogress():
+            with self._throttled.track_inprogress():
                 await self._rate.take(len(batch.events))
-            with self._metrics.outstanding.labels("sending").track_inprogress():
+            with self._outstanding.track_inprogress():
                 await self._send(Unacked(batch))
         finally:
             self._slots.release()

@@ -7,8 +7,8 @@ from typing import Final
 import anyio
 
 from bridge.errors import TemporaryError
-from bridge.logs import log
 from bridge.metrics import Metrics
+from bridge.output.logs import log
 
 MOST_CUT: Final = 3
 """Waits of a batch that are cut short: if that is no help, they grow."""

@@ -11,12 +11,10 @@ import pytest
 from anyio.abc import ObjectSendStream
 from flow_parts import Mailroom, event_of
 
-from bridge import retry
 from bridge.flow.delivery import Delivery
 from bridge.flow.delivery import flush as flush_delivery
 from bridge.flow.sending import sender as sender_module
 from bridge.flow.sending.sender import Sender, SendLimits
-from bridge.http import Http
 from bridge.metrics import Metrics
 from bridge.sandbox.bad_answers import Poison
 from bridge.sandbox.fault import Garbage, Status
@@ -24,6 +22,8 @@ from bridge.sandbox.faults import Faults
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
 from bridge.segment.client import Segment as Client
+from bridge.transport import retry
+from bridge.transport.http import Http
 
 pytestmark = pytest.mark.anyio
 

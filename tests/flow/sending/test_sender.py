@@ -18,7 +18,6 @@ from bridge.flow.acks.page_acks import dead_letters_of
 from bridge.flow.delivery import Delivery
 from bridge.flow.delivery import flush as flush_delivery
 from bridge.flow.sending.sender import MOST_BLIND_POSTS, Sender, SendLimits
-from bridge.http import Http
 from bridge.metrics import Metrics
 from bridge.sandbox.bad_answers import Throttle
 from bridge.sandbox.fault import Fault, Garbage, Latency, Lost, Reset, Status, Torn
@@ -26,6 +25,7 @@ from bridge.sandbox.faults import Faults
 from bridge.sandbox.segment import Segment
 from bridge.sandbox.server import serve
 from bridge.segment.client import Segment as Client
+from bridge.transport.http import Http
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_shortest_wait")]
 

@@ -1,0 +1,1 @@
+"""The ends of a process: exit codes, signals, and what hangs."""

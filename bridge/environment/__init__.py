@@ -1,0 +1,1 @@
+"""The environment: settings and their values, and secrets in files."""

@@ -1,0 +1,1 @@
+"""The output: lines made and bounded, the words of others made harmless, secrets hidden."""

@@ -1,0 +1,1 @@
+"""The supervision of a run: whether it moves, who is told, and what is built anew."""

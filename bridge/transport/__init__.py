@@ -1,0 +1,1 @@
+"""The transport to both servers: HTTP, retries, rates, and who goes first."""
