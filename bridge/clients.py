@@ -20,8 +20,8 @@ RETRY_DEADLINE_ONCE: Final = 15.0
 """Seconds that a single catch-up retries one call, to Listrak or to Segment, before it gives up."""
 
 PATIENCE_ONCE: Final = 900.0
-"""Seconds that a single catch-up retries one call that Listrak puts off with 429: it is there, and
-only asks for fewer calls."""
+"""Seconds that a single catch-up retries one call that Listrak puts off with 429, or a batch that
+Segment does or gives a Retry-After for: it is there, and only asks for fewer, or for later."""
 
 RETRY_DEADLINE_AT_START: Final = 4.0
 """Seconds of retries at the start, after which the account counts as unreachable."""

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import anyio
@@ -133,7 +134,9 @@ class Service:
         return StoppedError(STOPPED if self._sink is None else signals.STOPPED, EXIT_CODES[by])
 
     async def _work(self, ledger: Ledger, clients: Clients, *, worked_before: bool) -> None:
-        keeper = TimeKeeper(ledger, clients.listrak, self._settings.track_days * DAY)
+        settings = self._settings
+        horizon_at = partial(horizon_from, settings) if settings.since.instant is None else None
+        keeper = TimeKeeper(ledger, clients.listrak, settings.track_days * DAY, horizon_at)
         await keeper.recall()
         namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
         first_start = await self._fix(ledger, "first_start", str(ledger.store.waiting.now()))
@@ -240,6 +243,7 @@ class Service:
                 concurrency=settings.send_concurrency,
                 events_per_second=settings.events_per_second,
                 deadline=RETRY_DEADLINE_ONCE if self._once else None,
+                patience=PATIENCE_ONCE,
             )
             return Sender(clients.segment, self._metrics, limits)
 

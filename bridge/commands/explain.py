@@ -13,6 +13,7 @@ from bridge.commands.terminal import print_json, terminal
 from bridge.environment.settings import Settings
 from bridge.errors import TemporaryError
 from bridge.flow.findings.finding import fingerprint_of
+from bridge.flow.source import ResolvedLists
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
 from bridge.metrics import Metrics
@@ -32,7 +33,8 @@ async def explain(
 
     only_list: id of the list whose rows are read of a person, None for all.
 
-    Raises ConfigurationError, StateError, and what the Listrak client raises.
+    Raises ConfigurationError, StateError, and what the Listrak client raises. What can be read is
+    printed before; then the problem of a list that can't be read is raised.
     """
     async with open_store(settings.state, read_only=True) as store:
         await require_started(store, "what it sends can be explained from then on")
@@ -47,16 +49,17 @@ async def explain(
                 found = await explain_email(settings, store, listrak, int(subject))
                 _tell_emails(found, as_json=as_json)
             else:
-                person = await _person(settings, store, listrak, subject, only_list)
+                lists = await resolve_now(listrak, settings, configured_lists(settings, only_list))
+                person = await _person(settings, store, listrak, subject, lists)
                 _tell_person(person, as_json=as_json)
+                lists.require()
                 if person.problem is not None:
                     raise TemporaryError(f"not everything could be read: {person.problem}")
 
 
 async def _person(
-    settings: Settings, store: Store, listrak: Listrak, address: str, only_list: int | None
+    settings: Settings, store: Store, listrak: Listrak, address: str, lists: ResolvedLists
 ) -> Person:
-    lists = await resolve_now(listrak, settings, configured_lists(settings, only_list))
     person = await PersonExplainer(settings, store, listrak, address).explain(lists.found)
     for list_id, problem in lists.problems.items():
         person.notes.append(f"List {list_id} is left out: {problem}")

@@ -15,6 +15,7 @@ from bridge.commands.readable import resolve_if_possible, tell_problems
 from bridge.commands.requirements import configured_lists, require_started
 from bridge.commands.terminal import terminal
 from bridge.environment.settings import Settings
+from bridge.errors import TemporaryError
 from bridge.flow.readers import ErrandKind
 from bridge.state.records import IdentifyRun
 from bridge.state.store import Store, open_store
@@ -41,7 +42,8 @@ async def identify_all(settings: Settings, *, only_list: int | None) -> None:
 
 
 async def _see_through(settings: Settings, runs: "Runs", console: Console) -> None:
-    """Has them done, and tells what came of it."""
+    """Has them done, and says what came of it. TemporaryError where contacts are left out."""
+    left_out: list[int] = []
     await see_through(settings, runs, console)
     async with open_store(settings.state, read_only=True) as store:
         for list_id in runs.lists:
@@ -53,10 +55,17 @@ async def _see_through(settings: Settings, runs: "Runs", console: Console) -> No
                 )
             for part in await store.set_aside.all(list_id):
                 if part.part.kind == "contact look-ups":
+                    left_out.append(list_id)
                     console.print(
                         f"List {list_id}: some contacts are left out, as they can't be read; the "
                         f"next sweep requests them again: {part.reason}"
                     )
+    if left_out:
+        which = ", ".join(map(str, left_out))
+        raise TemporaryError(
+            f"not all contacts of list {which} were told again, as some can't be read: run "
+            "`identify --all` again once the service no longer names them as set aside"
+        )
 
 
 class Runs:

@@ -111,6 +111,8 @@ class Mapper:
         """The delivery of a poll's page; its checkpoint is saved after its acknowledgement."""
         poll = page.poll
         poll.stats.unread += len(mapped.unread)
+        if isinstance(page, ActivityPage):
+            poll.stats.read += len(page.rows)
         self._unreadable.note(poll.message.list_id, mapped.unread)
         runs, journaled_runs = KeyRuns.of(mapped.reproducible), KeyRuns.of(mapped.journaled)
         runs.add_to(poll)

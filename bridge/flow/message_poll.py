@@ -53,6 +53,8 @@ class PollWindow:
     ceiling: rows of this bucket or a higher one are another poll's.
     previous: start of the previous complete poll, "" if there was none.
     complete_until: by event, instant until which all were seen, as far as scans can tell.
+    read_until: start of the latest complete poll that could read all rows, "" if none could; None
+        where the previous one could.
     """
 
     horizon: Instant
@@ -61,13 +63,17 @@ class PollWindow:
     ceiling: int = NO_BUCKET
     previous: Instant = ""
     complete_until: Mapping[str, Instant] = field(default_factory=dict)
+    read_until: Instant | None = None
 
     def end_of(self, event: str) -> Instant:
         """The instant from which on an event is another poll's."""
         return self.before.get(event, ALWAYS)
 
     def is_early(self, event: str, has_own_date: bool, instant: Instant) -> bool:
-        """Tells whether an event's instant excludes it; if undated itself, only at a first poll."""
+        """Tells whether an event's instant excludes it.
+
+        If undated itself, only at the first poll that could read its row.
+        """
         if self.previous and not has_own_date:
             return False
         return not self.horizon <= instant < self.end_of(event)
@@ -125,6 +131,8 @@ class MessagePoll:
         message = self.message = self.planned.snapshot.message
         self._identity = f"{message.list_id}\x1f{message.kind}\x1f{message.message_id}"
         self._buckets: dict[str, int] = {}
+        if cursor := self.planned.cursor:
+            self.stats.read, self.stats.unread = cursor.read, cursor.unread
 
     def fail(self, number: int, error: Exception) -> None:
         """Notes that one of its pages can't be turned into events, and tells who waits for it."""
@@ -176,8 +184,9 @@ class MessagePoll:
         """The earliest instant that fits what was seen, for what has no date of its own.
 
         The later of two instants: the first activity, else the row's send, else the message's; and
-        the previous poll that would have shown it.
+        the previous poll that would have shown it: not one that could not read all rows.
         """
         window = self.window
-        polled = max(window.previous, window.complete_until.get(event, ""))
+        previous = window.previous if window.read_until is None else window.read_until
+        polled = max(previous, window.complete_until.get(event, ""))
         return max(activity or sent or self.message.sent_at, polled) or window.horizon

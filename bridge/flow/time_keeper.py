@@ -1,5 +1,6 @@
 """Keeps Listrak's time over restarts, tells of doubts, and has what a wrong clock left mended."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -13,6 +14,7 @@ from bridge.flow.message_cache import FILTER_SUPPORT
 from bridge.flow.planner.watermarks import Watermarks, read_watermarks
 from bridge.flow.scheduling.schedule import is_over
 from bridge.listrak.client import Listrak
+from bridge.listrak.times import Instant, from_seconds, seconds
 from bridge.output.logs import log
 from bridge.source_time import DIFFERENCE, DOUBTED_AT_LEAST, EARLIEST, Anchor
 from bridge.state.store import Store
@@ -50,12 +52,21 @@ class TimeKeeper:
     """The keeper of Listrak's time, for one run of the service.
 
     track: seconds that a send is tracked.
+    horizon_at: the start horizon of a list that is first read at a time; None where a person fixed
+        it, which may be at a time that is to come.
     """
 
-    def __init__(self, ledger: Ledger, listrak: Listrak, track: float) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        listrak: Listrak,
+        track: float,
+        horizon_at: Callable[[float], Instant] | None = None,
+    ) -> None:
         self.ledger = ledger
         self._listrak = listrak
         self._track = track
+        self._horizon_at = horizon_at
         self._time = listrak.clock.evidence
         self._mended_steps = 0
         self._saved = (0.0, 0.0)
@@ -154,6 +165,7 @@ class TimeKeeper:
         await self._resume_or_forget(all_of_them=went_back)
         if went_back:
             await self.ledger.commit(lambda store: store.future_times.lower_floors())
+        await self._mend_horizons()
         limit = self._listrak.clock.now() + DIFFERENCE
         if not await self.ledger.store.future_times.any_after(limit):
             return
@@ -173,6 +185,29 @@ class TimeKeeper:
             "may have hidden is read again",
         )
 
+    async def _mend_horizons(self) -> None:
+        """Replaces start horizons that are still to come, where both clocks say that they are."""
+        if self._horizon_at is None or self._time.unconfirmed or not self._time.agrees_with_wall:
+            return
+        now = self._listrak.clock.now()
+        times_of = self.ledger.store.future_times
+        latest, horizon = from_seconds(now + DIFFERENCE), self._horizon_at(now)
+        lists = await times_of.lists_beginning_after(latest)
+        if not lists:
+            return
+        tracked_from = from_seconds(seconds(horizon) - self._track)
+        await self.ledger.commit(
+            lambda store: store.future_times.lower_horizons(latest, horizon, tracked_from)
+        )
+        log.warning(
+            "clock.horizon_mended",
+            lists=lists,
+            horizon=horizon,
+            note="their start horizon was still to come, as a clock was wrong when they were first "
+            "read: it is this one now. What happened from then until it is brought by "
+            "`listrak-bridge backfill --since`, but for unsubscribes",
+        )
+
     async def _resume_or_forget(self, *, all_of_them: bool) -> None:
         """Tracks suspended messages again if they aren't over, forgets those that surely are.
 
@@ -188,7 +223,9 @@ class TimeKeeper:
 
 def clamp(watermarks: Watermarks, limit: float) -> bool:
     """Takes back what was noted at times later than a limit; tells whether there was any."""
-    found = False
+    found = (watermarks.read_until or 0.0) > limit
+    if found:
+        watermarks.read_until = 0.0
     for watermark in watermarks.by_event.values():
         times = (watermark.reconciled_at, watermark.complete_until, watermark.pending_at)
         attempts = [attempt.started_at for attempt in watermark.attempts]

@@ -65,6 +65,11 @@ class BadValues(Fault):
         default_factory=dict, init=False, repr=False
     )
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a kind of value that isn't there."""
+        if self.what not in VALUES:
+            raise ValueError(f"no bad value {self.what!r}; there are {', '.join(VALUES)}")
+
     @classmethod
     def drawn(cls, draws: Sequence[tuple[str, str]], share: float, path: str) -> BadValues:
         """A fault of several kinds."""

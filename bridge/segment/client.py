@@ -30,7 +30,9 @@ class Segment:
         self._metrics.wire_bytes.inc(len(body))
         verdict = wire.verdict(answer)
         if verdict is Verdict.RETRY:
-            raise TemporaryError(f"Segment answered {answer.status}", answer.retry_after)
+            busy = TemporaryError(f"Segment answered {answer.status}", answer.retry_after)
+            busy.throttled = answer.status == 429
+            raise busy
         if verdict is Verdict.FOREIGN:
             raise TemporaryError(
                 f"{self._url} answered {answer.status}, and not as Segment does: the answer did "

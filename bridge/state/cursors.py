@@ -16,11 +16,15 @@ class PollCursor(msgspec.Struct, array_like=True, frozen=True):
     stage: the resource that is being read.
     link_id: the link whose clicks are read next; 0 in stage "activity".
     page: Listrak's cursor of that page.
+    read: activity rows that the poll has read so far.
+    unread: rows of which it could not read something, so far.
     """
 
     stage: Literal["activity", "clicks"]
     link_id: int
     page: str
+    read: int = 0
+    unread: int = 0
 
 
 class ContactCursor(msgspec.Struct, array_like=True, frozen=True):

@@ -53,6 +53,26 @@ class FutureTimes:
         for statement in (*_LISTS, *_MESSAGES):
             await self._db.run(statement, time)
 
+    async def lists_beginning_after(self, instant: str) -> list[int]:
+        """The ids of lists whose start horizon is later than an instant."""
+        rows = await self._db.all(
+            "SELECT list_id FROM sound_lists WHERE horizon > ? ORDER BY list_id", instant
+        )
+        return [int(list_id) for (list_id,) in rows]
+
+    async def lower_horizons(self, latest: str, horizon: str, tracked_from: str) -> None:
+        """Replaces start horizons that are later than `latest`, all three instants.
+
+        tracked_from: the earliest send that is tracked, where it is to be found yet.
+        """
+        await self._db.run(
+            "UPDATE lists SET horizon = ?2, tracked_from = min(tracked_from, ?3)"
+            " WHERE horizon > ?1",
+            latest,
+            horizon,
+            tracked_from,
+        )
+
     async def lower_floors(self) -> None:
         """Tracks again what is remembered below the floors: they were raised by a wrong time."""
         lowest = (

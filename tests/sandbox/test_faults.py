@@ -180,6 +180,7 @@ def test_parse() -> None:
         "reset:5",
         "empty:perhaps",
         "torn,times",
+        "bad_values:empty",
     ],
 )
 def test_parse_refuses(text: str) -> None:

@@ -4,10 +4,15 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
-from rig import Rig, make_rig, retailer
+from in_process import caught_up
+from rig import Rig, make_rig, quiet_world, retailer
 
 from bridge.sandbox.bad_values import BadValues
+from bridge.sandbox.expectations import Expectations
+from bridge.sandbox.judge import judge
+from bridge.sandbox.world import World
 
 pytestmark = pytest.mark.anyio
 
@@ -130,6 +135,80 @@ async def test_messages(rig_of: Any, tmp_path: Any, draw: dict[str, dict[str, st
         assert (await rig.run("reconcile", "--repair")).code == 0
         await rig.caught_up()
         assert delivered(rig).keys() == due.keys()
+        assert rig.adds_up()
+
+
+def active(world: World) -> World:
+    """The world, in which all that has no date of its own happens to a message of each kind."""
+    for message in list(world.lists[LIST].emails()):
+        for row in message.rows:
+            world.click(message, row.email, row=row)
+            world.order(message, row.email, 1250, row=row)
+            world.complain(message, row.email, row=row)
+    return world
+
+
+def account() -> World:
+    """An account with a message of each kind, to some who did nothing yet."""
+    world = quiet_world()
+    world.add_list("List", list_id=LIST)
+    people = [f"person{number}@example.com" for number in range(3)]
+    for email in people:
+        world.subscribe(LIST, email)
+    world.send_broadcast(LIST, people)
+    world.send_conversation(LIST, people)
+    world.send_transactional(LIST, people, subject="Receipt")
+    return world
+
+
+async def interrupted(rig: Rig, requests: int) -> None:
+    """Begins a catch-up that ends after so many requests to Listrak, whatever is on its way."""
+    end = sum(rig.listrak.requests.values()) + requests
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(caught_up, rig, {})
+        while sum(rig.listrak.requests.values()) < end:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+
+LIST = 12345
+UNREADABLE = ["bad_values:what=null,share=1", "bad_values:what=list,of=orderTotal,share=1", "empty"]
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+async def test_dates_of_mended_rows(rig_of: Any, fault: str) -> None:
+    """What is not dated itself is dated by the latest poll that could read its row."""
+    world = account()
+    since = world.now - timedelta(days=1)
+    settings: dict[str, Any] = {"BRIDGE_SINCE": since.isoformat()}
+    async with rig_of(world=world, lists=str(LIST), **settings) as rig:
+        await caught_up(rig, {})
+        active(rig.later(hours=1))
+        rig.listrak.faults.add(f"{fault},path=Activity")
+        rig.later(hours=1)
+        await interrupted(rig, requests=13)
+        await caught_up(rig, {})
+        rig.listrak.faults.clear()
+        await caught_up(rig, {})
+        expected = Expectations(lists={LIST: None}, since=since)
+        verdict = judge(rig.world, rig.segment.received(), expected)
+        assert verdict.expected["Email Converted"] == verdict.expected["Email Marked As Spam"] == 9
+        assert verdict.ok, str(verdict)
+        assert rig.adds_up()
+
+
+@pytest.mark.parametrize("fault", [UNREADABLE[0], UNREADABLE[-1]])
+async def test_old_rows_of_a_first_poll(rig_of: Any, fault: str) -> None:
+    """What a first poll could not read, and is from before the start horizon, is not sent later."""
+    active(world := account())
+    world.advance(world.now + timedelta(hours=2))
+    async with rig_of(world=world, lists=str(LIST)) as rig:
+        rig.listrak.faults.add(f"{fault},path=Activity")
+        await caught_up(rig, {})
+        rig.later(hours=1)
+        rig.listrak.faults.clear()
+        await caught_up(rig, {})
+        assert {event["type"] for event in rig.segment.received()} <= {"identify"}
         assert rig.adds_up()
 
 

@@ -249,6 +249,30 @@ async def test_a_machine_whose_clock_is_never_set(rig_of: Any) -> None:
         assert max(map(datetime.fromisoformat, stamps)) <= datetime(2026, 6, 4, 18, tzinfo=UTC)
 
 
+async def test_a_start_horizon_to_come(rig_of: Any) -> None:
+    """Both clocks were wrong at the first start: once they agree, it begins then. It is told."""
+    world, message = account()
+    async with rig_of(world=world, lists=str(LIST)) as rig:
+        rig.machine.set_ahead(40 * 24 * HOUR)
+        rig.listrak.faults.add("wrong_date:40")
+        await rig.caught_up()
+        assert horizon(rig) > START + timedelta(days=39)
+        rig.listrak.faults.clear()
+        rig.machine.restart()
+        rig.machine.set_ahead(0)
+        rig.later(hours=1)
+        log = await rig.caught_up()
+        assert logged(log, "clock.horizon_mended")
+        assert START < horizon(rig) <= START + timedelta(hours=2)
+        rig.later(hours=1)
+        world.open(message, PEOPLE[0])
+        other = world.send_broadcast(LIST, PEOPLE, subject="Another")
+        await rig.caught_up()
+        assert len(events(rig, "Email Opened")) == 1
+        ids = {event["properties"]["email_id"] for event in events(rig, "Email Sent")}
+        assert ids == {str(other.message_id)}
+
+
 async def test_no_clock_tells_the_time(rig_of: Any) -> None:
     """Without a Date, at a machine whose clock was never set: it waits, and says what to do."""
     world, _ = account()

@@ -361,6 +361,17 @@ async def test_what_cannot_be_explained(rig_of: Any, subject: str, code: int, sa
         assert (done.code, said in done.err) == (code, True), done.err
 
 
+async def test_a_list_that_is_left_out(rig_of: Any) -> None:
+    """It is named, what the others show is told all the same; the code is that of the problem."""
+    async with rig_of(world=account(), lists=str(LIST)) as rig:
+        await rig.caught_up()
+        done = await rig.run("explain", ADDRESS, "--json", LISTRAK_LISTS=f"{LIST},99")
+        assert (done.code, "the account has no list 99" in done.err) == (78, True)
+        told = json.loads(done.out)
+        assert told["contacts"]
+        assert "List 99 is left out" in told["notes"][0]
+
+
 async def test_it_changes_nothing(rig_of: Any) -> None:
     """Neither the state file, nor what Segment has; another list is left out on demand."""
     async with rig_of(world=account(), lists=str(LIST)) as rig:

@@ -103,7 +103,7 @@ class PageCheckpoint:
 def checkpoint_of(
     page: ActivityPage | ClickPage, mapped: MappedPage, runs: KeyRuns, outbox_id: int | None
 ) -> PageCheckpoint:
-    """The checkpoint of a page, provided that all its events are accepted."""
+    """The checkpoint of a page that was just mapped, provided that all its events are accepted."""
     fresh, journaled = mapped.reproducible, mapped.journaled
     numbers = {
         "fetched": len(fresh.events) + len(fresh.dead) + mapped.known + mapped.filtered,
@@ -113,11 +113,11 @@ def checkpoint_of(
         "dead_lettered": len(fresh.dead),
     }
     # Journaled events were counted as fetched, and as in flight, when they were journaled.
-    list_id = page.poll.message.list_id
+    list_id, stats = page.poll.message.list_id, page.poll.stats
     outcomes = Outcomes(list_id, numbers, -len(journaled.events), mapped.names, fresh.dead)
     return PageCheckpoint(
         page.poll,
-        page.next_cursor,
+        msgspec.structs.replace(page.next_cursor, read=stats.read, unread=stats.unread),
         runs,
         mapped.attributions,
         fresh.counts(),

@@ -91,7 +91,9 @@ class ActivityRules:
             wanted=self.wanted,
             properties=poll.message.properties or "{}",
         )
-        _add(mapping, _SEND, mapping.tracked)
+        sent = _add(mapping, _SEND, mapping.tracked)
+        if poll.window.read_until is not None:
+            mapping.first_read = frozenset(sent)
         # Without its address, or the date that tells sends apart, nothing of a row can be told.
         mapping.leave_unread_rows()
         _map_totals(mapping)
@@ -150,10 +152,11 @@ def _map_totals(mapping: PageMapping[wire.Activity]) -> None:
             totals.map_counted_clicks(mapping, number)
 
 
-def _add(mapping: PageMapping[wire.Activity], event: EventType, numbers: list[int]) -> None:
-    """Maps the events of a kind that some rows show, if they are new."""
+def _add(mapping: PageMapping[wire.Activity], event: EventType, numbers: list[int]) -> list[int]:
+    """Maps the events of a kind that some rows show, if they are new; the numbers of those rows."""
     new, fingerprints = _new(mapping, event, numbers)
     _emit(mapping, event, new, fingerprints)
+    return new
 
 
 def _add_by_value(
@@ -216,7 +219,8 @@ def _map_one(mapping: PageMapping[wire.Activity], event: EventType, row_event: R
         case _:
             own = ""
     happened = own or poll.best_known(event.name, activity, sent)
-    early = poll.window.is_early(event.name, is_send, happened)
+    dated = is_send or row_event.number in mapping.first_read
+    early = poll.window.is_early(event.name, dated, happened)
     mapping.remember(row_event, journaled=not own, early=early)
     mapping.emit(row_event, happened, early=early, journaled=not own)
 
@@ -234,7 +238,8 @@ def _attribute(mapping: PageMapping[wire.Activity], event: EventType, numbers: l
         mapping.remember(RowEvent(event.name, number, fingerprint))
         sent = mapping.zone.lenient(row.send_date, not_before=poll.message.sent_at)
         window = poll.window
-        old = not window.previous and (sent or poll.message.sent_at) < window.horizon
+        is_first = not window.previous or number in mapping.first_read
+        old = is_first and (sent or poll.message.sent_at) < window.horizon
         (attributions.old if old else attributions.recent).append(row.email_address or "")
 
 

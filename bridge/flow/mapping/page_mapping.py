@@ -1,7 +1,7 @@
 """The mapping of one page of a poll: many rows at once where that can be."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import compress, repeat
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -56,6 +56,7 @@ class _Unread(NamedTuple):
 class PageMapping(Generic[Row]):
     """The mapping of a page's rows, which go by their numbers.
 
+    first_read: rows that are read the first time, where an earlier poll could not read all.
     dates: one a row, canonical; with the address it tells rows apart.
     origins: one a row, None where no row tells.
     wanted: names of the events to send.
@@ -77,6 +78,7 @@ class PageMapping(Generic[Row]):
         self.rows = rows
         self.zone = zone
         self.mapped = MappedPage()
+        self.first_read: Collection[int] = ()
         self._unread: dict[int, _Unread] = {}
         self._wanted = wanted
         self._unwanted = _FROM_ROWS - wanted
@@ -145,7 +147,7 @@ class PageMapping(Generic[Row]):
 
         Returns the odd ones, to be mapped one at a time; nothing is done for them yet.
         """
-        if self._origins or not numbers:
+        if self._origins or self.first_read or not numbers:
             return list(map(RowEvent, repeat(name), numbers, fingerprints))
         emails = [self.rows[number].email_address or "" for number in numbers]
         instants = self.zone.instants(dates)

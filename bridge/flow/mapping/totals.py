@@ -162,7 +162,8 @@ class _Rise:
         self.number = number
         self._name = name
         self._happened = happened
-        self.early = mapping.poll.window.is_early(name, False, happened)
+        is_first = number in mapping.first_read
+        self.early = mapping.poll.window.is_early(name, is_first, happened)
 
     def emit(self, fingerprint: Fingerprint, properties: str | None = None) -> bool:
         """Makes one event of it; tells whether it can be sent."""

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from bridge.event_types import CLICKED, UNCOUNTED
+from bridge.event_types import CLICKED, UNCOUNTED, UNSUBSCRIBED
 from bridge.flow.figures import TOLERANCE, Counts
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.plan import PollPlan
@@ -26,6 +26,8 @@ class ScanStats:
     """Names of scans that Listrak refused, or of which it ignored a parameter."""
     link_clicks: dict[int, int] = field(default_factory=dict)
     """Clicks of each link, by id, when the links were listed."""
+    read: int = 0
+    """Activity rows read, by scans or not."""
     unread: int = 0
     """Rows of which something can't be read."""
     clicks_left: bool = False
@@ -73,11 +75,27 @@ def evaluate(
     if not watermarks.of(CLICKED).pending_at:
         # Else clicks are still to come: their links must not count as read.
         watermarks.link_clicks.update(stats.link_clicks)
+    if _hides_rows(plan, stats):
+        if watermarks.read_until is None:
+            watermarks.read_until = snapshot.message.polled_at or 0.0
+    elif _reads_all_rows(plan, stats):
+        watermarks.read_until = None
     if plan.full:
         watermarks.unread = stats.unread
     reads_all = plan.full or _reads_all_tracked(snapshot, plan, stats, watermarks)
     result.complete = reads_all and not stats.clicks_left
     return result
+
+
+def _reads_all_rows(plan: PollPlan, stats: ScanStats) -> bool:
+    """Tells whether every row of activity that is tracked was asked for."""
+    names = {scan.scan_type.name for scan in plan.scans} - stats.skipped
+    return plan.full or TRACKED in names
+
+
+def _hides_rows(plan: PollPlan, stats: ScanStats) -> bool:
+    """Tells whether there are rows that could not be read, or there may be, as none was shown."""
+    return stats.unread > 0 or (_reads_all_rows(plan, stats) and not stats.read)
 
 
 def _reads_all_tracked(
@@ -188,11 +206,16 @@ class _EventEvaluation:
         attempt.misses = attempt.misses + 1 if is_miss else 0
 
     def _note_uncounted(self, watermark: Watermark, done: list[int]) -> None:
-        """Moves the watermark of an event that nothing counts, as far as the scans go."""
+        """Moves the watermark of an event that nothing counts, as far as the scans go.
+
+        What rows that can't be read may show isn't complete; unsubscribes don't wait for those.
+        """
         scans, widest, now = self._scan_types, self._scan_types[done[-1]], self.snapshot.now
         if any(scans[number].from_watermark or not scans[number].activity_type for number in done):
             watermark.complete_until = now
-        if self.plan.full or widest.activity_type or widest.name == TRACKED:
+        reads_all = self.plan.full or widest.activity_type or widest.name == TRACKED
+        hidden = self.event != UNSUBSCRIBED and _hides_rows(self.plan, self.stats)
+        if reads_all and not hidden:
             watermark.reconciled_at = now
 
     def _note_never_shown(self, result: PollResult, missing: float, widest: int) -> float:

@@ -104,6 +104,9 @@ class Watermarks(msgspec.Struct, array_like=True):
     """Clicks of each link, by id, when its clicks were last read."""
     unread: int = 0
     """Rows of which the latest full poll could not read something."""
+    read_until: float | None = None
+    """Start of the latest full poll that could read all rows, where a later poll could not; 0 where
+    none could. None where the latest full poll could."""
 
     def of(self, event: str) -> Watermark:
         """The watermark of an event, to be changed; added if there was none."""

@@ -192,15 +192,20 @@ class MessageReader:
             # The first time also sends from before the horizon whose tracking reaches past it.
             floor = floor_of(message, times.seconds(source.horizon) - scope.track)
         runs = await seen_events.runs(message.id)
+        watermarks = planned.plan.watermarks
+        read_until = watermarks.read_until
         window = PollWindow(
             horizon=source.horizon,
             floor=floor,
-            previous="" if message.polled_at is None else times.from_seconds(message.polled_at),
+            previous=_instant(message.polled_at),
             complete_until={
                 event: times.from_seconds(watermark.reconciled_at - ROW_DELAY)
-                for event, watermark in planned.plan.watermarks.by_event.items()
+                for event, watermark in watermarks.by_event.items()
+                # What no poll could find may be in rows that could not be read.
                 if watermark.reconciled_at > ROW_DELAY
+                and (read_until is None or not watermark.never_shown)
             },
+            read_until=None if read_until is None else _instant(read_until),
         )
         return MessagePoll(
             planned,
@@ -210,3 +215,8 @@ class MessageReader:
             end=TrackedPollEnd(self._cache),
             namespace=scope.namespace,
         )
+
+
+def _instant(seconds: float | None) -> times.Instant:
+    """The instant of a time, "" for none."""
+    return times.from_seconds(seconds) if seconds else ""

@@ -41,6 +41,11 @@ PROBE_FOR: Final = 12 * HOUR
 (bridge/segment/FACTS.md: Dedup)."""
 
 
+def _is_put_off(error: TemporaryError) -> bool:
+    """Tells whether Segment is there, and only asks for later."""
+    return error.throttled or error.retry_after is not None
+
+
 @dataclass(frozen=True)
 class SendLimits:
     """The limits of sending.
@@ -51,6 +56,7 @@ class SendLimits:
     concurrency: batches on their way at once.
     events_per_second: ceiling; 0 for none.
     deadline: seconds of retries for a batch, None for no end.
+    patience: the same while Segment only puts it off (429, or a Retry-After), where that is more.
     """
 
     batch_events: int
@@ -59,6 +65,13 @@ class SendLimits:
     concurrency: int
     events_per_second: float
     deadline: float | None
+    patience: float = 0.0
+
+    def deadline_after(self, error: TemporaryError | None) -> float | None:
+        """Seconds of retries for a batch that failed so."""
+        if self.deadline is None or error is None or not _is_put_off(error):
+            return self.deadline
+        return max(self.deadline, self.patience)
 
 
 class Sender:
@@ -145,14 +158,15 @@ class Sender:
         """
         began, failures = clock.monotonic(), 0
         blame: TemporaryError | None = None
+        latest: TemporaryError | None = None
         waits = Waits(len(unacked.events), lambda: self._accepting, self._metrics)
 
         async def attempt() -> None:
-            nonlocal failures, blame
+            nonlocal failures, blame, latest
             try:
                 await self._attempt(unacked)
             except TemporaryError as error:
-                failures += 1
+                failures, latest = failures + 1, error
                 if not unacked.was_set_aside and (
                     failures % BLAMED_AFTER
                     or not await self._takes_others(unacked, began)
@@ -165,14 +179,15 @@ class Sender:
             with waits.counted(self._waiting):
                 await retry(
                     attempt,
-                    deadline=self._limits.deadline,
+                    deadline=lambda: self._limits.deadline_after(latest),
                     on_wait=waits.report,
                     sleep=waits.sleep,
                 )
         except TemporaryError as error:
             # The deadline has passed: what was not accepted waits, also after a refusal of who
             # asks.
-            unacked.give_up(TemporaryError(str(error)))
+            also = " and asks to come later: run this again then" if _is_put_off(error) else ""
+            unacked.give_up(TemporaryError(f"{error}{also}"))
         if blame is not None:
             await self._isolate(unacked, blame)
 

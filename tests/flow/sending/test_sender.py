@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bridge.flow.delivery import Delivery
 from bridge.flow.delivery import flush as flush_delivery
 from bridge.flow.sending.sender import MOST_BLIND_POSTS, Sender, SendLimits
 from bridge.metrics import Metrics
+from bridge.sandbox.bad_answers import Throttle
 from bridge.sandbox.fault import Fault, Garbage, Latency, Lost, Reset, Status, Torn
 from bridge.sandbox.faults import Faults
 from bridge.sandbox.segment import Segment
@@ -244,6 +246,24 @@ async def test_the_deadline_passes(segment: Segment, fault: Fault) -> None:
     with pytest.raises(TemporaryError):
         await deliver(segment, delivery)
     assert (mailroom.acknowledged, delivery.unacked, delivery.refused) == ([], 5, [])
+
+
+async def test_patience() -> None:
+    """Where Segment is there, and only asks for later, there is more time; without an end none."""
+    limits = SendLimits(100, 475_000, 1, 4, 0, deadline=15, patience=900)
+    throttled = TemporaryError("429")
+    throttled.throttled = True
+    assert limits.deadline_after(throttled) == 900
+    assert limits.deadline_after(TemporaryError("503", retry_after=300)) == 900
+    assert limits.deadline_after(TemporaryError("503")) == limits.deadline_after(None) == 15
+    assert replace(limits, deadline=None).deadline_after(throttled) is None
+
+
+async def test_put_off_too_long(segment: Segment) -> None:
+    """When that is over as well, it says so."""
+    segment.faults.add(Throttle("300"))
+    with pytest.raises(TemporaryError, match="answered 429 and asks to come later"):
+        await deliver(segment, Mailroom().delivery_of(5), deadline=15)
 
 
 @pytest.mark.parametrize("code", [301, 302, 307])
