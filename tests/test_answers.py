@@ -172,7 +172,7 @@ async def test_too_much_of_listrak(fault: str) -> None:
         page = await client.page("L", ACTIVITIES, "activity", wire.START)
         assert len(page.rows) == 1
         assert hit[0].hits == 1
-    (follows,) = (one for answer, one in rows("Listrak's API").items() if "8 MiB" in answer)
+    (follows,) = (one for answer, one in rows("Listrak's API").items() if "5 MiB" in answer)
     assert follows == "smaller"
 
 
@@ -324,7 +324,7 @@ def test_each_row_is_tested() -> None:
     """No row of the documentation stands for itself."""
     assert set(rows("Listrak's API")) - set(LISTRAK) == {
         "`200`: JSON whose `status` is 400 or more",
-        "any status: more than 8 MiB (a message in full 16 MiB), packed or not; it isn't read any "
+        "any status: more than 5 MiB (a message in full 10 MiB), packed or not; it isn't read any "
         "further",
         "pages: a cursor for the second time, or a hundred pages without rows on end",
     }

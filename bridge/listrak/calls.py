@@ -39,8 +39,9 @@ Row = TypeVar("Row")
 SLOW: Final = 10.0
 """Seconds after which an answer counts as a sign of overload, and the rate of calls is halved."""
 
-MOST_BYTES: Final = 8 * 2**20
-"""Bytes of an answer at most: 1,600 for each of the most rows, four times what a row has."""
+MOST_BYTES: Final = 5 * 2**20
+"""Bytes of an answer at most: 1,000 for each of the most rows, twice what a row has. A page that
+has more is asked for with fewer rows."""
 
 MOST_PAGE_ROWS: Final = 2 * wire.MOST_ROWS
 """Rows of a page at most: twice as many as are asked for. To map more would take too long."""
