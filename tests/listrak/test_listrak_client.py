@@ -280,7 +280,7 @@ async def test_a_page_that_is_too_large() -> None:
         assert len(await listrak.collection("L/1/Link", LINKS, "links")) == 1
     assert [call.query["count"] for call in stand_in.calls] == ["5000", "1000", "1000"]
     async with client_of(StandIn(huge)) as listrak:
-        with pytest.raises(OversizeError, match="more than 8,388,608 bytes"):
+        with pytest.raises(OversizeError, match=f"more than {calls.MOST_BYTES:,} bytes"):
             await listrak.collection("L/1/Link", LINKS, "links")
 
 
