@@ -180,13 +180,16 @@ class MessagePoll:
             return [0] * len(dates)
         return [bucket_of(date[:10], self._buckets) for date in dates]
 
-    def best_known(self, event: str, activity: Instant, sent: Instant) -> Instant:
+    def best_known(
+        self, event: str, activity: Instant, sent: Instant, *, first_read: bool = False
+    ) -> Instant:
         """The earliest instant that fits what was seen, for what has no date of its own.
 
         The later of two instants: the first activity, else the row's send, else the message's; and
         the previous poll that would have shown it: not one that could not read all rows.
+        But where none could, those read all that is not `first_read` now.
         """
         window = self.window
-        previous = window.previous if window.read_until is None else window.read_until
+        previous = window.read_until or ("" if first_read else window.previous)
         polled = max(previous, window.complete_until.get(event, ""))
         return max(activity or sent or self.message.sent_at, polled) or window.horizon

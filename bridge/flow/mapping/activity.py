@@ -218,9 +218,9 @@ def _map_one(mapping: PageMapping[wire.Activity], event: EventType, row_event: R
             own = activity
         case _:
             own = ""
-    happened = own or poll.best_known(event.name, activity, sent)
-    dated = is_send or row_event.number in mapping.first_read
-    early = poll.window.is_early(event.name, dated, happened)
+    first = row_event.number in mapping.first_read
+    happened = own or poll.best_known(event.name, activity, sent, first_read=first)
+    early = poll.window.is_early(event.name, is_send or first, happened)
     mapping.remember(row_event, journaled=not own, early=early)
     mapping.emit(row_event, happened, early=early, journaled=not own)
 

@@ -198,7 +198,9 @@ def _rise_of(mapping: PageMapping[wire.Activity], name: str, number: int) -> _Ri
     if instants is None:
         return None
     sent, activity = instants
-    return _Rise(mapping, name, number, mapping.poll.best_known(name, activity, sent))
+    first = number in mapping.first_read
+    happened = mapping.poll.best_known(name, activity, sent, first_read=first)
+    return _Rise(mapping, name, number, happened)
 
 
 def _before(mapping: PageMapping[wire.Activity], number: int) -> tuple[int, Total]:
