@@ -11,6 +11,7 @@ from bridge.flow.message_poll import MessagePoll
 from bridge.flow.page_failure import PageFailure
 from bridge.flow.source import SourceList
 from bridge.listrak import wire
+from bridge.listrak.origin import Origin
 from bridge.listrak.pages import UnreadRow
 from bridge.listrak.times import Instant
 from bridge.segment import events
@@ -33,7 +34,7 @@ class ActivityPage:
     number: int
     next_cursor: PollCursor
     rows: list[wire.Activity]
-    origins: list[wire.Origin] | None
+    origins: list[Origin] | None
     unread: Sequence[UnreadRow] = ()
 
 
@@ -50,7 +51,7 @@ class ClickPage:
     next_cursor: PollCursor
     link: wire.Link
     rows: list[wire.Clicker]
-    origins: list[wire.Origin] | None
+    origins: list[Origin] | None
     unread: Sequence[UnreadRow] = ()
     ordinals: list[int] | None = None
 

@@ -133,7 +133,8 @@ async def resolve(
         for setting in wanted
         if (last := (known or {}).get(setting.list_id)) and (source := last.as_configured(setting))
     }
-    account = await _account(listrak, before)
+    last_names = {list_id: last.name for list_id, last in (known or {}).items()}
+    account = await _account(listrak, before, last_names)
     answers: dict[int, SourceList | BridgeError] = {}
     unverified: dict[int, BridgeError] = {}
 
@@ -172,8 +173,12 @@ class _Account(NamedTuple):
     doubt: str
 
 
-async def _account(listrak: Listrak, before: Mapping[int, SourceList]) -> _Account:
+async def _account(
+    listrak: Listrak, before: Collection[int], last_names: Mapping[int, str]
+) -> _Account:
     """The account's lists; none that is certain, where others are answered than who asks for them.
+
+    last_names: by list id; one that isn't told is as it was.
 
     Raises what the client does.
     """
@@ -183,7 +188,7 @@ async def _account(listrak: Listrak, before: Mapping[int, SourceList]) -> _Accou
         if isinstance(error, CredentialsError) or not await _is_answering(listrak, before):
             raise
         return _Account({}, str(error))
-    names = {row.list_id: row.list_name or "" for row in page.rows}
+    names = {row.list_id: row.list_name or last_names.get(row.list_id, "") for row in page.rows}
     return _Account(names, page.unread[0].reason if page.unread else "")
 
 

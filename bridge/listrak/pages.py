@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from bridge.listrak.wire import Origin
+from bridge.listrak.origin import Origin
 
 Row = TypeVar("Row")
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar, get_args
 import msgspec
 
 from bridge.listrak import lenient, wire
+from bridge.listrak.origin import Origin, origins_in
 from bridge.listrak.pages import UnreadRow
 
 Data = TypeVar("Data")
@@ -34,7 +35,7 @@ class Answer(NamedTuple, Generic[Data]):
     """
 
     envelope: wire.Envelope[Data]
-    origins: list[wire.Origin] | None = None
+    origins: list[Origin] | None = None
     unread: Sequence[UnreadRow] = ()
 
     @property
@@ -126,8 +127,8 @@ class Shape(Generic[Data]):
         unread = [UnreadRow(None if row is None else 0, fields, data)] if fields else []
         return Answer(envelope, None, unread)
 
-    def _origins(self, body: bytes) -> list[wire.Origin] | None:
-        return wire.origins(body) if self._documented is not None else None
+    def _origins(self, body: bytes) -> list[Origin] | None:
+        return origins_in(body) if self._documented is not None else None
 
 
 def _has_too_many_rows(body: bytes) -> bool:

@@ -2,11 +2,10 @@
 
 Source of every shape: Listrak's Swagger 2.0 document. Only fields in use are declared; new ones may
 appear at any time and are skipped, but for those that may carry an IP address or a user agent
-(`origins`). FACTS.md of this folder says what else is known, and how well.
+(`origin.py`). FACTS.md of this folder says what else is known, and how well.
 """
 
-from itertools import product
-from typing import Annotated, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -31,8 +30,14 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Amount = Annotated[float, msgspec.Meta(ge=-(2**53), le=2**53)]
 """An amount of money; beyond that cents are lost."""
 
+Name = Annotated[str, msgspec.Meta(max_length=1000)]
+"""A name or a subject: with longer ones an event would be more than Segment takes."""
+
 NO_DATE: Final = "unreadable"
 """The text that stands for a date that can't be read: it is no date, and not none either."""
+UNREAD_NAME: Final = "\ufffe"
+UNREAD_ID: Final = -1
+"""UNREAD_NAME and UNREAD_ID stand for what can't be read: neither is a name or an id of Listrak."""
 
 Data = TypeVar("Data")
 
@@ -52,7 +57,7 @@ class MailingList(Struct):
     """A list of the account."""
 
     list_id: Id
-    list_name: str | None = None
+    list_name: Name | None = None
 
 
 class Campaign(Struct):
@@ -63,7 +68,7 @@ class Campaign(Struct):
     """
 
     campaign_id: Id = 0
-    campaign_name: str | None = None
+    campaign_name: Name | None = None
 
 
 class FieldGroup(Struct):
@@ -77,7 +82,7 @@ class ProfileField(Struct):
     """A profile field of a list."""
 
     segmentation_field_id: Id
-    segmentation_field_name: str | None = None
+    segmentation_field_name: Name | None = None
     data_type: str | None = None
 
 
@@ -109,11 +114,17 @@ class Message(Struct):
     send_date: naive time, or None (FACTS.md: Messages).
     """
 
+    stand_ins = {
+        "campaign_id": UNREAD_ID,
+        "subject": UNREAD_NAME,
+        "google_analytics_campaign_name": UNREAD_NAME,
+    }
+
     message_id: Id
     send_date: str | None = None
     campaign_id: Id | None = None
-    subject: str | None = None
-    google_analytics_campaign_name: str | None = None
+    subject: Name | None = None
+    google_analytics_campaign_name: Name | None = None
 
 
 class MessageDetail(Message):
@@ -147,6 +158,8 @@ class SplitTestMessage(Struct):
 class Conversation(Struct):
     """A conversation, whose messages go on sending for months (FACTS.md: Messages)."""
 
+    stand_ins = {"campaign_id": UNREAD_ID}
+
     conversation_id: Id
     campaign_id: Id | None = None
 
@@ -157,9 +170,11 @@ class TransactionalMessage(Struct):
     It has no sendDate, Link, Clicker or Summary of its own (FACTS.md: Messages).
     """
 
+    stand_ins = {"campaign_id": UNREAD_ID, "subject": UNREAD_NAME}
+
     transactional_message_id: Id
     campaign_id: Id | None = None
-    subject: str | None = None
+    subject: Name | None = None
 
 
 class Activity(Struct, gc=False):
@@ -274,42 +289,6 @@ class TokenBody(msgspec.Struct):
 
     access_token: str
     expires_in: float = 3599
-
-
-class Origin(NamedTuple):
-    """The client of an open or a click, if a row tells: today's don't (FACTS.md: Activity)."""
-
-    ip: str | None
-    user_agent: str | None
-
-
-_PREFIXES = ["", "client", "open", "opener", "click", "clicker", "contact", "remote", "source"]
-_PREFIXES += ["user", "visitor", "browser", "public", "sender"]
-_IP_NAMES = {"".join(parts) for parts in product(_PREFIXES, ("ip", "ipaddress", "ipaddr"))}
-_AGENT_NAMES = {"".join(parts) for parts in product(_PREFIXES, ("useragent", "useragentstring"))}
-# Parts of these names, one of which is in any body with such a field: most pages need no search.
-_HINTS = (b'ip"', b"paddr", b"p_addr", b"p-addr", b"gent")
-
-
-def origins(body: bytes) -> list[Origin] | None:
-    """Each row's IP address and user agent; None where no row of the page carries any.
-
-    Today's rows carry neither (FACTS.md: Activity), so any plausible spelling is accepted.
-    """
-    lower = body.lower()
-    if not any(hint in lower for hint in _HINTS):
-        return None
-    rows = decode(body, Envelope[list[dict[str, Any]]]).data
-    by_row = [Origin(_text_of(row, _IP_NAMES), _text_of(row, _AGENT_NAMES)) for row in rows]
-    return by_row if any(origin != (None, None) for origin in by_row) else None
-
-
-def _text_of(row: dict[str, Any], names: set[str]) -> str | None:
-    for name, value in row.items():
-        plain = name.lower().replace("_", "").replace("-", "")
-        if plain in names and isinstance(value, str) and value.strip():
-            return value
-    return None
 
 
 def text_of(value: Any) -> str | None:

@@ -11,7 +11,7 @@ import msgspec
 import xxhash
 
 from bridge import NAME, VERSION
-from bridge.listrak.wire import Origin
+from bridge.listrak.origin import Origin
 
 LARGEST_EVENT = 32_000
 """Bytes of UTF-8 of an event at most; Segment documents 32 KB (FACTS.md: Limits)."""

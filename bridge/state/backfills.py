@@ -120,7 +120,7 @@ class Backfills:
         """
         await self._db.many(
             "INSERT INTO backfill_messages (part, tracked, list_id, kind, message_id,"
-            " conversation_id, campaign_id, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            " conversation_id, campaign_id, sent_at) VALUES (?, ?, ?, ?, ?, ?, ifnull(?, 0), ?)",
             # Its subject is read again when its turn comes.
             [(part, tracked, *ref[:-1]) for part, tracked, ref in messages],
         )

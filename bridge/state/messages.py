@@ -28,15 +28,16 @@ class Messages:
     async def add(self, refs: Sequence[MessageRef], at: float) -> None:
         """Tracks messages, discovered `at` (seconds since 1970).
 
-        The campaign and the subject of one already tracked follow Listrak, and until rows of it
-        were seen, its date. Only rows that change are written.
+        The campaign and the subject of one already tracked follow Listrak where it tells them, and
+        until rows of it were seen, its date. Only rows that change are written.
         """
         await self._db.many(
             "INSERT INTO messages (list_id, kind, message_id, conversation_id, campaign_id,"
-            " sent_at, subject, found_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " campaign_id = excluded.campaign_id, subject = ifnull(excluded.subject, subject),"
+            " sent_at, subject, found_at) VALUES (?1, ?2, ?3, ?4, ifnull(?5, 0), ?6, ?7, ?8)"
+            " ON CONFLICT DO UPDATE SET"
+            " campaign_id = ifnull(?5, campaign_id), subject = ifnull(excluded.subject, subject),"
             " sent_at = iif(properties IS NULL, excluded.sent_at, sent_at)"
-            " WHERE retired = 0 AND (campaign_id != excluded.campaign_id"
+            " WHERE retired = 0 AND (campaign_id != ifnull(?5, campaign_id)"
             " OR subject IS NOT ifnull(excluded.subject, subject)"
             " OR (properties IS NULL AND sent_at != excluded.sent_at))",
             [(*ref, at) for ref in refs],

@@ -16,7 +16,7 @@ class MessageRef(NamedTuple):
     """A message as Listrak lists it.
 
     conversation_id: 0 for messages that belong to none.
-    campaign_id: 0 for none.
+    campaign_id: 0 for none, None where the listing doesn't tell.
     sent_at: instant of its own sendDate; "" where it has none (yet).
     subject: "" where it has none, None where the listing doesn't tell.
     """
@@ -25,7 +25,7 @@ class MessageRef(NamedTuple):
     kind: Kind
     message_id: int
     conversation_id: int = 0
-    campaign_id: int = 0
+    campaign_id: int | None = 0
     sent_at: str = ""
     subject: str | None = None
 
@@ -178,7 +178,7 @@ class BackfillMessage:
             kind=kind,
             message_id=message_id,
             conversation_id=conversation_id,
-            campaign_id=campaign_id,
+            campaign_id=campaign_id or 0,
             sent_at=sent_at,
             properties=self.properties,
             discovered_at=0.0,

@@ -19,6 +19,7 @@ from bridge.errors import (
 )
 from bridge.listrak import calls, wire
 from bridge.listrak.client import Listrak
+from bridge.listrak.origin import Origin
 from bridge.listrak.pages import PageOf
 from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS, Answer, Shape
 from bridge.metrics import Metrics
@@ -372,7 +373,7 @@ async def test_origins() -> None:
     """Where rows of activity or clicks tell where they came from, the page has it by row."""
     row = {"emailAddress": "a@x.y", "ipAddress": "203.0.113.7"}
     async with client_of(StandIn(ok([row]))) as listrak:
-        assert (await page_of(listrak)).origins == [wire.Origin("203.0.113.7", None)]
+        assert (await page_of(listrak)).origins == [Origin("203.0.113.7", None)]
         assert (await listrak.clickers("L/1", 7, wire.START)).origins is not None
         contacts = await listrak.page("L/1/Contact", CONTACTS, "contacts", wire.START)
         assert contacts.origins is None

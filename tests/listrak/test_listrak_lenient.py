@@ -9,6 +9,7 @@ from listrak_stand_in import StandIn, auth_of, client_of, ok, status
 
 from bridge.errors import TemporaryError
 from bridge.listrak import shapes, wire
+from bridge.listrak.origin import Origin
 from bridge.listrak.shapes import Shape
 
 NESTED: list[Any] = []
@@ -103,7 +104,7 @@ def test_origins_of_certain_rows() -> None:
     rows: list[Any] = [None, {"emailAddress": "a@x.y", "ipAddress": "::1"}, 5]
     rows += [{"emailAddress": "b@x.y", "clickDate": 7, "ipAddress": "::2"}]
     answer = shapes.CLICKERS.decode(body(*rows))
-    assert answer.origins == [wire.Origin("::1", None), wire.Origin("::2", None)]
+    assert answer.origins == [Origin("::1", None), Origin("::2", None)]
     assert [row.number for row in answer.unread] == [None, None, 1]
 
 
@@ -146,7 +147,8 @@ def test_a_message_is_the_one_that_was_asked_for() -> None:
     """Whatever its id is in the answer; and what it is called is told as far as it is text."""
     told = {"messageId": None, "subject": 5, "sendDate": "2026-01-01T00:00:00", "campaignId": -1}
     answer = shapes.MESSAGE.decode(json.dumps({"data": told}).encode())
-    assert answer.envelope.data == wire.MessageDetail(0, "2026-01-01T00:00:00")
+    unread = wire.MessageDetail(0, "2026-01-01T00:00:00", wire.UNREAD_ID, wire.UNREAD_NAME)
+    assert answer.envelope.data == unread
 
 
 @pytest.mark.parametrize(
@@ -225,8 +227,10 @@ def test_an_id_that_is_none(key: str, bad: Any) -> None:
 
 def test_a_name_that_is_none() -> None:
     """The message is known all the same; its subject is asked for when its turn comes."""
-    rows = read(shapes.MESSAGES, {"messageId": 7, "subject": 5, "sendDate": "2026-01-02T03:04:05"})
-    assert rows == [wire.Message(7, "2026-01-02T03:04:05")]
+    for subject in (5, "s" * 1001):
+        row = {"messageId": 7, "subject": subject, "sendDate": "2026-01-02T03:04:05"}
+        rows = read(shapes.MESSAGES, row)
+        assert rows == [wire.Message(7, "2026-01-02T03:04:05", None, wire.UNREAD_NAME)]
 
 
 def test_half_a_character() -> None:
@@ -237,7 +241,7 @@ def test_half_a_character() -> None:
     assert row.email_address == "a@x.com"
     answer = shapes.CLICKERS.decode(body({"emailAddress": "a\ud83d", "ipAddress": "::1"}))
     assert answer.envelope.data[0].email_address == "a\ufffd"
-    assert answer.origins == [wire.Origin("::1", None)]
+    assert answer.origins == [Origin("::1", None)]
 
 
 @pytest.mark.anyio

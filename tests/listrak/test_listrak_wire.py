@@ -16,8 +16,8 @@ from bridge.errors import (
     TemporaryError,
 )
 from bridge.listrak import requests, wire
+from bridge.listrak.origin import Origin, origins_in
 from bridge.listrak.refusals import explain
-from bridge.listrak.wire import Origin
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
@@ -224,8 +224,8 @@ PLAIN = {"emailAddress": "zoe@example.com", "open": True, "sendDate": "2026-01-0
 
 def test_no_origins_today() -> None:
     """Today's rows tell neither address nor browser, whatever their values say."""
-    assert wire.origins(page(TODAY, TODAY)) is None
-    assert wire.origins(page()) is None
+    assert origins_in(page(TODAY, TODAY)) is None
+    assert origins_in(page()) is None
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_names_of_an_address(name: str) -> None:
     """An IP address is found under any plausible name, in any spelling of it."""
     rows = [PLAIN, PLAIN | {name: "203.0.113.7"}, PLAIN | {name: None}, PLAIN | {name: ""}]
     nothing = Origin(None, None)
-    assert wire.origins(page(*rows)) == [nothing, Origin("203.0.113.7", None), nothing, nothing]
+    assert origins_in(page(*rows)) == [nothing, Origin("203.0.113.7", None), nothing, nothing]
 
 
 @pytest.mark.parametrize(
@@ -283,12 +283,12 @@ def test_names_of_an_address(name: str) -> None:
 )
 def test_names_of_a_browser(name: str) -> None:
     """So is a user agent."""
-    assert wire.origins(page(PLAIN | {name: "Mozilla/5.0 🎉"})) == [Origin(None, "Mozilla/5.0 🎉")]
+    assert origins_in(page(PLAIN | {name: "Mozilla/5.0 🎉"})) == [Origin(None, "Mozilla/5.0 🎉")]
 
 
 def test_both() -> None:
     """Each row has its own; other fields with such words in them are none."""
-    found = wire.origins(
+    found = origins_in(
         page(
             TODAY | {"ip": "::1", "userAgent": "A"},
             TODAY | {"zip": "10001", "agentName": "Smith", "ip": 7},
@@ -300,4 +300,4 @@ def test_both() -> None:
 @given(st.dictionaries(st.sampled_from(["zip", "agent", "ship", "tip", "emailAddress"]), TEXT))
 def test_never_an_error(row: dict[str, str]) -> None:
     """A page that has hints and no origin is a page without."""
-    assert wire.origins(page(row)) is None
+    assert origins_in(page(row)) is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import NAME, VERSION
-from bridge.listrak.wire import Origin
+from bridge.listrak.origin import Origin
 from bridge.segment import events
 
 # Any text but lone surrogates, which are no text to JSON.

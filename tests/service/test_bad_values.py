@@ -233,3 +233,39 @@ def explains(event: dict[str, Any], path: str, row: dict[str, Any], of: str) -> 
     own = {"row": ALL | clicks, "activityDate": ALL - {"Email Sent"} | clicks}
     own |= {"emailAddress": own["row"], "sendDate": own["row"], "clickCount": clicks}
     return name in own.get(of, {EVENTS.get(of)})
+
+
+NAMES = [("/v1/List$", "listName"), ("/Campaign$", "campaignName")]
+NAMES += [
+    (path, field)
+    for path in ("/Message$", "/Conversation$", "/TransactionalMessage$", "/Message/4")
+    for field in ("subject", "campaignId", "googleAnalyticsCampaignName")
+]
+
+
+@pytest.mark.parametrize("what", ["long", "list"])
+async def test_names_stay_as_they_were(swift_folder: Any, what: str) -> None:
+    """Whatever can't be read of them, events of emails that are known have all their properties."""
+    since = retailer().now
+    async with make_rig(swift_folder, world=retailer(days=3)) as rig:
+        await rig.caught_up()
+        for path, field in NAMES:
+            rig.listrak.faults.add(f"bad_values:{what},of={field},path={path},share=1.0")
+        rig.later(hours=3)
+        await rig.caught_up(BRIDGE_TRACK_DAYS="29")
+        before = {one.message_id for one in messages(rig) if one.sent_at and one.sent_at < since}
+        now = [one for one in rig.segment.received() if one["type"] == "track"]
+        assert len(now) > 5
+        for event in now:
+            told = event["properties"]
+            if "email_id" in told and int(told["email_id"]) in before:
+                assert "email_subject" in told
+            assert told["list_name"] == rig.world.lists[int(told["list_id"])].name
+        verdict = rig.verdict(since, first_poll=since)
+        known = [text for text in verdict.wrong if any(str(number) in text for number in before)]
+        assert known == []
+
+
+def messages(rig: Rig) -> list[Any]:
+    """All emails of the account."""
+    return [message for owner in rig.world.lists.values() for message in owner.emails()]

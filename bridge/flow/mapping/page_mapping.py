@@ -11,6 +11,7 @@ from bridge.event_types import TRACKS, UNSUBSCRIBED
 from bridge.flow.mapping.mapped_page import EventSet, MappedPage
 from bridge.flow.message_poll import MessagePoll
 from bridge.listrak import wire
+from bridge.listrak.origin import Origin
 from bridge.listrak.pages import UnreadRow
 from bridge.listrak.times import Instant, Zone
 from bridge.segment import events
@@ -68,7 +69,7 @@ class PageMapping(Generic[Row]):
         poll: MessagePoll,
         rows: list[Row],
         dates: Sequence[str],
-        origins: Sequence[wire.Origin] | None,
+        origins: Sequence[Origin] | None,
         *,
         zone: Zone,
         wanted: frozenset[str],

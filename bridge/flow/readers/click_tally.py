@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from bridge.listrak import wire
+from bridge.listrak.origin import Origin
 from bridge.listrak.pages import PageOf
 from bridge.listrak.times import canonical
 from bridge.segment import events
@@ -21,7 +22,7 @@ class Repeat(NamedTuple):
     """
 
     row: wire.Clicker
-    origin: wire.Origin
+    origin: Origin
     ordinal: int
 
 
@@ -62,7 +63,7 @@ class ClickTally:
         if len(new) < len(texts):
             for place in sorted(set(range(len(texts))).difference(new)):
                 repeats = self._alike[texts[place]]
-                origin = page.origins[place] if page.origins else wire.Origin(None, None)
+                origin = page.origins[place] if page.origins else Origin(None, None)
                 repeats.append(Repeat(page.rows[place], origin, len(repeats) + 2))
             keys = keys[list(new)]
         self._seen.add(sorted_keys(keys))

@@ -67,7 +67,7 @@ class Listings:
             sent = self._zone.lenient(row.send_date)
             # A message without a date may be scheduled, or sent: its rows will tell.
             if not sent or sent >= oldest:
-                self.refs.append(_broadcast(self._list_id, row, sent, row.subject))
+                self.refs.append(_broadcast(self._list_id, row, sent, _name(row.subject)))
 
     async def split_tests(self) -> None:
         """Reads the messages of split tests that the list of broadcasts leaves out."""
@@ -113,7 +113,7 @@ class Listings:
         for row in await self._attempt(part, read, until) or ():
             sent = self._zone.lenient(row.send_date)
             if not sent or sent >= self._oldest_since(until):
-                self.refs.append(_broadcast(self._list_id, row, sent, row.subject or ""))
+                self.refs.append(_broadcast(self._list_id, row, sent, _name(row.subject or "")))
 
     async def conversations(self) -> None:
         """Reads the messages of conversations, which go on sending."""
@@ -128,7 +128,7 @@ class Listings:
             number = talk.conversation_id
             one = self._part("conversation", number)
             for row in await self._attempt(one, self._messages_in(number)) or ():
-                campaign = row.campaign_id or talk.campaign_id or 0
+                campaign = _id(row.campaign_id or talk.campaign_id)
                 self.refs.append(
                     MessageRef(
                         list_id,
@@ -136,7 +136,7 @@ class Listings:
                         row.message_id,
                         number,
                         campaign,
-                        subject=row.subject,
+                        subject=_name(row.subject),
                     )
                 )
 
@@ -150,10 +150,14 @@ class Listings:
             part, lambda: self._if_any(self._listrak.transactional_messages(list_id))
         )
         for mail in mails or ():
-            number, campaign = mail.transactional_message_id, mail.campaign_id or 0
+            number, campaign = mail.transactional_message_id, _id(mail.campaign_id)
             self.refs.append(
                 MessageRef(
-                    list_id, "transactional", number, campaign_id=campaign, subject=mail.subject
+                    list_id,
+                    "transactional",
+                    number,
+                    campaign_id=campaign,
+                    subject=_name(mail.subject),
                 )
             )
 
@@ -218,4 +222,15 @@ class Listings:
 
 
 def _broadcast(list_id: int, row: wire.Message, sent: Instant, subject: str | None) -> MessageRef:
-    return MessageRef(list_id, "broadcast", row.message_id, 0, row.campaign_id or 0, sent, subject)
+    campaign = _id(row.campaign_id)
+    return MessageRef(list_id, "broadcast", row.message_id, 0, campaign, sent, subject)
+
+
+def _id(told: int | None) -> int | None:
+    """The id of a campaign, 0 for none, None where it can't be read."""
+    return None if told == wire.UNREAD_ID else told or 0
+
+
+def _name(told: str | None) -> str | None:
+    """A name, None where it isn't told or can't be read."""
+    return None if told == wire.UNREAD_NAME else told

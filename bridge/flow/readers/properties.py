@@ -94,7 +94,7 @@ class PropertyReader:
 
     async def _compose(self, message: Message, details: Details | None, source: SourceList) -> str:
         """Properties as JSON text; what isn't read again stays as it was."""
-        known = msgspec.json.decode(message.properties or "{}", type=dict[str, str])
+        known = _known(message)
         subject, analytics_name = message.subject, known.get(ANALYTICS)
         campaign_id = message.campaign_id
         if details is not None:
@@ -145,21 +145,33 @@ class PropertyReader:
         return answer
 
     async def _details_of(self, message: Message) -> Details:
-        campaign_id = message.campaign_id
+        """The details; what can't be read of them is as it was."""
+        known = _known(message)
+        subject, campaign_id = message.subject or known.get(SUBJECT, ""), message.campaign_id
         if message.kind == "transactional":
             rows = await self._listrak.transactional_messages(message.list_id)
-            return Details(_subject_of(message, rows), None, campaign_id, message.sent_at)
+            told = _subject_of(message, rows)
+            subject = subject if told == wire.UNREAD_NAME else told
+            return Details(subject, None, campaign_id, message.sent_at)
         detail = await self._listrak.message(message.path)
-        if message.kind == "broadcast":
+        if message.kind == "broadcast" and detail.campaign_id != wire.UNREAD_ID:
             # Conversation messages may have the campaign of their conversation.
             campaign_id = detail.campaign_id or 0
+        if detail.subject != wire.UNREAD_NAME:
+            subject = detail.subject or ""
+        analytics_name = detail.google_analytics_campaign_name
+        if analytics_name == wire.UNREAD_NAME:
+            analytics_name = known.get(ANALYTICS)
         sent_at = message.sent_at or self._zone.lenient(detail.send_date)
-        return Details(
-            detail.subject or "", detail.google_analytics_campaign_name, campaign_id, sent_at
-        )
+        return Details(subject, analytics_name, campaign_id, sent_at)
 
     async def _started(self, message: Message) -> str:
         return self._zone.lenient(await self._listrak.started(message.path))
+
+
+def _known(message: Message) -> dict[str, str]:
+    """The properties that a message had when it was polled last."""
+    return msgspec.json.decode(message.properties or "{}", type=dict[str, str])
 
 
 def _goes_on(poll: MessagePoll) -> bool:

@@ -28,6 +28,7 @@ from bridge.flow.mapping.totals import MOST_CLICKS_AT_ONCE
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.page import ActivityPage, ClickPage
 from bridge.listrak import wire
+from bridge.listrak.origin import Origin
 from bridge.listrak.times import Zone
 from bridge.state.keys import heads, sorted_keys
 
@@ -71,7 +72,7 @@ def seen(
     poll: MessagePoll,
     *rows: wire.Activity,
     rules: ActivityRules = RULES,
-    origins: list[wire.Origin] | None = None,
+    origins: list[Origin] | None = None,
 ) -> MappedPage:
     """What a page of rows comes to."""
     page = ActivityPage(poll, poll.acks.open(), FIRST_PAGE, list(rows), origins)
@@ -83,7 +84,7 @@ def clicked(
     *rows: wire.Clicker,
     link: wire.Link | None = None,
     rules: ActivityRules = RULES,
-    origins: list[wire.Origin] | None = None,
+    origins: list[Origin] | None = None,
 ) -> MappedPage:
     """What a page of clicks comes to."""
     link = link or wire.Link(9, "https://shop.example/?a=b")
@@ -198,7 +199,7 @@ def test_addresses_pass_unchanged(email: str) -> None:
 
 def test_where_it_came_from() -> None:
     """A row that tells address and browser has them in its events, both spellings of the one."""
-    origins = [wire.Origin("203.0.113.7", "Mozilla/5.0"), wire.Origin(None, None)]
+    origins = [Origin("203.0.113.7", "Mozilla/5.0"), Origin(None, None)]
     rows = [row_of(open=True, activity_date=ACTIVITY), row_of("other@example.com")]
     mapped = seen(poll_of(), *rows, origins=origins)
     (opened,) = of(mapped, OPENED)

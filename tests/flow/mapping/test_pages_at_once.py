@@ -16,6 +16,7 @@ from bridge.flow.mapping.mapped_page import MappedPage
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.page import ActivityPage, ClickPage
 from bridge.listrak import wire
+from bridge.listrak.origin import Origin
 from bridge.listrak.times import Zone
 from bridge.segment import events
 from bridge.state.keys import heads, sorted_keys
@@ -69,7 +70,7 @@ RULES = st.sampled_from(
 SUBJECTS = st.sampled_from(["short", "x" * 31_800, "x" * 40_000])
 
 
-def page_of(poll: MessagePoll, rows: list[Any], origins: list[wire.Origin] | None) -> Any:
+def page_of(poll: MessagePoll, rows: list[Any], origins: list[Origin] | None) -> Any:
     number = poll.acks.open()
     if rows and isinstance(rows[0], wire.Clicker):
         return ClickPage(poll, number, FIRST_PAGE, LINK, rows, origins)
@@ -134,7 +135,7 @@ def compare(
     properties = events.properties_of({"email_subject": subject})
     message = message_of(kind, properties=properties)
     floor = 0 if kind == "broadcast" else min(poll_of(message).buckets(["2026-05-01"]))
-    from_where = [wire.Origin(f"10.0.0.{place}", None) for place in range(len(rows))]
+    from_where = [Origin(f"10.0.0.{place}", None) for place in range(len(rows))]
     whole, single, closer = (poll_of(message, previous, floor=floor) for _ in range(3))
     at_once = mapped(whole, rules, page_of(whole, rows, from_where if origins else None))
     one_by_one = [
@@ -151,7 +152,7 @@ def compare(
     assert said([at_once]) == said(one_by_one)
     if not origins:
         # Where rows may have origins, each event is made by itself.
-        empty = [wire.Origin(None, None) for _ in rows]
+        empty = [Origin(None, None) for _ in rows]
         one_at_a_time = mapped(closer, rules, page_of(closer, rows, empty))
         if odd:
             one_at_a_time.known = one_at_a_time.filtered = 0
