@@ -77,7 +77,10 @@ def leave(state: Path, request: Request) -> Path:
     """
     # The service looks beside the file itself, by whatever link it is named.
     state = state.resolve()
-    place = state.with_name(f"{state.name}.request-{clock.wall_time_ns()}")
+    number = clock.wall_time_ns()
+    # By a clock that was set back, or stands, no request takes the place of another.
+    while (place := state.with_name(f"{state.name}.request-{number}")).exists():
+        number += 1
     draft = place.with_name(f"{place.name}.new")
     try:
         owner = state.stat()

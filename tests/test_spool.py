@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import spool
+from bridge import clock, spool
 from bridge.errors import StateError
 from bridge.spool import Invalid, Repair
 
@@ -30,6 +30,14 @@ def test_requests_wait_in_order_until_they_are_done(state: Path) -> None:
     spool.done(places[0])
     spool.done(places[0])
     assert [place for place, _ in spool.waiting(state)] == places[1:]
+
+
+def test_a_clock_that_stands(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request takes the place of another, and they keep their order."""
+    monkeypatch.setattr(clock, "wall_time_ns", lambda: 5)
+    for number in (3, 1, 2):
+        spool.leave(state, Repair([number]))
+    assert [request for _, request in spool.waiting(state)] == [Repair([n]) for n in (3, 1, 2)]
 
 
 def test_another_state_files_requests_are_not_ours(state: Path) -> None:
