@@ -1,5 +1,3 @@
-import asyncio
-import selectors
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
@@ -21,31 +19,6 @@ from bridge.transport import retry
 # The same examples at every run; no example is too slow for a busy machine.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("steady")
-
-
-class LeapingSelector(selectors.SelectSelector):
-    """Where only timers are left to wait for, `ahead` grows instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ahead = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        found = super().select(0 if timeout else timeout)
-        if timeout and not found:
-            self.ahead += timeout
-        return found
-
-
-class LeapingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock leaps to the next timer: waits of any length pass at once."""
-
-    def __init__(self) -> None:
-        self._leaping = LeapingSelector()
-        super().__init__(self._leaping)
-
-    def time(self) -> float:
-        return super().time() + self._leaping.ahead
 
 
 @pytest.fixture
@@ -87,14 +60,8 @@ def secrets() -> Iterator[None]:
 
 
 @pytest.fixture
-def leaping_backend() -> tuple[str, dict[str, Any]]:
-    """For modules that take it as their `anyio_backend`: time passes by itself (no threads)."""
-    return "asyncio", {"loop_factory": LeapingLoop}
-
-
-@pytest.fixture
 def virtual_backend() -> tuple[str, dict[str, Any]]:
-    """Likewise for the whole service in this process: no waits, no sockets, no threads."""
+    """For modules that take it as their `anyio_backend`: no waits, no sockets, no threads."""
     return "asyncio", {"loop_factory": VirtualLoop}
 
 

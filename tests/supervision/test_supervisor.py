@@ -22,8 +22,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend(leaping_backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    return leaping_backend
+def anyio_backend(virtual_backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    return virtual_backend
 
 
 class Pipeline:

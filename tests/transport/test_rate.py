@@ -11,8 +11,8 @@ from bridge.transport.retry import LONGEST_WAIT
 
 
 @pytest.fixture
-def anyio_backend(leaping_backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    return leaping_backend
+def anyio_backend(virtual_backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    return virtual_backend
 
 
 # Rates

@@ -12,8 +12,8 @@ from bridge.transport.retry import LONGEST_WAIT, backoff, retry
 
 
 @pytest.fixture
-def anyio_backend(leaping_backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    return leaping_backend
+def anyio_backend(virtual_backend: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    return virtual_backend
 
 
 class Server:
