@@ -5,7 +5,7 @@ the empty text is no time at all and comes before every other.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -51,6 +51,14 @@ def canonical(text: str | None) -> str:
     if not text or text.startswith(_NONES):
         return ""
     return text.rstrip("0").rstrip(".") if "." in text and text[-1].isdigit() else text
+
+
+def canonicals(texts: Iterable[str | None]) -> list[str]:
+    """The same of many dates, most of which have nothing to be left out."""
+    return [
+        text if text and text[-1] in "123456789" and text[0] != "0" else canonical(text)
+        for text in texts
+    ]
 
 
 class _Remembered(dict[str, Read]):

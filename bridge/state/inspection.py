@@ -250,7 +250,10 @@ def translated(
         return StateDamagedError(damaged(path, reason, untouched=untouched))
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY")):
         return TemporaryError(f"BRIDGE_STATE: can't write {str(path)!r} for now: {error}")
-    return StateError(f"BRIDGE_STATE: can't use {str(path)!r}: {error}")
+    hint = ""
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        hint = "; even to read it SQLite writes beside it: may its folder be written to?"
+    return StateError(f"BRIDGE_STATE: can't use {str(path)!r}: {error}{hint}")
 
 
 def unreadable(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> BridgeError:

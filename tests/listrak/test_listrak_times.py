@@ -8,7 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from bridge.listrak import times
-from bridge.listrak.times import Zone, canonical
+from bridge.listrak.times import Zone, canonical, canonicals
 
 EASTERN = Zone(ZoneInfo("America/New_York"))
 
@@ -258,6 +258,7 @@ def test_canonical(text: str, expected: str) -> None:
     """For identities a date is taken as written, but for zeros at the end of its fraction."""
     assert canonical(text) == expected
     assert canonical(canonical(text)) == canonical(text)
+    assert canonicals([text, None, text]) == [expected, "", expected]
 
 
 TIMES = st.sampled_from(

@@ -34,7 +34,7 @@ from bridge.flow.mapping.unread import (
 from bridge.flow.page import ActivityPage, ClickPage
 from bridge.listrak import wire
 from bridge.listrak.pages import UnreadRow
-from bridge.listrak.times import Zone, canonical
+from bridge.listrak.times import Zone, canonicals
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
 
@@ -85,7 +85,7 @@ class ActivityRules:
         mapping = PageMapping(
             poll,
             rows,
-            [canonical(row.send_date) for row in rows],
+            canonicals([row.send_date for row in rows]),
             page.origins,
             zone=self.zone,
             wanted=self.wanted,
@@ -118,7 +118,7 @@ class ActivityRules:
         mapping = PageMapping(
             poll,
             rows,
-            [canonical(row.click_date) for row in rows],
+            canonicals([row.click_date for row in rows]),
             page.origins,
             zone=self.zone,
             wanted=self.wanted,
