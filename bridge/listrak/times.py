@@ -54,7 +54,7 @@ def canonical(text: str | None) -> str:
 
 
 def canonicals(texts: Iterable[str | None]) -> list[str]:
-    """The same of many dates, most of which have nothing to be left out."""
+    """Dates as `canonical` has them; most have nothing to be left out."""
     return [
         text if text and text[-1] in "123456789" and text[0] != "0" else canonical(text)
         for text in texts
