@@ -6,7 +6,8 @@ window. Lists are alike and have nothing to do with each other: one is simulated
 the budget of 5 calls a second, and counted five times. The audience is scaled down by `--scale`
 together with the page (5,000 rows at full size), so that calls are what they would be; rows are
 scaled up again, but for those that don't depend on the audience (lists of links). Contacts are read
-the same way by every strategy and left out.
+the same way by every strategy and left out; with `--service` the whole service lives through the
+days, and its calls include those for contacts and for finding messages.
 """
 
 import subprocess
@@ -21,8 +22,10 @@ from rich.console import Console
 
 from simulation.bridge import live
 from simulation.listrak import Reading
-from simulation.population import people
+from simulation.population import Send, people
 from simulation.report import Scale, costs, freshness, picture_of, state
+from simulation.service import Course
+from simulation.service import lived as service_lived
 from simulation.strategies import MONTH, WEEK, Result, reread
 from simulation.targets import judged, targets
 
@@ -41,13 +44,14 @@ READINGS: dict[str, Reading] = {
 @click.option("--days", default=60, show_default=True, help="How many days are lived.")
 @click.option("--scale", default=100, show_default=True, help="The audience is so much smaller.")
 @click.option("--seed", default=1, show_default=True)
+@click.option("--service", is_flag=True, help="Live as the whole service, over HTTP; slower.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=SCRIPTS.parent / "simulation-results",
     help="Folder of tables and picture; simulation-results beside the scripts unless told.",
 )
-def main(days: int, scale: int, seed: int, out: Path) -> None:
+def main(*, days: int, scale: int, seed: int, service: bool, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     console = Console(record=True, width=None if sys.stdout.isatty() else 118)
     page = max(1, PAGE // scale)
@@ -56,22 +60,10 @@ def main(days: int, scale: int, seed: int, out: Path) -> None:
     )
     bridge: list[Result] = []
     for name, reading in READINGS.items():
-        with tempfile.TemporaryDirectory(prefix="listrak-bridge-simulation-") as folder:
-
-            async def run(name: str = name, reading: Reading = reading, at: str = folder) -> Result:
-                return await live(
-                    name,
-                    sends,
-                    Path(at),
-                    begin=BEGIN,
-                    days=days,
-                    page=page,
-                    seconds=LISTS / BUDGET,
-                    reading=reading,
-                )
-
-            bridge.append(anyio.run(run))
-            console.print(f"{name}: {bridge[-1].seconds:,.0f} s")
+        course = Course(BEGIN, days, page, BUDGET / LISTS, reading)
+        bridge.append(lived(name, sends, course, service=service))
+        seconds = bridge[-1].seconds
+        console.print(f"{name}: {seconds:,.0f} s, {seconds / days:.1f} s a day")
     week, month = (
         reread(f"{name}, hourly", sends, begin=BEGIN, days=days, window=window, page=page)
         for name, window in (("7 days", WEEK), ("30 days", MONTH))
@@ -88,6 +80,27 @@ def main(days: int, scale: int, seed: int, out: Path) -> None:
     (out / "simulation.txt").write_text(console.export_text(), encoding="utf-8")
     draw(picture_of(results, how), out / "simulation.png")
     sys.exit(not all(one.met for one in judgements))
+
+
+def lived(name: str, sends: list[Send], course: Course, *, service: bool) -> Result:
+    """A life of the bridge, or of the whole service, from its first start to its end."""
+    with tempfile.TemporaryDirectory(prefix="listrak-bridge-simulation-") as folder:
+        if service:
+            return service_lived(name, sends, Path(folder), course)
+
+        async def run() -> Result:
+            return await live(
+                name,
+                sends,
+                Path(folder),
+                begin=course.begin,
+                days=course.days,
+                page=course.page,
+                seconds=1 / course.rate,
+                reading=course.reading,
+            )
+
+        return anyio.run(run)
 
 
 def draw(figures: object, file: Path) -> None:

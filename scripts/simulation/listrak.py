@@ -95,7 +95,7 @@ class SimulatedListrak:
     async def message(self, path: str) -> wire.Message:
         """A message in full."""
         send, _ = self._ask(path, "message")
-        return wire.Message(send.number, send_date=_texts(send.sent[:1])[0], subject="News")
+        return wire.Message(send.number, send_date=texts(send.sent[:1])[0], subject="News")
 
     async def campaigns(self, _list_id: int) -> dict[int, str]:
         """No campaigns."""
@@ -118,7 +118,7 @@ class SimulatedListrak:
             places = self._places(send, now, activity_type, date_type, since)
         else:
             send, places = self._rest.pop(cursor)
-        rows = _activity_rows(send, places[: self._page], now)
+        rows = activity_rows(send, places[: self._page], now)
         self.rows["activity"] += len(rows)
         return PageOf(rows, self._following(send, places, cursor))
 
@@ -139,7 +139,7 @@ class SimulatedListrak:
         rows = [
             wire.Clicker(address(number), date)
             for number, date in zip(
-                send.clickers[shown].tolist(), _texts(send.clicked[shown]), strict=True
+                send.clickers[shown].tolist(), texts(send.clicked[shown]), strict=True
             )
         ]
         return PageOf(rows, self._following(send, places, cursor))
@@ -199,18 +199,19 @@ def _moment(text: str) -> float:
     return times.seconds(f"{text}Z")
 
 
-def _texts(moments: Times) -> list[str]:
+def texts(moments: Times) -> list[str]:
     """As Listrak writes dates, to the millisecond; its zone is UTC here."""
     stamps = np.round(moments * 1000).astype("datetime64[ms]")
     texts: list[str] = np.datetime_as_string(stamps).tolist()
     return texts
 
 
-def _activity_rows(send: Send, places: Places, now: float) -> list[wire.Activity]:
-    sent = _texts(send.sent[places])
+def activity_rows(send: Send, places: Places, now: float) -> list[wire.Activity]:
+    """Rows as they are now."""
+    sent = texts(send.sent[places])
     first = send.first[places]
     active = first <= now
-    dates: list[Any] = _texts(np.where(active, first, 0.0))
+    dates: list[Any] = texts(np.where(active, first, 0.0))
     flags = [
         (getattr(send, kind)[places] <= now).tolist()
         for kind in ("opened", "bounced", "complained", "unsubscribed")

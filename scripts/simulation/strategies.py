@@ -13,7 +13,9 @@ class Result:
     """What a strategy cost and brought, for the simulated list and as scaled.
 
     `rows` grow with the audience; `listed` (links) don't. `missed`: events never seen.
-    `state`: bytes of the state file and events it tracks, by day.
+    `state`: bytes of the state file and events it tracks, by day. `contacts`: rows of contacts,
+    which every strategy reads alike and `rows` leave out; `calls` have theirs. `calls_of`: by
+    resource. `digest`: of all calls and their times. `warnings`: lines of the service's log.
     """
 
     name: str
@@ -21,7 +23,12 @@ class Result:
     calls: int = 0
     rows: int = 0
     listed: int = 0
+    contacts: int = 0
+    identifies: int = 0
     missed: int = 0
+    calls_of: dict[str, int] = field(default_factory=dict)
+    digest: str = ""
+    warnings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     freshness: Freshness = field(default_factory=Freshness)
     state: list[tuple[float, int]] = field(default_factory=list)

@@ -1,0 +1,206 @@
+"""The bridge's own strategy: the whole service as it is, between a Listrak and a Segment.
+
+Only its machine is replaced: the clock, the network and the threads (`virtual`).
+"""
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, closing, contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+import anyio
+import structlog
+from virtual.disk import Disk
+from virtual.loop import VirtualLoop
+from virtual.surroundings import Machine, surroundings
+
+from bridge.environment import settings
+from bridge.flow.readers.messages import MessageReader
+from bridge.flow.scheduling import schedule
+from bridge.output.logs import configure_logging
+from bridge.sandbox.listrak import API_PATH, TOKEN_PATH
+from bridge.sandbox.server import serve
+from bridge.service import Service
+from bridge.state import database
+from simulation.account import Account
+from simulation.bridge import LIST
+from simulation.listrak import Reading
+from simulation.population import DAY, KINDS, MINUTE, Send
+from simulation.segment import SimulatedSegment
+from simulation.strategies import Result
+
+OPEN_END: Final = 2 * DAY
+"""What happens later than that before the end need not be seen."""
+
+LOOK: Final = 600.0
+"""Seconds between two looks at the files beside the state file, which nobody touches here."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a life is like.
+
+    begin: seconds since 1970.
+    page: rows of a full page.
+    rate: calls a second that the list may cost.
+    reading: what Listrak makes of activityType.
+    interval: seconds between two polls.
+    """
+
+    begin: float
+    days: int
+    page: int
+    rate: float
+    reading: Reading
+    interval: float = MINUTE
+
+
+def lived(name: str, sends: list[Send], folder: Path, course: Course) -> Result:
+    """Lives through the days, on a clock of its own: the same twice, call by call."""
+
+    async def run() -> Result:
+        return await live(name, sends, folder, course)
+
+    return anyio.run(run, backend_options={"loop_factory": VirtualLoop})
+
+
+async def live(name: str, sends: list[Send], folder: Path, course: Course) -> Result:
+    """Lives through the days, on a VirtualLoop; the state file is in the folder."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    began, since = time.perf_counter(), loop.time()
+    # What the service draws (its waits) is the same each time.
+    random.seed(name)
+
+    def now() -> float:
+        return course.begin + loop.time() - since
+
+    result = Result(name, course.days)
+    listrak = Account(sends, now, page=course.page, reading=course.reading)
+    segment = SimulatedSegment(sends, listrak.audience, now, result)
+    state = folder / "bridge.db"
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(_process(Machine(loop, now), course.page))
+        source = await stack.enter_async_context(serve(listrak.app))
+        sink = await stack.enter_async_context(serve(segment.app))
+        environment = _environment(source, sink, state, course)
+        service = Service(settings.load(environment), once=False)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(service.run)
+        for _ in range(course.days):
+            await anyio.sleep(DAY)
+            result.state.append(_size_of(state))
+        tasks.cancel_scope.cancel()
+    result.warnings = log.getvalue().splitlines()
+    _count(result, listrak)
+    _check(sends, listrak, segment, result, course.begin + course.days * DAY)
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+def _environment(source: str, sink: str, state: Path, course: Course) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "LISTRAK_CLIENT_ID": "simulated-client",
+        "LISTRAK_CLIENT_SECRET": "simulated-secret",
+        "SEGMENT_WRITE_KEY": "simulated-write-key",
+        "LISTRAK_LISTS": str(LIST),
+        "LISTRAK_API_URL": source + API_PATH,
+        "LISTRAK_TOKEN_URL": source + TOKEN_PATH,
+        "SEGMENT_API_URL": f"{sink}/v1",
+        "LISTRAK_TIMEZONE": "UTC",
+        "LISTRAK_REQUESTS_PER_SECOND": f"{course.rate:g}",
+        "BRIDGE_STATE": str(state),
+        "BRIDGE_SINCE": "29d",
+        "BRIDGE_POLL_INTERVAL": f"{course.interval:g}s",
+        "BRIDGE_STATUS_BIND": "",
+    }
+
+
+@contextmanager
+def _process(machine: Machine, page: int) -> Iterator[StringIO]:
+    """Lends the process to the service, and undoes afterwards what it changes of it.
+
+    Yields the stream that it warns on. Pages are smaller than those of the true Listrak, and what
+    looks for people's requests does so seldom: there are none.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    log = StringIO()
+    configure_logging(level="warning", style="json", stream=log)
+    make: Any = MessageReader.__init__
+    defaults = make.__kwdefaults__
+    with (
+        surroundings(machine, Disk()),
+        mock.patch.dict(defaults, page_rows=page),
+        mock.patch.object(schedule, "ERASE_INTERVAL", LOOK),
+        mock.patch.object(schedule, "REQUEST_INTERVAL", LOOK),
+        mock.patch.object(database, "INTERVAL", LOOK),
+    ):
+        try:
+            yield log
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            gc.unfreeze()
+            structlog.reset_defaults()
+
+
+def _size_of(state: Path) -> tuple[float, int]:
+    """Bytes of the state file that hold anything, and the events of what is tracked."""
+    with closing(sqlite3.connect(state)) as db:
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        ((events,),) = db.execute(
+            "SELECT coalesce(sum(seen), 0) FROM event_counts"
+            " WHERE message IN (SELECT id FROM messages WHERE retired = 0)"
+        )
+    return float((pages - free) * size), int(events)
+
+
+def _count(result: Result, listrak: Account) -> None:
+    rows = listrak.rows
+    result.calls = sum(listrak.calls.values())
+    result.calls_of = dict(listrak.calls)
+    result.listed, result.contacts = rows["links"], rows["contacts"]
+    result.rows = rows["activity"] + rows["clickers"]
+    result.digest = listrak.digest.hexdigest()
+
+
+def _check(
+    sends: Sequence[Send],
+    listrak: Account,
+    segment: SimulatedSegment,
+    result: Result,
+    end: float,
+) -> None:
+    """Everything that happened until two days before the end must have been seen, once."""
+    for send in sends:
+        for kind in KINDS:
+            if kind == "unsubscribed":
+                # Of contacts, not of messages.
+                continue
+            happened = send.events[kind]
+            seen = segment.seen.get((send.number, kind), 0)
+            due = int((happened < end - OPEN_END).sum())
+            if not due <= seen <= len(happened):
+                result.missed += abs(due - seen)
+                result.missing.append(f"{kind} of {send.number}: {seen}, {due} were due")
+    left = listrak.audience.left
+    due_contacts = set((left < end - OPEN_END).nonzero()[0].tolist())
+    unseen = len(due_contacts - set(segment.left))
+    repeated = len(segment.left) - len(set(segment.left))
+    if unseen or repeated:
+        result.missed += unseen + repeated
+        result.missing.append(f"unsubscribes: {unseen} unseen, {repeated} told twice")
