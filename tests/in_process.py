@@ -1,8 +1,6 @@
 """The service in this process, between the servers of a rig: a tenth of a subprocess's time."""
 
-import gc
 import json
-import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, redirect_stdout, suppress
 from io import StringIO
@@ -10,9 +8,9 @@ from typing import Any
 
 import anyio
 import printed
-import structlog
 from rig import Rig
 from virtual.death import until_killed
+from virtual.surroundings import restored_process
 from virtual_machine import virtual_loop
 
 from bridge import service
@@ -116,16 +114,12 @@ async def _done(rig: Rig, work: Awaitable[None]) -> str:
 @contextmanager
 def undisturbed_process(rig: Rig | None = None) -> Iterator[StringIO]:
     """Undoes afterwards what a run changes of its process; yields the stream that it logs to."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     log = StringIO()
     undo = rig.machine.install() if rig else (lambda: None)
-    configure_logging(level="info", style="json", stream=log)
-    try:
-        yield log
-    finally:
-        printed.keep(["run"], printed.IN_PROCESS, out="", err=log.getvalue())
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        gc.unfreeze()
-        undo()
-        structlog.reset_defaults()
+    with restored_process():
+        configure_logging(level="info", style="json", stream=log)
+        try:
+            yield log
+        finally:
+            printed.keep(["run"], printed.IN_PROCESS, out="", err=log.getvalue())
+            undo()

@@ -185,6 +185,10 @@ class Rig:
         """The judge's word on all that Segment received, and when, in a history."""
         return judge(self.world, self.segment.received(stamped=True), history)
 
+    def delivered(self) -> dict[str, Any]:
+        """All that Segment has, by messageId."""
+        return {event["messageId"]: event for event in self.segment.received()}
+
     def complaints(self) -> object:
         """What Segment dropped or a strict reader has to say; empty if all is well."""
         return dict(self.segment.dropped) or dict(self.segment.complaint_examples)

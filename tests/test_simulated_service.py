@@ -17,9 +17,9 @@ def day_of(folder: Path) -> Result:
     return lived("bridge", sends, folder, course)
 
 
-def test_a_seed_tells_all_of_a_day(swift_folder: Path) -> None:
+def test_a_seed_tells_all_of_a_day(tmp_path: Path) -> None:
     """Each event is found once, and each contact; again, call by call at the same time."""
-    first, again = (day_of(swift_folder / name) for name in ("first", "again"))
+    first, again = (day_of(tmp_path / name) for name in ("first", "again"))
     assert not first.missing
     assert not first.warnings
     assert first.identifies >= 50

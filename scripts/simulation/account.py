@@ -15,7 +15,7 @@ from bridge.sandbox.listrak import API_PATH, TOKEN_PATH
 from simulation.audience import Audience
 from simulation.bridge import LIST, path_of
 from simulation.listrak import TIMES_OF, Places, Reading, activity_rows, address, number_of, texts
-from simulation.population import LINKS, Send, Times, order_of
+from simulation.population import LINKS, Moments, Send
 
 Query = dict[str, str]
 
@@ -52,7 +52,7 @@ class Account:
         self._page = page
         self._reading = reading
         self._rest: dict[str, tuple[Callable[[Places], list[Any]], Places]] = {}
-        self._sorted: dict[tuple[int, str], tuple[Times, Places]] = {}
+        self._moments = Moments()
         self.app = web.Application()
         self.app.router.add_post(TOKEN_PATH, self._token)
         self.app.router.add_get(API_PATH + "/{path:.*}", self._read)
@@ -187,23 +187,13 @@ class Account:
             number = np.array([number_of(email)], dtype=np.int64)
             places = number[send.sent[number] <= now]
         elif kind and self._reading == "filters":
-            places = self._between(send, TIMES_OF[kind], 0.0, now)
+            places = self._moments.between(send, TIMES_OF[kind], 0.0, now)
             places = places[send.sent[places] >= start]
         elif start and query.get("dateType") == "Activity" and not send.conversation:
-            places = self._between(send, "first", start, now)
+            places = self._moments.between(send, "first", start, now)
         else:
-            places = self._between(send, "sent", start, now)
+            places = self._moments.between(send, "sent", start, now)
         return lambda shown: activity_rows(send, shown, self._now()), places
-
-    def _between(self, send: Send, kind: str, start: float, end: float) -> Places:
-        key = (send.number, kind)
-        if key not in self._sorted:
-            moments = getattr(send, kind)
-            order = order_of(moments)
-            self._sorted[key] = (moments[order], order)
-        moments, order = self._sorted[key]
-        begin = int(np.searchsorted(moments, start, "left"))
-        return order[begin : int(np.searchsorted(moments, end, "right"))]
 
 
 def _clicks(send: Send, places: Places) -> list[wire.Clicker]:

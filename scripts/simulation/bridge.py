@@ -43,20 +43,13 @@ from bridge.state.database import Database
 from bridge.state.file_format import create
 from bridge.state.records import Message, MessageRef
 from bridge.state.store import Store
-from simulation.listrak import Reading, SimulatedListrak, VirtualClock, number_of
-from simulation.population import DAY, KINDS, MINUTE, Send
+from simulation.listrak import Reading, SimulatedListrak, VirtualClock
+from simulation.population import DAY, MINUTE, Send
 from simulation.strategies import Result
+from simulation.tally import Event, Tally
 
 LIST = 1
 TRACK = 30 * DAY
-KIND_OF = {
-    "Email Sent": "sent",
-    "Email Opened": "opened",
-    "Email Bounced": "bounced",
-    "Email Link Clicked": "clicked",
-    "Email Converted": "ordered",
-    "Email Marked As Spam": "complained",
-}
 
 
 class DirectDatabase(Database):
@@ -117,63 +110,21 @@ class DirectLedger(Ledger):
         await self.flush()
 
 
-class _Track(msgspec.Struct, rename="camel"):
-    event: str
-    anonymous_id: str
-    timestamp: str
-    properties: dict[str, Any]
-
-
 class Sink:
-    """Takes every event at once, and notes when."""
+    """Takes every event at once, and has it noted."""
 
-    def __init__(self, sends: dict[int, Send], clock: VirtualClock, result: Result) -> None:
-        self._sends = sends
-        self._clock = clock
-        self._result = result
-        self._decoder = msgspec.json.Decoder(_Track)
-        self._orders: dict[tuple[int, int], int] = {}
-        self.seen: dict[tuple[int, str], int] = {}
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._decoder = msgspec.json.Decoder(Event)
 
     async def run(self, deliveries: ObjectReceiveStream[Delivery]) -> None:
         """Until there are no more."""
         async with deliveries:
             async for delivery in deliveries:
                 for event in delivery.events:
-                    self._note(self._decoder.decode(event))
+                    self._tally.note(self._decoder.decode(event))
                 if not delivery.is_flush:
                     delivery.accept(len(delivery.events))
-
-    def _note(self, event: _Track) -> None:
-        kind = KIND_OF[event.event]
-        send = self._sends[int(event.properties["email_id"])]
-        number = number_of(event.anonymous_id)
-        sent = float(send.sent[number])
-        key = (send.number, kind)
-        if kind == "ordered":
-            self._note_orders(send, number, sent, round(event.properties["order_total"] * 100))
-            return
-        if kind == "clicked":
-            happened = times.seconds(event.timestamp)
-        else:
-            happened = float(getattr(send, kind)[number])
-        self.seen[key] = self.seen.get(key, 0) + 1
-        self._result.freshness.add(kind, happened, sent, self._clock.time)
-
-    def _note_orders(self, send: Send, number: int, sent: float, cents: int) -> None:
-        """One event may tell of two orders."""
-        for place, moments in enumerate((send.ordered, send.ordered_again)):
-            amount = int(send.cents[number, place])
-            told = self._orders.get((send.number, number), 0)
-            if amount and cents >= amount and told == place:
-                cents -= amount
-                self._orders[send.number, number] = told + 1
-                key = (send.number, "ordered")
-                self.seen[key] = self.seen.get(key, 0) + 1
-                happened = float(moments[number])
-                self._result.freshness.add("ordered", happened, sent, self._clock.time)
-        if cents:
-            raise AssertionError(f"an order of {send.number} to {number} is off by {cents} cents")
 
 
 async def live(
@@ -207,16 +158,16 @@ async def live(
     reader = MessageReader(context, rows, SummaryMetrics(Metrics()), page_rows=page)
     poller = VirtualPoller(reader, source, ledger, clock, result)
     mapper = Mapper(ledger, ActivityRules(zone, events), ContactRules(zone, events), Metrics())
-    sink = Sink({send.number: send for send in sends}, clock, result)
+    tally = Tally(sends, clock.now, result)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(sink.run, delivery_out)
+        tasks.start_soon(Sink(tally).run, delivery_out)
         tasks.start_soon(mapper.run, page_out, delivery_in)
         async with page_in:
             await poller.run(sends, end)
     result.calls = sum(listrak.calls.values())
     result.listed = listrak.rows.pop("links", 0)
     result.rows = sum(listrak.rows.values())
-    _check(sends, sink, result, end)
+    tally.close(end)
     result.seconds = time.perf_counter() - began
     return result
 
@@ -311,18 +262,3 @@ class VirtualPoller:
             counts = await self._ledger.store.event_counts.of(message.id)
             total += sum(count.seen for count in counts.values())
         return total
-
-
-def _check(sends: list[Send], sink: Sink, result: Result, end: float) -> None:
-    """Everything that happened until two days before the end must have been seen, once."""
-    for send in sends:
-        for kind in KINDS:
-            if kind == "unsubscribed":
-                # Told by the contacts, which are left out here.
-                continue
-            happened = send.events[kind]
-            seen = sink.seen.get((send.number, kind), 0)
-            due = int((happened < end - 2 * DAY).sum())
-            if not due <= seen <= len(happened):
-                result.missed += abs(due - seen)
-                result.missing.append(f"{kind} of {send.number}: {seen}, {due} were due")

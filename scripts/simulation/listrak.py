@@ -11,7 +11,7 @@ from bridge.clock import SourceClock
 from bridge.errors import RefusedError
 from bridge.listrak import times, wire
 from bridge.listrak.pages import PageOf
-from simulation.population import LINKS, Send, Times, order_of
+from simulation.population import LINKS, Moments, Send, Times
 
 Places = NDArray[np.int64]
 Reading = Literal["filters", "ignored", "refused"]
@@ -62,7 +62,7 @@ class SimulatedListrak:
         self._page = page
         self._reading = reading
         self._rest: dict[str, tuple[Send, Places]] = {}
-        self._sorted: dict[tuple[int, str], tuple[Times, Places]] = {}
+        self._moments = Moments()
 
     def with_priority(self, _priority: object) -> "SimulatedListrak":
         """Calls are made one after the other here."""
@@ -97,9 +97,9 @@ class SimulatedListrak:
         send, _ = self._ask(path, "message")
         return wire.Message(send.number, send_date=texts(send.sent[:1])[0], subject="News")
 
-    async def campaigns(self, _list_id: int) -> dict[int, str]:
+    async def campaigns(self, _list_id: int) -> PageOf[wire.Campaign]:
         """No campaigns."""
-        return {}
+        return PageOf([], None)
 
     async def activity(
         self,
@@ -168,21 +168,11 @@ class SimulatedListrak:
         """The rows that a scan has."""
         start = _moment(since) if since else 0.0
         if activity_type and self._reading == "filters":
-            places = self._between(send, TIMES_OF[activity_type], 0.0, now)
+            places = self._moments.between(send, TIMES_OF[activity_type], 0.0, now)
             return places[send.sent[places] >= start] if start else places
         if start and date_type == "Activity" and not send.conversation:
-            return self._between(send, "first", start, now)
-        return self._between(send, "sent", start, now)
-
-    def _between(self, send: Send, kind: str, start: float, end: float) -> Places:
-        key = (send.number, kind)
-        if key not in self._sorted:
-            moments = getattr(send, kind)
-            order = order_of(moments)
-            self._sorted[key] = (moments[order], order)
-        moments, order = self._sorted[key]
-        begin = int(np.searchsorted(moments, start, "left"))
-        return order[begin : int(np.searchsorted(moments, end, "right"))]
+            return self._moments.between(send, "first", start, now)
+        return self._moments.between(send, "sent", start, now)
 
 
 def address(number: int) -> str:

@@ -123,6 +123,24 @@ def order_of(times: Times) -> NDArray[np.int64]:
     return there[np.argsort(times[there], kind="stable")]
 
 
+class Moments:
+    """Recipients of sends by when something happened to them, each sorted once."""
+
+    def __init__(self) -> None:
+        self._sorted: dict[tuple[int, str], tuple[Times, NDArray[np.int64]]] = {}
+
+    def between(self, send: Send, kind: str, start: float, end: float) -> NDArray[np.int64]:
+        """Those to whom it happened from `start` to `end`, in that order."""
+        key = (send.number, kind)
+        if key not in self._sorted:
+            moments = getattr(send, kind)
+            order = order_of(moments)
+            self._sorted[key] = (moments[order], order)
+        moments, order = self._sorted[key]
+        begin = int(np.searchsorted(moments, start, "left"))
+        return order[begin : int(np.searchsorted(moments, end, "right"))]
+
+
 def send_of(
     rng: np.random.Generator, number: int, sent: Times, *, until: float, conversation: bool
 ) -> Send:

@@ -4,13 +4,11 @@ Only its machine is replaced: the clock, the network and the threads (`virtual`)
 """
 
 import asyncio
-import gc
 import os
 import random
-import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -19,10 +17,9 @@ from typing import Any, Final
 from unittest import mock
 
 import anyio
-import structlog
 from virtual.disk import Disk
 from virtual.loop import VirtualLoop
-from virtual.surroundings import Machine, surroundings
+from virtual.surroundings import Machine, restored_process, surroundings
 
 from bridge.environment import settings
 from bridge.flow.readers.messages import MessageReader
@@ -35,12 +32,10 @@ from bridge.state import database
 from simulation.account import Account
 from simulation.bridge import LIST
 from simulation.listrak import Reading
-from simulation.population import DAY, KINDS, MINUTE, Send
+from simulation.population import DAY, MINUTE, Send
 from simulation.segment import SimulatedSegment
 from simulation.strategies import Result
-
-OPEN_END: Final = 2 * DAY
-"""What happens later than that before the end need not be seen."""
+from simulation.tally import OPEN_END
 
 LOOK: Final = 600.0
 """Seconds between two looks at the files beside the state file, which nobody touches here."""
@@ -103,7 +98,7 @@ async def live(name: str, sends: list[Send], folder: Path, course: Course) -> Re
         tasks.cancel_scope.cancel()
     result.warnings = log.getvalue().splitlines()
     _count(result, listrak)
-    _check(sends, listrak, segment, result, course.begin + course.days * DAY)
+    _check(listrak, segment, result, course.begin + course.days * DAY)
     result.seconds = time.perf_counter() - began
     return result
 
@@ -134,25 +129,19 @@ def _process(machine: Machine, page: int) -> Iterator[StringIO]:
     Yields the stream that it warns on. Pages are smaller than those of the true Listrak, and what
     looks for people's requests does so seldom: there are none.
     """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     log = StringIO()
-    configure_logging(level="warning", style="json", stream=log)
     make: Any = MessageReader.__init__
     defaults = make.__kwdefaults__
     with (
+        restored_process(),
         surroundings(machine, Disk()),
         mock.patch.dict(defaults, page_rows=page),
         mock.patch.object(schedule, "ERASE_INTERVAL", LOOK),
         mock.patch.object(schedule, "REQUEST_INTERVAL", LOOK),
         mock.patch.object(database, "INTERVAL", LOOK),
     ):
-        try:
-            yield log
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            gc.unfreeze()
-            structlog.reset_defaults()
+        configure_logging(level="warning", style="json", stream=log)
+        yield log
 
 
 def _size_of(state: Path) -> tuple[float, int]:
@@ -178,25 +167,9 @@ def _count(result: Result, listrak: Account) -> None:
     result.digest = listrak.digest.hexdigest()
 
 
-def _check(
-    sends: Sequence[Send],
-    listrak: Account,
-    segment: SimulatedSegment,
-    result: Result,
-    end: float,
-) -> None:
+def _check(listrak: Account, segment: SimulatedSegment, result: Result, end: float) -> None:
     """Everything that happened until two days before the end must have been seen, once."""
-    for send in sends:
-        for kind in KINDS:
-            if kind == "unsubscribed":
-                # Of contacts, not of messages.
-                continue
-            happened = send.events[kind]
-            seen = segment.seen.get((send.number, kind), 0)
-            due = int((happened < end - OPEN_END).sum())
-            if not due <= seen <= len(happened):
-                result.missed += abs(due - seen)
-                result.missing.append(f"{kind} of {send.number}: {seen}, {due} were due")
+    segment.tally.close(end)
     left = listrak.audience.left
     due_contacts = set((left < end - OPEN_END).nonzero()[0].tolist())
     unseen = len(due_contacts - set(segment.left))

@@ -1,11 +1,14 @@
 """What a process lends to a service on a virtual clock, and takes back afterwards."""
 
+import gc
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
 import aiohappyeyeballs
+import structlog
 
 from bridge import clock
 from bridge.ending.hard_end import HardEnd
@@ -63,3 +66,16 @@ def surroundings(machine: Machine, disk: Disk) -> Iterator[None]:
         ):
             stack.enter_context(mock.patch.object(clock, name, reading))
         yield
+
+
+@contextmanager
+def restored_process() -> Iterator[None]:
+    """Undoes afterwards what a run of the service changes of its process, on whatever loop."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        gc.unfreeze()
+        structlog.reset_defaults()

@@ -63,7 +63,7 @@ class Story:
         told = await in_process.reconciled(self._rig, self._settings.environment())
         arrived = Counter(
             (event["event"], event["properties"].get("email_id"), event["properties"]["list_id"])
-            for event in {e["messageId"]: e for e in self._rig.segment.received()}.values()
+            for event in self._rig.delivered().values()
             if event["type"] == "track"
         )
         found = []

@@ -70,11 +70,6 @@ def dead_letters(rig: Rig) -> list[tuple[str, str, str, Any]]:
     return [(event, own, reason, json.loads(body)) for event, own, reason, body in rows]
 
 
-def delivered(rig: Rig) -> dict[str, Any]:
-    """All that Segment has, by messageId."""
-    return {event["messageId"]: event for event in rig.segment.received()}
-
-
 def matters(path: str, of: str, row: dict[str, Any]) -> bool:
     """Tells whether anything depends on a field of a row that can't be read."""
     if of == "activityDate":
@@ -94,7 +89,7 @@ async def test_messages(rig_of: Any, tmp_path: Any, draw: dict[str, dict[str, st
     (tmp_path / "healthy").mkdir()
     async with make_rig(tmp_path / "healthy", world=retailer(), **settings) as healthy:
         await healthy.caught_up()
-        due = delivered(healthy)
+        due = healthy.delivered()
     async with rig_of(world=retailer(), **settings) as rig:
         faults = [
             BadValues.drawn([*fields.items()], SHARES[path], path) for path, fields in draw.items()
@@ -102,7 +97,7 @@ async def test_messages(rig_of: Any, tmp_path: Any, draw: dict[str, dict[str, st
         for fault in faults:
             rig.listrak.faults.add(fault)
         await rig.caught_up()
-        sent, dead = delivered(rig), dead_letters(rig)
+        sent, dead = rig.delivered(), dead_letters(rig)
         bad = {
             key: (row, of)
             for fault in faults
@@ -125,7 +120,7 @@ async def test_messages(rig_of: Any, tmp_path: Any, draw: dict[str, dict[str, st
         assert not rig.complaints()
         # Nothing is repeated.
         await rig.caught_up()
-        assert (delivered(rig), len(dead_letters(rig))) == (sent, len(dead))
+        assert (rig.delivered(), len(dead_letters(rig))) == (sent, len(dead))
         assert rig.adds_up()
         listed = await rig.run("dead-letters", "list")
         assert "can't be read for certain: its" in listed.out
@@ -134,7 +129,7 @@ async def test_messages(rig_of: Any, tmp_path: Any, draw: dict[str, dict[str, st
         rig.listrak.faults.clear()
         assert (await rig.run("reconcile", "--repair")).code == 0
         await rig.caught_up()
-        assert delivered(rig).keys() == due.keys()
+        assert rig.delivered().keys() == due.keys()
         assert rig.adds_up()
 
 

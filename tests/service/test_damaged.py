@@ -18,6 +18,7 @@ import pytest
 from damaged_file import OF_ANY_FORMAT, RECORDED, Life, Pair, damaged, found, lived
 from in_process import undisturbed_process
 from recorded_world import Recording, Replay, Sink, environment
+from rig import drawn_seeds
 from test_recorded import SETTINGS, WORLD
 
 from bridge import service
@@ -27,12 +28,6 @@ from bridge.errors import StateDamagedError
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_group_commits")]
 
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
-
-
-def seeds() -> range:
-    """The seeds to draw from."""
-    first, _, last = os.environ.get("DAMAGED", "10").rpartition(":")
-    return range(int(first or 0), int(last))
 
 
 @pytest.fixture(scope="session")
@@ -145,7 +140,7 @@ def is_refused(outcome: Start, pair: Pair, state: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", drawn_seeds("DAMAGED", 10))
 async def test_refused_or_as_if_nothing_was(
     seed: int, lives: dict[bool, Life], tmp_path: Path
 ) -> None:
@@ -174,7 +169,7 @@ async def test_refused_or_as_if_nothing_was(
     assert outcome.sent in expected
 
 
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", drawn_seeds("DAMAGED", 10))
 async def test_older_formats(seed: int, tmp_path: Path) -> None:
     """Nothing there tells a value from another that means something, but no damage is met late."""
     name, main = older(seed)

@@ -94,8 +94,8 @@ class Pair:
 
     def missing(self) -> list[Mapping[str, Any]]:
         """Events that the one has sent and the other hasn't."""
-        have = delivered(self.ill).keys()
-        return [event for own, event in delivered(self.well).items() if own not in have]
+        have = self.ill.delivered().keys()
+        return [event for own, event in self.well.delivered().items() if own not in have]
 
     def unexplained(self) -> list[Mapping[str, Any]]:
         """Those of them that no fault explains."""
@@ -130,11 +130,6 @@ async def looked(rig: Rig) -> str:
             raise
         return str(error)
     return ""
-
-
-def delivered(rig: Rig) -> dict[str, Mapping[str, Any]]:
-    """All that Segment has, by messageId."""
-    return {event["messageId"]: event for event in rig.segment.received()}
 
 
 async def pair_of(stack: AsyncExitStack, folder: Path, seed: int) -> Pair:

@@ -330,7 +330,7 @@ async def test_the_id_of_a_contacts_event(rig_of: Any) -> None:
         assert done.code == 0, done.err
         rig.later(days=2).delete_contact(LIST, PEOPLE[0])
         await rig.caught_up()
-        told = {event["messageId"]: event for event in rig.segment.received()}
+        told = rig.delivered()
         assert len(told) == len(PEOPLE) + 4
         for message_id, event in told.items():
             found = await explained(rig, message_id, LISTRAK_TIMEZONE="UTC")

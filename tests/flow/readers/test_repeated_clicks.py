@@ -91,8 +91,8 @@ class Shifting:
     async def message(self, _path: str) -> wire.Message:
         return wire.Message(7, send_date=SENT, subject="News")
 
-    async def campaigns(self, _list_id: int) -> dict[int, str]:
-        return {}
+    async def campaigns(self, _list_id: int) -> PageOf[wire.Campaign]:
+        return PageOf([], None)
 
     async def activity(self, _path: str, _cursor: str, **_: Any) -> PageOf[wire.Activity]:
         self.ask("activity")
