@@ -128,12 +128,13 @@ async def resolve(
     Raises TemporaryError and RefusedError where not even the lists of the account can be read, nor
     anything else.
     """
+    known = known or {}
     before = {
         setting.list_id: source
         for setting in wanted
-        if (last := (known or {}).get(setting.list_id)) and (source := last.as_configured(setting))
+        if (last := known.get(setting.list_id)) and (source := last.as_configured(setting))
     }
-    last_names = {list_id: last.name for list_id, last in (known or {}).items()}
+    last_names = {list_id: last.name for list_id, last in known.items()}
     account = await _account(listrak, before, last_names)
     answers: dict[int, SourceList | BridgeError] = {}
     unverified: dict[int, BridgeError] = {}

@@ -132,10 +132,12 @@ class Calls:
         self, path: str, shape: Shape[Data], resource: str, **query: Any
     ) -> wire.Envelope[Data]:
         """The answer for one resource, decoded. `resource` is its name in logs and metrics."""
-        answer = await self._fetch(path, shape, resource, query)
-        if answer.unread:
-            self._on_unread(resource, path, answer.unread)
-        return answer.envelope
+        return (await self._told(path, shape, resource, query)).envelope
+
+    async def listing(self, path: str, shape: Shape[list[Row]], resource: str) -> PageOf[Row]:
+        """All rows of a collection that isn't paged."""
+        envelope, _, unread = await self._told(path, shape, resource, {})
+        return PageOf(envelope.data, None, None, unread)
 
     async def page(
         self, path: str, shape: Shape[list[Row]], resource: str, cursor: str, **query: Any
@@ -175,6 +177,15 @@ class Calls:
             # The next reading begins with the first page again.
             raise TemporaryError(str(error), isolated=True) from error
         return rows
+
+    async def _told(
+        self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]
+    ) -> Answer[Data]:
+        """The decoded answer; what of it can't be read is told."""
+        answer = await self._fetch(path, shape, resource, query)
+        if answer.unread:
+            self._on_unread(resource, path, answer.unread)
+        return answer
 
     async def _fetch(
         self, path: str, shape: Shape[Data], resource: str, query: dict[str, Any]

@@ -5,7 +5,7 @@ from typing import Literal
 from bridge.errors import MissingError
 from bridge.listrak import requests, shapes, wire
 from bridge.listrak.calls import Calls
-from bridge.listrak.pages import PageOf, Row
+from bridge.listrak.pages import PageOf
 
 
 class Listrak(Calls):
@@ -15,34 +15,25 @@ class Listrak(Calls):
 
     async def lists(self) -> PageOf[wire.MailingList]:
         """All lists of the account."""
-        return await self._listing("List", shapes.LISTS, "lists")
+        return await self.listing("List", shapes.LISTS, "lists")
 
     async def campaigns(self, list_id: int) -> PageOf[wire.Campaign]:
         """The campaigns of a list, without those whose name means none (FACTS.md: Lists)."""
-        page = await self._listing(f"List/{list_id}/Campaign", shapes.CAMPAIGNS, "campaigns")
+        page = await self.listing(f"List/{list_id}/Campaign", shapes.CAMPAIGNS, "campaigns")
         return page._replace(rows=[row for row in page.rows if row.campaign_name])
 
     async def profile_fields(self, list_id: int) -> PageOf[wire.ProfileField]:
         """The profile fields of a list, of all groups."""
         path = f"List/{list_id}/SegmentationFieldGroup"
-        groups = await self._listing(path, shapes.FIELD_GROUPS, "profile field groups")
+        groups = await self.listing(path, shapes.FIELD_GROUPS, "profile field groups")
         rows: list[wire.ProfileField] = []
         unread = list(groups.unread)
         for group in groups.rows:
             inner = f"{path}/{group.segmentation_field_group_id}/SegmentationField"
-            fields = await self._listing(inner, shapes.FIELDS, "profile fields")
+            fields = await self.listing(inner, shapes.FIELDS, "profile fields")
             rows += fields.rows
             unread += fields.unread
         return PageOf(rows, None, None, unread)
-
-    async def _listing(
-        self, path: str, shape: shapes.Shape[list[Row]], resource: str
-    ) -> PageOf[Row]:
-        """All rows of what isn't paged."""
-        envelope, _, unread = await self._fetch(path, shape, resource, {})
-        if unread:
-            self._on_unread(resource, path, unread)
-        return PageOf(envelope.data, None, None, unread)
 
     async def messages(self, list_id: int, since: str | None = None) -> list[wire.Message]:
         """The broadcast messages of a list, thin; with `since` (a naive time) those sent later.

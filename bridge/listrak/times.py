@@ -46,8 +46,6 @@ def canonical(text: str | None) -> str:
 
     For identities: it stays naive, as a repeated hour has two readings.
     """
-    if text and text[-1] in "123456789" and text[0] != "0":
-        return text
     if not text or text.startswith(_NONES):
         return ""
     return text.rstrip("0").rstrip(".") if "." in text and text[-1].isdigit() else text

@@ -8,7 +8,7 @@ from bridge.event_types import EVENT_TYPES, event_type_asked_by
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.scan_types import Scan
 from bridge.listrak import wire
-from bridge.listrak.times import canonical
+from bridge.listrak.times import canonical, canonicals
 from bridge.state.records import Kind
 
 Parameter = Literal["activityType", "startDate"]
@@ -36,7 +36,7 @@ def ignored_parameter(scan: Scan, rows: Sequence[wire.Activity], floor: str) -> 
     if scan.scan_type.date_type == "Activity":  # 3
         is_ignored = not all(map(_is_active, rows))
     else:  # 4
-        dates = [canonical(row.send_date) for row in rows]
+        dates = canonicals([row.send_date for row in rows])
         is_ignored = any(date and date < floor for date in dates)
     return "startDate" if is_ignored else None
 

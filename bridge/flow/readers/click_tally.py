@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bridge.listrak import wire
 from bridge.listrak.origin import Origin
 from bridge.listrak.pages import PageOf
-from bridge.listrak.times import canonical
+from bridge.listrak.times import canonicals
 from bridge.segment import events
 from bridge.state.keys import SeenKeys, heads, sorted_keys
 
@@ -57,7 +57,11 @@ class ClickTally:
             return
         self.rows += len(page.rows)
         self.pages += 1
-        texts = [f"{canonical(row.click_date)}\x1f{row.email_address or ''}" for row in page.rows]
+        dates = canonicals([row.click_date for row in page.rows])
+        texts = [
+            f"{date}\x1f{row.email_address or ''}"
+            for date, row in zip(dates, page.rows, strict=True)
+        ]
         keys = heads([events.digest(text.encode()) for text in texts])
         new = self._seen.unseen(keys)
         if len(new) < len(texts):
