@@ -23,7 +23,8 @@ pytestmark = pytest.mark.anyio
         "lost:path=Summary,times=3",
         "expire_token:path=Activity,times=6",
         "status:code=404,path=Activity,times=2",
-        "huge:size=20000000,path=Activity,times=2",
+        # Twice in a row for one message would set it aside.
+        "huge:size=20000000,path=Activity,times=1",
         "deep:path=Contact,times=2",
         "circle:path=Activity,times=3",
         "denial:path=Contact,times=2",
