@@ -105,6 +105,7 @@ LAYERS = [
     ["bridge.flow.scheduling"],
     [
         "bridge.flow.scheduling.schedule",
+        "bridge.flow.scheduling.budget",
         "bridge.flow.scheduling.due_queue",
         "bridge.flow.scheduling.slots",
     ],

@@ -186,7 +186,9 @@ def _due_for_missing(snapshot: MessageSnapshot, event: str, missing: float) -> l
         ):  # 4
             due.append(number)
             continue
-        if waited >= watermark.wait_after_misses(number, wait, snapshot.age):  # 3, 5
+        if newly_missing < TOLERANCE or scan_type.reads_all_tracked:
+            wait = watermark.wait_after_misses(number, wait, snapshot.age)
+        if waited >= wait:  # 3, 5
             return [*due, number]
     return due
 
