@@ -165,6 +165,7 @@ LAYERS = [
         "bridge.flow.readers.click_tally",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
+        "bridge.flow.readers.departures",
         "bridge.flow.readers.listings",
     ],
     ["bridge.flow.readers.properties", "bridge.flow.readers.person"],
