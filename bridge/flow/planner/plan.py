@@ -91,7 +91,7 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
         due |= {event: [0] for event in UNCOUNTED}
     scans: dict[str, Scan] = {}
     rows = 0.0
-    for event, number in ((event, number) for event in due for number in due[event]):
+    for event, number in [(event, number) for event, numbers in due.items() for number in numbers]:
         scan_type = ESCALATION[message.kind][event][number]
         if scan_type.is_full:  # 4
             return _full_poll(snapshot)
