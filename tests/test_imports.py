@@ -31,6 +31,7 @@ LAYERS = [
     ],
     ["bridge.ending.stopping", "bridge.transport.priority", "bridge.output.standard_error"],
     ["bridge.output.logs"],
+    ["bridge.completions", "bridge.delays"],
     ["bridge.metrics", "bridge.ending.hard_end"],
     [
         "bridge.environment.values",
@@ -106,6 +107,7 @@ LAYERS = [
     [
         "bridge.flow.scheduling.schedule",
         "bridge.flow.scheduling.due_queue",
+        "bridge.flow.scheduling.backlog",
         "bridge.flow.scheduling.slots",
     ],
     ["bridge.flow.planner"],
@@ -127,6 +129,7 @@ LAYERS = [
     ["bridge.flow.message_poll"],
     ["bridge.flow.page"],
     # How a page becomes events.
+    ["bridge.flow.mapping.event_dates"],
     ["bridge.flow.mapping.mapped_page", "bridge.flow.mapping.unread"],
     ["bridge.flow.mapping.contact_row"],
     ["bridge.flow.mapping.page_mapping", "bridge.flow.mapping.contacts"],
@@ -137,7 +140,7 @@ LAYERS = [
     ["bridge.flow.interruptions"],
     ["bridge.flow.ledger"],
     ["bridge.flow.set_aside"],
-    ["bridge.flow.message_cache", "bridge.flow.findings"],
+    ["bridge.flow.message_cache", "bridge.flow.findings", "bridge.flow.saved_completions"],
     ["bridge.flow.findings.finding"],
     ["bridge.flow.findings.contact_findings", "bridge.flow.findings.row_findings"],
     ["bridge.flow.acks"],
@@ -348,12 +351,18 @@ def test_segment_and_listrak() -> None:
                 "bridge.commands.preview",
             },
         ),
-        ("numpy", {"bridge.state.keys", "bridge.state.file_mark"}),
+        ("numpy", {"bridge.state.keys", "bridge.state.file_mark", "bridge.delays"}),
         ("tenacity", {"bridge.transport.retry"}),
         ("aiolimiter", {"bridge.transport.rate"}),
         (
             "prometheus_client",
-            {"bridge.metrics", "bridge.supervision.progress", "bridge.supervision.status_server"},
+            {
+                "bridge.metrics",
+                "bridge.completions",
+                "bridge.delays",
+                "bridge.supervision.progress",
+                "bridge.supervision.status_server",
+            },
         ),
         ("structlog", {"bridge.output.logs"}),
         ("isal", {"bridge.compression"}),

@@ -13,7 +13,7 @@ from bridge.flow.message_poll import MessagePoll
 from bridge.listrak import wire
 from bridge.listrak.origin import Origin
 from bridge.listrak.pages import UnreadRow
-from bridge.listrak.times import Instant, Zone
+from bridge.listrak.times import Instant, Zone, between
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
 from bridge.state import keys
@@ -24,7 +24,6 @@ _FROM_ROWS: Final = frozenset(TRACKS) - {UNSUBSCRIBED}
 
 Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)
 Item = TypeVar("Item")
-
 
 MakeLetter = Callable[[Mapping[str, str], Any], DeadLetter]
 """A maker of dead letters, of what is wrong with which field, and of the row as it came."""
@@ -167,7 +166,7 @@ class PageMapping(Generic[Row]):
         window = self.poll.window
         dated = own or not window.previous
         end = window.end_of(name)
-        if dated and not _between(window.horizon, instants, end):
+        if dated and not between(window.horizon, instants, end):
             due = [window.horizon <= instant < end for instant in instants]
             early = [not one for one in due]
             kept = _those(early, fingerprints)
@@ -176,7 +175,7 @@ class PageMapping(Generic[Row]):
             numbers, fingerprints = _those(due, numbers), _those(due, fingerprints)
             emails, instants = _those(due, emails), _those(due, instants)
         self._remember_all(name, numbers, fingerprints)
-        self._emit_all(name, fingerprints, emails, instants)
+        self._emit_all(name, numbers, fingerprints, emails, instants)
         return closer
 
     def _remember_all(
@@ -199,6 +198,7 @@ class PageMapping(Generic[Row]):
     def _emit_all(
         self,
         name: str,
+        numbers: list[int],
         fingerprints: list[Fingerprint],
         emails: list[str],
         instants: list[Instant],
@@ -210,11 +210,15 @@ class PageMapping(Generic[Row]):
             return
         encoded = events.tracks(name, fingerprints, emails, instants, self._properties)
         if max(map(len, encoded)) > events.LARGEST_EVENT:
-            for fingerprint, email, event in zip(fingerprints, emails, encoded, strict=True):
-                self._put(name, email, fingerprint, event)
+            for number, fingerprint, email, instant, event in zip(
+                numbers, fingerprints, emails, instants, encoded, strict=True
+            ):
+                if self._put(name, email, fingerprint, event):
+                    self.mapped.dates.add(name, [number], [instant])
             return
         self.mapped.reproducible.events += encoded
         self.mapped.names[name] += len(encoded)
+        self.mapped.dates.add(name, numbers, instants)
 
     def emit(
         self,
@@ -228,7 +232,7 @@ class PageMapping(Generic[Row]):
         """Makes one event; tells whether it can be sent.
 
         early: it is filtered out.
-        journaled: it can't be made again.
+        journaled: it can't be made again, as it has no date of its own.
         properties: JSON text, where they aren't those of the page.
         """
         if early or event.name not in self._wanted:
@@ -243,7 +247,10 @@ class PageMapping(Generic[Row]):
             properties or self._properties,
             self._origins[event.number] if self._origins else None,
         ).encode()
-        return self._put(event.name, email, event.fingerprint, encoded, journaled=journaled)
+        can_be_sent = self._put(event.name, email, event.fingerprint, encoded, journaled=journaled)
+        if can_be_sent and not journaled:
+            self.mapped.dates.add(event.name, [event.number], [instant])
+        return can_be_sent
 
     def is_wanted(self, name: str) -> bool:
         """Tells whether events of a name are to be sent."""
@@ -282,9 +289,8 @@ class PageMapping(Generic[Row]):
                 raw = row.raw
                 fields.update(row.fields)
             self.mapped.unread.append(letter_of(fields, raw))
-        for row in unread:
-            if row.number is None:
-                self.mapped.unread.append(letter_of(row.fields, row.raw))
+        lost = [row for row in unread if row.number is None]
+        self.mapped.unread += [letter_of(row.fields, row.raw) for row in lost]
         return self.mapped
 
     def reject(self, event: RowEvent, reason: str, *, journaled: bool = False) -> None:
@@ -338,10 +344,6 @@ class PageMapping(Generic[Row]):
         # A backfill's events are reproducible: they need not be journaled.
         reproducible = not journaled or self.poll.backfill is not None
         return self.mapped.reproducible if reproducible else self.mapped.journaled
-
-
-def _between(least: Instant, instants: Sequence[Instant], bound: Instant) -> bool:
-    return not instants or (least <= min(instants) and max(instants) < bound)
 
 
 def _those(chosen: list[bool], items: list[Item]) -> list[Item]:
