@@ -37,6 +37,11 @@ def moments(instants: Sequence[str]) -> Moments:
     return milliseconds / 1000
 
 
+def joined(times: Sequence[Moments]) -> Moments:
+    """Times in one, of one sequence at least."""
+    return times[0] if len(times) == 1 else np.concatenate(times)
+
+
 def without(happened: Moments, instant: str) -> Moments:
     """Times without one that is an instant's, if there is any."""
     places = np.flatnonzero(happened == moments([instant])[0])

@@ -129,7 +129,7 @@ LAYERS = [
     ["bridge.flow.message_poll"],
     ["bridge.flow.page"],
     # How a page becomes events.
-    ["bridge.flow.mapping.event_dates"],
+    ["bridge.flow.mapping.event_dates", "bridge.flow.mapping.dated_events"],
     ["bridge.flow.mapping.mapped_page", "bridge.flow.mapping.unread"],
     ["bridge.flow.mapping.contact_row"],
     ["bridge.flow.mapping.page_mapping", "bridge.flow.mapping.contacts"],

@@ -41,11 +41,6 @@ def from_seconds(stamp: float) -> Instant:
     return instant(datetime.fromtimestamp(stamp, UTC))
 
 
-def between(first: Instant, instants: Sequence[Instant], end: Instant) -> bool:
-    """Tells whether none of some instants is before the first, nor at the end or after it."""
-    return not instants or (first <= min(instants) and max(instants) < end)
-
-
 def canonical(text: str | None) -> str:
     """A date as Listrak wrote it, without trailing zeros of its fraction; "" for none.
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.delays import moments
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
 from bridge.flow.mapping.contact_row import ContactRow, letters_of_lost
 from bridge.flow.mapping.mapped_page import MappedPage
@@ -88,7 +89,7 @@ class ContactRules:
             else:
                 _put(mapped, UNSUBSCRIBED, fingerprint, row.email, track.encode())
                 if not row.date.startswith(UNDATED):
-                    mapped.dates.add(UNSUBSCRIBED, (), [row.instant])
+                    mapped.dates.add(UNSUBSCRIBED, (), moments([row.instant]))
         return mapped
 
     def unsubscribe_fingerprint(self, list_id: int, date: str, email: str) -> Fingerprint:

@@ -5,9 +5,8 @@ from collections.abc import Collection, Sequence
 from itertools import combinations
 from typing import Final
 
-from bridge.delays import Moments, moments
+from bridge.delays import Moments, joined
 from bridge.event_types import EVENT_TYPES, DateRule
-from bridge.listrak.times import Instant
 
 FIRST_ACTIVITIES: Final = frozenset(
     event.name for event in EVENT_TYPES if event.date_rule is DateRule.FIRST_ACTIVITY
@@ -16,29 +15,28 @@ FIRST_ACTIVITIES: Final = frozenset(
 
 
 class EventDates:
-    """The instants of a page's events, by name, of those that have a date of their own.
+    """The times of a page's events, by name, of those that have a date of their own.
 
     ambiguous: numbers of rows of which it can't be told which event the first activity was.
     """
 
     def __init__(self) -> None:
         self.ambiguous: Collection[int] = ()
-        self._instants: defaultdict[str, list[Instant]] = defaultdict(list)
+        self._times: defaultdict[str, list[Moments]] = defaultdict(list)
 
-    def add(self, name: str, numbers: Sequence[int], instants: Sequence[Instant]) -> None:
-        """Adds events of a name, which rows of these numbers show, with an instant each."""
+    def add(self, name: str, numbers: Sequence[int], happened: Moments) -> None:
+        """Adds events of a name, which rows of these numbers show, with the time of each."""
         if self.ambiguous and name in FIRST_ACTIVITIES:
-            pairs = zip(numbers, instants, strict=True)
-            instants = [instant for number, instant in pairs if number not in self.ambiguous]
-        self._instants[name] += instants
+            happened = happened[[number not in self.ambiguous for number in numbers]]
+        self._times[name].append(happened)
 
     def clear(self) -> None:
         """Leaves them all out: what a backfill brings is late because it was asked for late."""
-        self._instants.clear()
+        self._times.clear()
 
     def moments(self) -> dict[str, Moments]:
-        """Their times in seconds since 1970, by name."""
-        return {name: moments(instants) for name, instants in self._instants.items() if instants}
+        """The times in seconds since 1970, by name."""
+        return {name: joined(times) for name, times in self._times.items()}
 
 
 def in_several(choices: Sequence[Sequence[int]]) -> set[int]:
