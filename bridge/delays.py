@@ -4,8 +4,9 @@ Many events are counted at once: one after the other they would cost a share of 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -57,8 +58,8 @@ class _Series(NamedTuple):
 
 
 @dataclass
-class _Counts:
-    """The delays of one histogram.
+class Measured:
+    """The delays of some events.
 
     numbers: by bucket.
     total: seconds.
@@ -74,30 +75,36 @@ class Delays(Collector):
     """The delays of delivered events that have a date of their own, by list and kind of event."""
 
     def __init__(self) -> None:
-        self.now: Callable[[], float] = clock.wall_time
-        """Tells the time that the dates of events go by."""
+        self._now: Callable[[], float] = clock.wall_time
         self._began = 0.0
-        self._counts: defaultdict[_Series, _Counts] = defaultdict(_Counts)
+        self._series: defaultdict[_Series, Measured] = defaultdict(Measured)
 
     def begin(self, now: Callable[[], float]) -> None:
         """Goes by another clock; what happens from now on happens since the start."""
-        self.now = now
-        self._began = now()
+        self._now, self._began = now, now()
 
-    def add(self, list_id: int, event: str, happened: Moments, delivered_at: float) -> None:
-        """Counts events of a list and a name that were delivered at a time, by `now`.
+    def measured(self, happened: Moments) -> dict[str, Measured]:
+        """The delays of events that are delivered now, by whether this run had begun.
 
-        A date that was still to come then can't be right, and isn't counted.
+        A date that is still to come can't be right, and is left out.
         """
-        delays = delivered_at - happened
+        delays = self._now() - happened
         is_possible, is_since = delays >= -CLOSE_ENOUGH, happened >= self._began
+        measured: dict[str, Measured] = {}
         for when, chosen in ((SINCE_START, is_since), (BEFORE_START, ~is_since)):
             some = np.maximum(delays[chosen & is_possible], 0)
             if some.size:
-                counts = self._counts[_Series(str(list_id), event, when)]
                 places = np.searchsorted(BOUNDS, some)
-                counts.numbers += np.bincount(places, minlength=len(BOUNDS) + 1)
-                counts.total += float(some.sum())
+                numbers = np.bincount(places, minlength=len(BOUNDS) + 1)
+                measured[when] = Measured(numbers, float(some.sum()))
+        return measured
+
+    def add(self, list_id: int, event: str, measured: Mapping[str, Measured]) -> None:
+        """Counts events of a list and a name."""
+        for when, delays in measured.items():
+            series = self._series[_Series(str(list_id), event, when)]
+            series.numbers += delays.numbers
+            series.total += delays.total
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """The numbers at present."""
@@ -110,7 +117,7 @@ class Delays(Collector):
             labels=["list", "event", "happened"],
         )
         bounds = [*map(str, map(float, BOUNDS)), "+Inf"]
-        for series, counts in sorted(self._counts.items()):
-            sums = np.cumsum(counts.numbers).tolist()
-            family.add_metric(series, list(zip(bounds, sums, strict=True)), counts.total)
+        for labels, delays in sorted(self._series.items(), key=itemgetter(0)):
+            sums = np.cumsum(delays.numbers).tolist()
+            family.add_metric(labels, list(zip(bounds, sums, strict=True)), delays.total)
         yield family

@@ -4,10 +4,10 @@ Whatever is counted of events, by list or by name, is counted here, once it is i
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bridge.delays import Moments, without
+from bridge.delays import Delays, Measured, Moments, without
 from bridge.metrics import Metrics
 from bridge.output.logs import log
 from bridge.segment import events
@@ -25,8 +25,8 @@ class Outcomes:
     names: numbers delivered, by name.
     dead: those that can't be sent.
     aside: change of the number set aside.
-    happened: by name, when those delivered happened that have a date of their own.
-    delivered_at: when the last of them was accepted, in seconds since 1970 by Listrak's clock.
+    happened: by name, when those happened that have a date of their own; until they are delivered.
+    delays: by name, how long these took.
     """
 
     list_id: int
@@ -36,7 +36,7 @@ class Outcomes:
     dead: list[DeadLetter] = field(default_factory=list)
     aside: int = 0
     happened: dict[str, Moments] = field(default_factory=dict)
-    delivered_at: float = 0.0
+    delays: dict[str, Mapping[str, Measured]] = field(default_factory=dict)
 
     def refuse(self, letters: Sequence[DeadLetter]) -> None:
         """Notes that events counted as delivered can't be sent."""
@@ -55,6 +55,12 @@ class Outcomes:
         self.names.subtract(envelope.name for envelope in envelopes)
         self._leave_out(envelopes)
 
+    def deliver(self, delays: Delays) -> None:
+        """Notes that all of its events are accepted now, but for those that were left out."""
+        self.delays = {name: delays.measured(times) for name, times in self.happened.items()}
+        # Many wait for their turn: the times are as many as the events.
+        self.happened = {}
+
     def _leave_out(self, envelopes: Iterable[Envelope]) -> None:
         """Leaves out when some events happened, as they aren't delivered."""
         for name, timestamp in ((one.name, one.timestamp) for one in envelopes):
@@ -72,5 +78,5 @@ class Outcomes:
             log.error("event.dead", event_name=letter.event, reason=letter.reason)
         for name, number in self.names.items():
             metrics.delivered.labels(name).inc(number)
-        for name, happened in self.happened.items():
-            metrics.delays.add(self.list_id, name, happened, self.delivered_at)
+        for name, measured in self.delays.items():
+            metrics.delays.add(self.list_id, name, measured)

@@ -39,7 +39,7 @@ class PollPageAck:
         if self.checkpoint is not None:
             self.checkpoint.refuse(dead_letters_of(refused))
             self.checkpoint.set_aside(aside)
-            self.checkpoint.outcomes.delivered_at = self.metrics.delays.now()
+            self.checkpoint.outcomes.deliver(self.metrics.delays)
         for due in self.poll.acks.ack(self.number, self.checkpoint):
             if due is None:
                 end = self.poll.end
@@ -72,7 +72,7 @@ class OutboxAck:
         """Makes the ledger remove the page from the outbox, but for what is set aside."""
         self.outcomes.refuse(dead_letters_of(refused))
         self.outcomes.set_aside(aside)
-        self.outcomes.delivered_at = self.metrics.delays.now()
+        self.outcomes.deliver(self.metrics.delays)
         self.aside = aside
         self.ledger.enqueue(self._save, self._committed)
 
