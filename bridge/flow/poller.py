@@ -227,6 +227,7 @@ class Poller:
         self._discoveries[source.list_id] = done + 1
         queue = self._queues[Channel.TRACKS, source.list_id]
         messages = await self._ledger.store.messages.tracked(source.list_id)
+        self._readers.messages.note_tracked(source.list_id, messages)
         backlog, now = self._backlog_of(source.list_id), clock.boot_time()
         # Messages that nobody finds can't be read: without it nothing of them is complete.
         backlog.read(Task("discovery", source.list_id, source.list_id), now + self._poll_interval)

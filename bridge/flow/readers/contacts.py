@@ -19,6 +19,7 @@ from bridge.flow.readers.contact_readings import (
     request_each,
     unseen_of,
 )
+from bridge.flow.readers.departures import Departures, marks
 from bridge.flow.readers.restart import read_from
 from bridge.flow.scheduling import schedule
 from bridge.flow.source import SourceList
@@ -50,6 +51,7 @@ class ContactReader:
         context: ReaderContext,
         readings: ContactReadings,
         user_ids: UserIdAlarm,
+        departures: Departures,
         completions: Completions,
     ) -> None:
         self._listrak = context.listrak
@@ -58,6 +60,7 @@ class ContactReader:
         self._set_aside = context.set_aside
         self._readings = readings
         self._user_ids = user_ids
+        self._departures = departures
         self._completions = completions
         # When polls began that this process began, by list and by the clock for what waits.
         self._began: dict[int, float] = {}
@@ -81,7 +84,8 @@ class ContactReader:
         if begun is None or (sweep and not begun.sweep):
             started_at = self._listrak.clock.now()
             self._began[source.list_id] = store.waiting.now()
-            await self._ledger.commit(
+            # With what follows, in one transaction: a poll that finds nothing costs one.
+            self._ledger.enqueue(
                 lambda store: store.contact_polls.begin(source.list_id, started_at, sweep=sweep)
             )
         else:
@@ -176,12 +180,15 @@ class ContactReader:
         next_stage = UNSUBSCRIBED_STAGE if state == "Subscribed" else DELETED_STAGE
         more: str | None = cursor.page
         trail = Trail(f"the contacts of list {list_id}", cursor.page)
+        departed: set[int] = set()
         while more is not None:
             async with readings.turn:
                 page = await listrak.contacts(list_id, state, more, field_id, since)
                 more = trail.after(page)
                 following = ContactCursor(state, more) if more else next_stage
                 read_at, is_subscribed = readings.instant(), state == "Subscribed"
+                if not is_subscribed and not poll.sweep:
+                    departed |= marks(page.rows)
                 await readings.send(
                     ContactPage(
                         poll, following, page.rows, read_at, is_subscribed, unread=page.unread
@@ -190,6 +197,8 @@ class ContactReader:
         # The next stage compares with what this one found, and no two identifies of a contact are
         # on their way at once.
         await readings.drain(poll)
+        if departed:
+            self._departures.note(list_id, departed, self._listrak.clock.now())
 
     async def _decide_twins(
         self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings
