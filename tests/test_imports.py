@@ -106,6 +106,7 @@ LAYERS = [
     ["bridge.flow.scheduling"],
     [
         "bridge.flow.scheduling.schedule",
+        "bridge.flow.scheduling.budget",
         "bridge.flow.scheduling.due_queue",
         "bridge.flow.scheduling.backlog",
         "bridge.flow.scheduling.slots",
@@ -167,6 +168,7 @@ LAYERS = [
         "bridge.flow.readers.click_tally",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
+        "bridge.flow.readers.departures",
         "bridge.flow.readers.listings",
     ],
     ["bridge.flow.readers.properties", "bridge.flow.readers.person"],
