@@ -204,7 +204,9 @@ class Poller:
                     await slot.lengthen()
                 await self._readers.contacts.read(source, sweep=sweep)
             case "unsubscribes":
-                noted_by = await self._attributable_until(source)
+                # It takes all messages of the list to tell.
+                pending = await self._ledger.store.unsubscribes.are_pending(source.list_id)
+                noted_by = await self._attributable_until(source) if pending else 0.0
                 await self._readers.unsubscribes.release(source, noted_by)
             case "backfill" | "identify" as errand:
                 await slot.lengthen()
@@ -256,7 +258,8 @@ class Poller:
                 return None
             return schedule.POSTPONED_INTERVALS * self._poll_interval
         self._set_aside.recovered(Part(message.list_id, "message", message.path))
-        message = await messages.get(message.id)
+        if planned is not None:
+            message = await messages.get(message.id)
         return schedule.poll_delay(message, self._clock.now(), self._poll_interval)
 
     async def _attributable_until(self, source: SourceList) -> float:
