@@ -7,6 +7,7 @@ from bridge.flow.context import ReaderContext
 from bridge.flow.readers.backfill import BackfillReader
 from bridge.flow.readers.contact_readings import ContactReadings
 from bridge.flow.readers.contacts import ContactReader
+from bridge.flow.readers.departures import Departures
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.identify import IdentifyReader
 from bridge.flow.readers.messages import MessageReader
@@ -43,15 +44,16 @@ class Readers:
 def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
     """All readers of an account."""
     names = Names(context)
-    discovery = Discovery(context, names)
+    discovery = Discovery(context, names, metrics.completions)
     readings = ContactReadings(context)
     rows = RowReader(context, PropertyReader(context, names))
     unsubscribes = UnsubscribeReader(context, names)
-    messages = MessageReader(context, rows, SummaryMetrics(metrics))
+    departures = Departures()
+    messages = MessageReader(context, rows, SummaryMetrics(metrics), departures)
     return Readers(
         discovery,
         messages,
-        ContactReader(context, readings, UserIdAlarm(metrics)),
+        ContactReader(context, readings, UserIdAlarm(metrics), departures, metrics.completions),
         unsubscribes,
         OutboxReader(context),
         BackfillReader(context, discovery, rows, unsubscribes, messages),
