@@ -60,7 +60,7 @@ def judged(results: Mapping[str, Result], weeks: Mapping[str, Result]) -> Iterat
     """All targets of the lives that there are.
 
     results: by the name of the life.
-    weeks: a week re-read hourly, by the name of the retailer.
+    weeks: a week re-read hourly, by the name of the life.
     """
     for result in results.values():
         yield Judged(result.name, "missed", result.missed, _most(0), ".0f")
@@ -76,7 +76,7 @@ def judged(results: Mapping[str, Result], weeks: Mapping[str, Result]) -> Iterat
         yield from _slowest(poor, POORER)
     for name in ("ignored", "refused", "small, ignored", "small, refused"):
         if name in results:
-            yield from _unfiltered(results[name], weeks[results[name].retailer.name])
+            yield from _unfiltered(results[name], weeks[name])
     for youngest in QUIET_FROM:
         if still := results.get(quiet(youngest)):
             yield from _quiet(still, QUIET_CALLS[youngest])
