@@ -81,7 +81,7 @@ def main(
 
 def told(console: Console, results: Sequence[Result], wanted: Sequence[Life], out: Path) -> bool:
     """Prints and saves all tables; tells whether all is as it should be."""
-    eventful = [life for life in wanted if life.youngest is None]
+    eventful = [life for life in wanted if life.eventful]
     weeks = {life.name: alternative(life, "7 days", WEEK) for life in eventful}
     # A retailer is shown once: in its longest life, which comes first.
     shown = {life.retailer: weeks[life.name] for life in reversed(eventful)}
