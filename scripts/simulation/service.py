@@ -49,6 +49,10 @@ IN_MEMORY: Final = "state.doubtful_place"
 """What the service warns of there."""
 
 
+class EndedError(Exception):
+    """A service that is no more."""
+
+
 @dataclass(frozen=True)
 class Course:
     """What a life is like.
@@ -101,7 +105,7 @@ async def live(result: Result, people: People, folder: Path, course: Course) -> 
         environment = _environment(source, sink, state, course)
         service = Service(settings.load(environment), once=False)
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        tasks.start_soon(service.run)
+        tasks.start_soon(_run, service)
         await anyio.sleep(MINUTE)
         empty, _ = _size_of(state)
         for day in range(course.days):
@@ -114,6 +118,12 @@ async def live(result: Result, people: People, folder: Path, course: Course) -> 
     segment.close(people.begin + course.days * DAY)
     result.seconds = time.perf_counter() - began
     return result
+
+
+async def _run(service: Service) -> None:
+    """Runs the service. Raises EndedError where it ends by itself, as it does at a signal."""
+    await service.run()
+    raise EndedError("the service has ended before its life did")
 
 
 def _environment(source: str, sink: str, state: Path, course: Course) -> dict[str, str]:
