@@ -36,7 +36,7 @@ SCRIPTS = Path(__file__).parents[1]
 
 @click.command(help=__doc__)
 @click.option("--days", default=60, show_default=True, help="Days of the main life.")
-@click.option("--others", default=20, show_default=True, help="Days of the other lives.")
+@click.option("--others", default=25, show_default=True, help="Days of the other lives.")
 @click.option(
     "--scale", default=1000, show_default=True, help="The large audience is so much smaller."
 )
@@ -81,11 +81,14 @@ def main(
 
 def told(console: Console, results: Sequence[Result], wanted: Sequence[Life], out: Path) -> bool:
     """Prints and saves all tables; tells whether all is as it should be."""
-    weeks = {life.retailer.name: alternative(life, "7 days", WEEK) for life in reversed(wanted)}
-    month = [alternative(life, "30 days", MONTH) for life in wanted[:1]]
-    own = [result for result in results if not result.name.startswith("quiet")]
-    quiet = [result for result in results if result.name.startswith("quiet")]
-    both = [*own, *(weeks[name] for name in ("large", "small") if name in weeks), *month]
+    eventful = [life for life in wanted if life.eventful]
+    weeks = {life.name: alternative(life, "7 days", WEEK) for life in eventful}
+    # A retailer is shown once: in its longest life, which comes first.
+    shown = {life.retailer: weeks[life.name] for life in reversed(eventful)}
+    month = [alternative(life, "30 days", MONTH) for life in eventful[:1]]
+    own = [result for result in results if result.name in weeks]
+    quiet = [result for result in results if result.name not in weeks]
+    both = [*own, *reversed(shown.values()), *month]
     judgements = list(judged({result.name: result for result in results}, weeks))
     for table in (
         costs([*both, *quiet]),

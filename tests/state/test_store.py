@@ -571,6 +571,8 @@ async def test_pending(store: Store) -> None:
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
         await store.unsubscribes.add(5, [unsubscribe(), other], NOW + 10)
         await store.unsubscribes.add(6, [unsubscribe()], NOW)
+    assert await store.unsubscribes.are_pending(5)
+    assert not await store.unsubscribes.are_pending(7)
     assert await store.unsubscribes.pending(5, NOW - 1, 10) == []
     assert await store.unsubscribes.pending(5, NOW, 10) == [unsubscribe()]
     assert await store.unsubscribes.pending(5, NOW + 10, 10) == [unsubscribe(), other]
