@@ -222,6 +222,7 @@ class Poller:
         self._discoveries[source.list_id] = done + 1
         queue = self._queues[Channel.TRACKS, source.list_id]
         messages = await self._ledger.store.messages.tracked(source.list_id)
+        self._readers.messages.note_tracked(source.list_id, messages)
         for message in messages:
             task = Task("message", source.list_id, message.id)
             if task not in queue:

@@ -128,6 +128,11 @@ class Calls:
         other._on_unread = on_unread
         return other
 
+    @property
+    def requests_per_second(self) -> float:
+        """Calls that may be made in a second at present; 0 for no limit."""
+        return self._rate.per_second
+
     async def get(
         self, path: str, shape: Shape[Data], resource: str, **query: Any
     ) -> wire.Envelope[Data]:

@@ -51,11 +51,14 @@ class Polls:
         )
 
     async def complete(self, message: int, *, changed: bool) -> None:
-        """Ends the full poll of a message; `changed`: it found anything new."""
+        """Ends the full poll of a message; `changed`: it found anything new.
+
+        What a first poll finds may be old: it doesn't count as a change.
+        """
         await self._db.run(
             "UPDATE messages SET (looked_at, summary, moved_at) ="
-            " (SELECT started_at, summary, iif(?, started_at, moved_at) FROM sound_looks"
-            " WHERE message = messages.id) WHERE id = ?",
+            " (SELECT started_at, summary, iif(? AND messages.looked_at NOTNULL, started_at, moved_at)"
+            " FROM sound_looks WHERE message = messages.id) WHERE id = ?",
             changed,
             message,
         )

@@ -39,7 +39,7 @@ class Message:
     properties: JSON object of the properties of its latest events; None until rows of it were seen.
     discovered_at: when it was discovered.
     polled_at: start of the latest complete full poll, None for never.
-    changed_at: start of the latest poll that found anything new, None for never.
+    changed_at: start of the latest poll but the first that found anything new, None for none.
     summary: counters (JSON) that the latest complete poll began with.
     untracked: 1 once it is no longer tracked; 2 while all that was remembered of it is kept.
     rescan_requested: 1 from the request for a full poll until one begins.

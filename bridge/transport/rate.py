@@ -107,6 +107,11 @@ class AdaptiveRate:
         self._paused_until = max(self._paused_until, until)
 
     @property
+    def per_second(self) -> float:
+        """Calls a second at present; 0 for no limit."""
+        return self._per_second
+
+    @property
     def paused_for(self) -> float:
         """Seconds for which no call passes yet, as the server said to wait; 0 for none."""
         return max(0.0, self._paused_until - anyio.current_time())

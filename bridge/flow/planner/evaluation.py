@@ -199,11 +199,15 @@ class _EventEvaluation:
         ]
 
     def _note_attempt(self, attempt: ScanAttempt, number: int, missing: float) -> None:
+        before = attempt.missing
         attempt.started_at = self.snapshot.now
         attempt.missing = max(missing, 0.0)
         attempt.rows = self.stats.rows.get(self._scan_types[number].name, attempt.rows)
-        is_miss = missing > 0 and self._found < TOLERANCE
-        attempt.misses = attempt.misses + 1 if is_miss else 0
+        if missing > 0 and self._found < TOLERANCE:
+            attempt.misses += 1
+        elif not 0 < before <= missing:
+            # Else it found what is new, and nothing of what it had missed before.
+            attempt.misses = 0
 
     def _note_uncounted(self, watermark: Watermark, done: list[int]) -> None:
         """Moves the watermark of an event that nothing counts, as far as the scans go.

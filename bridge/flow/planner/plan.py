@@ -7,25 +7,35 @@ Listrak counts was seen, nothing is read at all.
 """
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bridge.clock import DAY, MINUTE
-from bridge.event_types import CLICKED, CONVERTED, SENT, UNCOUNTED
+from bridge.event_types import CLICKED, CONVERTED, SENT, SPAM, UNCOUNTED
 from bridge.flow.buckets import start_of
 from bridge.flow.figures import TOLERANCE
-from bridge.flow.planner.scan_types import ALL_CLICKS, ESCALATION, TRACKED, Scan, ScanType
+from bridge.flow.planner.scan_types import ACTIVE, ALL_CLICKS, ESCALATION, TRACKED, Scan, ScanType
 from bridge.flow.planner.snapshot import MessageSnapshot
-from bridge.flow.planner.watermarks import Watermarks
+from bridge.flow.planner.watermarks import ROW_DELAY, ScanAttempt, Watermarks
 
-ROWS_PER_EVENT: Final = 20
-"""Rows that may be read again to find one missing event sooner."""
+PAGE_SHARE_PER_EVENT: Final = 1 / 250
+"""Fraction of a page that may be read again at once to find one missing event."""
 
 WATERMARK_OVERLAP: Final = 15.0
 """Seconds by which a recent scan begins before the watermark: clocks differ."""
 
 RETRY_AFTER: Final = 5 * MINUTE
 """Seconds until a scan that didn't find all is done again: rows may come after counters."""
+
+WIDER_AFTER: Final = 20 * MINUTE
+"""Seconds until a wider scan than the narrowest follows, which has been done again by then."""
+
+COSTLY_AGE: Final = 2 * DAY
+"""Age of a message from which on a scan of several requests waits longer, in proportion to it."""
+
+COMPLAINT_AGE: Final = 3 * DAY
+"""Age from which on scans for complaints are made less often, in proportion to it."""
 
 RECHECK_INTERVAL: Final = 7 * DAY
 """Seconds until all tracked rows of what goes on sending are read again, reconciled or not."""
@@ -72,32 +82,31 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
     if not snapshot.counted and snapshot.rows <= snapshot.free_rows:  # 2
         return _full_poll(snapshot)
     snapshot = replace(snapshot, watermarks=_reconciled(snapshot))
-    due = {
-        event: number
-        for event in ESCALATION[message.kind]
-        if (number := _due_scan(snapshot, event)) is not None
-    }
+    due = {event: _due_scans(snapshot, event) for event in ESCALATION[message.kind]}
     if snapshot.clicks_left:
-        due.setdefault(CLICKED, 0)
+        due[CLICKED] = due[CLICKED] or [0]
     if snapshot.is_last:
         if _may_miss_events(snapshot):  # 3
             return _full_poll(snapshot)
-        due |= dict.fromkeys(UNCOUNTED, 0)
+        due |= {event: [0] for event in UNCOUNTED}
     scans: dict[str, Scan] = {}
     rows = 0.0
-    for event, number in due.items():
+    for event, number in ((event, number) for event in due for number in due[event]):
         scan_type = ESCALATION[message.kind][event][number]
         if scan_type.is_full:  # 4
             return _full_poll(snapshot)
         rows += snapshot.expected_rows(event, number, scan_type)
         scan = _scan(snapshot, event, scan_type)
         scans[scan_type.name] = _wider(scan, scans.get(scan_type.name, scan))
-    chosen = tuple(scans.values())
-    if TRACKED in scans:  # 5
-        chosen = tuple(
-            scan for name, scan in scans.items() if name == TRACKED or scan.scan_type.reads_clicks
-        )
+    chosen = tuple(scan for scan in scans.values() if not _is_covered(scan.scan_type, scans))
     return PollPlan(scans=chosen, expected_rows=rows, watermarks=snapshot.watermarks)  # 6
+
+
+def _is_covered(scan_type: ScanType, scans: Container[str]) -> bool:
+    """Tells whether another of the scans reads all that one of this type would."""
+    if TRACKED in scans:  # 5
+        return scan_type.name != TRACKED and not scan_type.reads_clicks
+    return ACTIVE in scans and scan_type.date_type == "Activity" and scan_type.name != ACTIVE
 
 
 def _full_poll(snapshot: MessageSnapshot) -> PollPlan:
@@ -117,14 +126,14 @@ def _reconciled(snapshot: MessageSnapshot) -> Watermarks:
     return watermarks
 
 
-def _due_scan(snapshot: MessageSnapshot, event: str) -> int | None:
-    """The number of the scan that is due for an event, None for none. The first that holds:
+def _due_scans(snapshot: MessageSnapshot, event: str) -> list[int]:
+    """The numbers of the scans that are due for an event. The first that holds:
 
     1. Nothing counts the event: as the clock says.
     2. All that is counted was seen: none, unless counters are due to be checked.
     3. More was seen, and the counter moved: the narrowest, for what moved it.
     4. More was seen, and it didn't: as the clock says. The counter lags, or counts otherwise.
-    5. Something is missing: the narrowest that is worth it.
+    5. Something is missing: the narrowest that is worth it, and what has waited beside it.
     """
     if event not in snapshot.counted:  # 1
         return _due_by_clock(snapshot, event)
@@ -135,76 +144,105 @@ def _due_scan(snapshot: MessageSnapshot, event: str) -> int | None:
         usable = snapshot.usable_scans(event)
         moved = snapshot.counted[event] - snapshot.watermarks.of(event).last_counted
         if usable and moved > TOLERANCE:  # 3
-            return usable[0][0]
+            return [usable[0][0]]
         return _due_by_clock(snapshot, event)  # 4
     return _due_for_missing(snapshot, event, missing)  # 5
 
 
-def _due_for_missing(snapshot: MessageSnapshot, event: str, missing: float) -> int | None:
-    """The number of the narrowest scan that is worth it, None for none. For each:
+def _due_for_missing(snapshot: MessageSnapshot, event: str, missing: float) -> list[int]:
+    """The numbers of scans that are worth it, narrow ones first. For each:
 
-    1. No more is missing than after its last attempt, and recent scans can't explain that: not a
+    1. What the next narrower one left is missing for it: if that is nothing, or was not done yet,
+       neither this nor any wider.
+    2. No more is missing than after its last attempt, and recent scans can't explain that: not a
        recent one.
-    2. No more is missing than after its last attempt: once it has waited, for minutes at least.
-    3. More is missing since: if it reads few enough rows for that.
-    4. More is missing since: once it has waited.
+    3. No more is missing than after its last attempt: once it has waited, for minutes at least, and
+       for its longest if it reads all.
+    4. More is missing since: if it reads few enough rows for that, and no narrower one is due.
+    5. More is missing since: once it has waited as long as its cost says.
+
+    What has waited comes last, beside what is done at once: that may never find what it waits for.
     """
     watermark = snapshot.watermarks.of(event)
+    due: list[int] = []
+    narrower: ScanAttempt | None = None
     for number, scan_type in snapshot.usable_scans(event):
         attempt = watermark.attempt(number)
-        newly_missing = missing - attempt.missing
         waited = snapshot.now - max(watermark.reconciled_at, attempt.started_at)
-        max_wait = scan_type.max_wait
+        wait = _wait(snapshot, event, number, scan_type)
+        if narrower is not None:
+            missing = min(missing, narrower.missing)
+            if missing < TOLERANCE:  # 1
+                break
+            wait = max(wait, min(WIDER_AFTER, scan_type.max_wait))
+        newly_missing = missing - attempt.missing
+        narrower = attempt
         if newly_missing < TOLERANCE:
-            if scan_type.from_watermark and missing <= watermark.unexplained:  # 1
+            if scan_type.from_watermark and missing <= watermark.unexplained:  # 2
                 continue
-            max_wait = max(max_wait, RETRY_AFTER)  # 2
-        elif snapshot.expected_rows(event, number, scan_type) <= _rows_worth(
+            wait = max(scan_type.max_wait if scan_type.reads_all_tracked else wait, RETRY_AFTER)
+        elif not due and snapshot.expected_rows(event, number, scan_type) <= _rows_worth(
             snapshot, event, newly_missing
-        ):  # 3
-            return number
-        if waited >= watermark.max_wait(number, max_wait, snapshot.age):  # 2, 4
-            return number
-    return None
+        ):  # 4
+            due.append(number)
+            continue
+        if waited >= watermark.wait_after_misses(number, wait, snapshot.age):  # 3, 5
+            return [*due, number]
+    return due
 
 
 def _rows_worth(snapshot: MessageSnapshot, event: str, missing: float) -> float:
-    """Rows that may be read to find what is missing."""
+    """Rows that may be read at once to find what is missing."""
     # The missing revenue doesn't tell the number of orders: one at least.
     events = 1 if event == CONVERTED else missing
-    return snapshot.free_rows + ROWS_PER_EVENT * events
+    return snapshot.free_rows + snapshot.page_rows * PAGE_SHARE_PER_EVENT * events
 
 
-def _due_for_recheck(snapshot: MessageSnapshot, event: str) -> int | None:
-    """The number of the scan that checks whether reconciled counters are right, None for none.
+def _wait(snapshot: MessageSnapshot, event: str, number: int, scan_type: ScanType) -> float:
+    """Seconds until a scan is worth its requests, at most what its type says.
+
+    What takes one request is done at once, or as soon as what it reads again is worth it. Each
+    further one costs a part of what the account may be asked, and more so the older the message is.
+    """
+    further = snapshot.expected_calls(event, number, scan_type) - 1
+    cost = further * snapshot.seconds_per_call * max(1.0, snapshot.age / COSTLY_AGE)
+    return min(max(scan_type.wait, cost), scan_type.max_wait)
+
+
+def _due_for_recheck(snapshot: MessageSnapshot, event: str) -> list[int]:
+    """The number of the scan that checks whether reconciled counters are right, if it is due.
 
     A counter that is wrong may hide missing events. A broadcast is checked at its last poll; a
     message that goes on sending has none, so that all its tracked rows are read now and then.
     """
     if snapshot.message.kind == "broadcast" or event != SENT:
-        return None
+        return []
     watermark = snapshot.watermarks.of(event)
     numbers = [number for number, scan in snapshot.usable_scans(event) if scan.reads_all_tracked]
     checked_at = max(watermark.attempt(number).started_at for number in numbers)
-    return numbers[0] if snapshot.now - checked_at >= RECHECK_INTERVAL else None
+    return numbers[:1] if snapshot.now - checked_at >= RECHECK_INTERVAL else []
 
 
-def _due_by_clock(snapshot: MessageSnapshot, event: str) -> int | None:
-    """The number of the widest scan whose time has come, None for none. For each:
+def _due_by_clock(snapshot: MessageSnapshot, event: str) -> list[int]:
+    """The number of the widest scan whose time has come, if there is one. For each:
 
     1. A recent one, of what is counted: never. What happens next will move the counter.
     2. A recent one, of what nothing counts: at every poll.
-    3. One that filters: each time it has waited.
+    3. One that filters: each time it has waited; where there is a sign of such an event, sooner.
     4. A wide one, while the narrowest of all is proven to miss nothing: never.
     5. A wide one: each time it has waited, and for a quarter of the message's age at least.
     """
     watermark = snapshot.watermarks.of(event)
     usable = snapshot.usable_scans(event)
     kind, now = snapshot.message.kind, snapshot.now
-    due: int | None = None
+    due: list[int] = []
     for place, (number, scan_type) in enumerate(usable):
-        waited = now - watermark.attempt(number).started_at
+        attempt = watermark.attempt(number)
+        waited = now - attempt.started_at
         wait = scan_type.max_wait  # 3
+        if event == SPAM and scan_type.activity_type and _has_sign(snapshot, attempt):
+            often = _wait(snapshot, event, number, scan_type)
+            wait = min(wait, often * max(1.0, snapshot.age / COMPLAINT_AGE))
         if scan_type.from_watermark:
             if event in snapshot.counted:  # 1
                 continue
@@ -214,8 +252,16 @@ def _due_by_clock(snapshot: MessageSnapshot, event: str) -> int | None:
                 continue
             wait = max(wait, snapshot.age / 4)  # 5
         if waited >= wait:
-            due = number
+            due = [number]
     return due
+
+
+def _has_sign(snapshot: MessageSnapshot, attempt: ScanAttempt) -> bool:
+    """Tells whether there may be a complaint that a scan has not shown: somebody left the list.
+
+    A complaint unsubscribes by itself (bridge/listrak/FACTS.md: Meaning). Its row may come later.
+    """
+    return attempt.started_at < snapshot.unsubscribed_at + ROW_DELAY
 
 
 def _may_miss_events(snapshot: MessageSnapshot) -> bool:
@@ -247,6 +293,8 @@ def _scan(snapshot: MessageSnapshot, event: str, scan_type: ScanType) -> Scan:
         since = complete_until - WATERMARK_OVERLAP if complete_until else None
     elif scan_type.lookback:
         since = snapshot.now - scan_type.lookback
+    elif scan_type.name == ACTIVE:
+        since = snapshot.oldest_tracked - TRACKED_OVERLAP
     elif scan_type.tracked_only and snapshot.message.kind != "broadcast":
         since = snapshot.oldest_tracked - TRACKED_OVERLAP
         if scan_type.reads_all_tracked and snapshot.message.floor is not None:

@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.event_types import SENT, event_type_asked_by
+from bridge.event_types import BOUNCED, OPENED, SENT, UNSUBSCRIBED, event_type_asked_by
 from bridge.flow.figures import Counts
 from bridge.flow.planner.filter_support import FilterSupport
-from bridge.flow.planner.scan_types import ESCALATION, TRACKED, ScanType
+from bridge.flow.planner.scan_types import ACTIVE, ESCALATION, TRACKED, ScanType
 from bridge.flow.planner.watermarks import Watermark, Watermarks
 from bridge.flow.scheduling import schedule
 from bridge.listrak import wire
@@ -15,6 +15,9 @@ from bridge.state.records import Message
 
 FREE_PAGE_SHARE: Final = 1 / 50
 """Fraction of a page below which rows are free, as fewer rows take a request all the same."""
+
+STARTING_ACTIVITY: Final = (OPENED, BOUNCED, UNSUBSCRIBED)
+"""Events that give a row its date of activity (bridge/listrak/FACTS.md: Resources)."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class MessageSnapshot:
     """Seconds that a send is tracked."""
     page_rows: int = wire.MOST_ROWS
     """Rows of a page."""
+    seconds_per_call: float = 0.0
+    """Seconds that a scan waits for each request that it takes beyond the first."""
+    unsubscribed_at: float = 0.0
+    """Time at which contacts last showed a new unsubscribe of the list; 0 for never."""
     certain: float | None = None
     """A time that `now` is at least, where that is another: what is forgotten goes by it."""
     is_last: bool = False
@@ -99,16 +106,29 @@ class MessageSnapshot:
 
         1. From the watermark: what moved and little more, so none; without one, all.
         2. Of everything, or of all tracked rows: all.
-        3. Others: as many as at the last attempt.
-        4. Never tried yet: as many as there are events of the kind that it filters for.
+        3. Of all that show an activity: as many as are counted to have begun one.
+        4. Others: as many as at the last attempt.
+        5. Never tried yet: as many as there are events of the kind that it filters for.
         """
         watermark = self.watermarks.of(event)
         if scan_type.from_watermark:  # 1
             return 0 if watermark.complete_until else self.rows
         if scan_type.reads_all_tracked:  # 2
             return self.rows
-        if rows := watermark.attempt(number).rows:  # 3
+        if scan_type.name == ACTIVE:  # 3
+            return sum(map(self._known_of, STARTING_ACTIVITY))
+        if rows := watermark.attempt(number).rows:  # 4
             return rows
         asked = scan_type.activity_type
-        shown = event_type_asked_by(asked).name if asked else event
-        return max(self.counted.get(shown, 0), self.seen.get(shown, 0))  # 4
+        return self._known_of(event_type_asked_by(asked).name if asked else event)  # 5
+
+    def expected_calls(self, event: str, number: int, scan_type: ScanType) -> float:
+        """Requests that a scan will take, as far as one can tell: pages, and clicks link by link."""
+        pages = math.ceil(self.expected_rows(event, number, scan_type) / self.page_rows)
+        reads_links = scan_type.is_full or scan_type.reads_clicks
+        links = 1 + len(self.watermarks.link_clicks) if reads_links else 0
+        return max(1, pages) + links
+
+    def _known_of(self, event: str) -> float:
+        """The number of an event that is counted, or seen, whichever is more."""
+        return max(self.counted.get(event, 0), self.seen.get(event, 0))

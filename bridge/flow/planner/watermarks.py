@@ -86,13 +86,13 @@ class Watermark(msgspec.Struct, array_like=True):
             self.complete_until, self.unexplained = self.pending_at, max(missing, 0.0)  # 4
         self.pending_at, self.pending_count = at, counted  # 5
 
-    def max_wait(self, number: int, seconds: float, age: float) -> float:
-        """Seconds until a scan is done whatever it costs: twice as many with each miss.
+    def wait_after_misses(self, number: int, seconds: float, age: float) -> float:
+        """Seconds until a scan that waits `seconds` is done: four times as many with each further miss.
 
-        At most a day, a quarter of the message's age, or what its scan type waits anyway.
+        At most a day, a quarter of the message's age, or what it waits anyway.
         """
         longest = max(seconds, DAY, age / 4)
-        return min(seconds * 2.0 ** min(self.attempt(number).misses, 30), longest)
+        return min(seconds * 4.0 ** max(0, min(self.attempt(number).misses - 1, 30)), longest)
 
 
 class Watermarks(msgspec.Struct, array_like=True):

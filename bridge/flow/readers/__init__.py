@@ -7,6 +7,7 @@ from bridge.flow.context import ReaderContext
 from bridge.flow.readers.backfill import BackfillReader
 from bridge.flow.readers.contact_readings import ContactReadings
 from bridge.flow.readers.contacts import ContactReader
+from bridge.flow.readers.departures import Departures
 from bridge.flow.readers.discovery import Discovery
 from bridge.flow.readers.identify import IdentifyReader
 from bridge.flow.readers.messages import MessageReader
@@ -47,11 +48,12 @@ def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
     readings = ContactReadings(context)
     rows = RowReader(context, PropertyReader(context, names))
     unsubscribes = UnsubscribeReader(context, names)
-    messages = MessageReader(context, rows, SummaryMetrics(metrics))
+    departures = Departures()
+    messages = MessageReader(context, rows, SummaryMetrics(metrics), departures)
     return Readers(
         discovery,
         messages,
-        ContactReader(context, readings, UserIdAlarm(metrics)),
+        ContactReader(context, readings, UserIdAlarm(metrics), departures),
         unsubscribes,
         OutboxReader(context),
         BackfillReader(context, discovery, rows, unsubscribes, messages),

@@ -17,6 +17,7 @@ from bridge.flow.readers.contact_readings import (
     request_each,
     unseen_of,
 )
+from bridge.flow.readers.departures import Departures, marks
 from bridge.flow.readers.restart import read_from
 from bridge.flow.scheduling import schedule
 from bridge.flow.source import SourceList
@@ -44,7 +45,11 @@ class ContactReader:
     """Sends the pages of polls of contacts on. Raises what the Listrak client raises."""
 
     def __init__(
-        self, context: ReaderContext, readings: ContactReadings, user_ids: UserIdAlarm
+        self,
+        context: ReaderContext,
+        readings: ContactReadings,
+        user_ids: UserIdAlarm,
+        departures: Departures,
     ) -> None:
         self._listrak = context.listrak
         self._ledger = context.ledger
@@ -52,6 +57,7 @@ class ContactReader:
         self._set_aside = context.set_aside
         self._readings = readings
         self._user_ids = user_ids
+        self._departures = departures
         # When polls began that this process began, by list and by the clock for what waits.
         self._began: dict[int, float] = {}
 
@@ -141,12 +147,15 @@ class ContactReader:
         next_stage = UNSUBSCRIBED_STAGE if state == "Subscribed" else DELETED_STAGE
         more: str | None = cursor.page
         trail = Trail(f"the contacts of list {list_id}", cursor.page)
+        departed: set[int] = set()
         while more is not None:
             async with readings.turn:
                 page = await listrak.contacts(list_id, state, more, field_id, since)
                 more = trail.after(page)
                 following = ContactCursor(state, more) if more else next_stage
                 read_at, is_subscribed = readings.instant(), state == "Subscribed"
+                if not is_subscribed and not poll.sweep:
+                    departed |= marks(page.rows)
                 await readings.send(
                     ContactPage(
                         poll, following, page.rows, read_at, is_subscribed, unread=page.unread
@@ -155,6 +164,8 @@ class ContactReader:
         # The next stage compares with what this one found, and no two identifies of a contact are
         # on their way at once.
         await readings.drain(poll)
+        if departed:
+            self._departures.note(list_id, departed, self._listrak.clock.now())
 
     async def _decide_twins(
         self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings

@@ -1,5 +1,7 @@
 """Plans and begins the polls of tracked messages."""
 
+from collections.abc import Sequence
+
 import anyio
 import msgspec
 
@@ -14,8 +16,10 @@ from bridge.flow.message_poll import MessagePoll, PlannedPoll, PollWindow
 from bridge.flow.planner.plan import plan
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import ROW_DELAY
+from bridge.flow.readers.departures import Departures
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.scheduling import schedule
+from bridge.flow.scheduling.budget import CallBudget
 from bridge.flow.source import SourceList
 from bridge.flow.summary_metrics import SummaryMetrics
 from bridge.listrak import times, wire
@@ -37,6 +41,7 @@ class MessageReader:
         context: ReaderContext,
         rows: RowReader,
         metrics: SummaryMetrics,
+        departures: Departures,
         *,
         page_rows: int = wire.MOST_ROWS,
     ) -> None:
@@ -46,6 +51,8 @@ class MessageReader:
         self._set_aside = context.set_aside
         self._rows = rows
         self._metrics = metrics
+        self._departures = departures
+        self._budget = CallBudget(lambda: context.listrak.requests_per_second)
         self._page_rows = page_rows
         self._cache = MessageCache(context.ledger)
         self._turns: dict[int, anyio.Lock] = {}
@@ -80,6 +87,8 @@ class MessageReader:
             now=started,
             track=self._scope.track,
             page_rows=self._page_rows,
+            seconds_per_call=self._budget.seconds_per_call(),
+            unsubscribed_at=self._departures.noted_at(message.list_id),
             certain=min(started, self._listrak.clock.certain()),
             is_last=last,
             clicks_left=self._set_aside.is_click_due(message.list_id, message.path),
@@ -90,6 +99,10 @@ class MessageReader:
             return None
         text = "" if summary is None else msgspec.json.encode(summary).decode()
         return PlannedPoll(snapshot, chosen, text, cursor)
+
+    def note_tracked(self, list_id: int, messages: Sequence[Message]) -> None:
+        """Notes the tracked messages of a list, among which the budget is divided."""
+        self._budget.note(list_id, messages, self._listrak.clock.now())
 
     def turn(self, message: int) -> anyio.Lock:
         """The turn of whoever plans and reads a message, up to the end of the poll."""

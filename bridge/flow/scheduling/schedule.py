@@ -54,7 +54,7 @@ LONGEST_NAME_WAIT: Final = 1 * HOUR
 """Seconds that the events of a message wait at most for names that can't be read: its campaign's,
 and what only the message itself tells."""
 
-AGE_INTERVALS: Final = ((DAY, 1, 5), (3 * DAY, 5, 20), (7 * DAY, 15, 60), (math.inf, 30, 60))
+AGE_INTERVALS: Final = ((DAY, 1, 5), (3 * DAY, 2, 20), (7 * DAY, 3, 60), (math.inf, 6, 60))
 """Rows of a limit of age in seconds, the poll intervals between two polls of a younger message, and
 the most of them where it is quiet."""
 
@@ -93,7 +93,7 @@ def poll_delay(message: Message, now: float, poll_interval: float) -> float:
     intervals, most = next(pair for limit, *pair in AGE_INTERVALS if seconds < limit)
     factor = TRANSACTIONAL_FACTOR if message.kind == "transactional" else 1
     usual = poll_interval * intervals * factor
-    quiet = now - (message.changed_at or message.discovered_at)
+    quiet = now - (message.changed_at or min(message.discovered_at, sent_at(message)))
     return max(usual, min(quiet / QUIET_FACTOR, usual * most / intervals))
 
 

@@ -18,7 +18,7 @@ NOW = 1_778_500_000.0
 FLOOR = "2026-05-09T08:00:00"
 RECENT = Scan(ESCALATION["broadcast"][SENT][0], NOW)
 ACTIVE = Scan(ESCALATION["broadcast"][OPENED][0], NOW)
-OPENS = Scan(ESCALATION["broadcast"][OPENED][2], None, "open")
+OPENS = Scan(ESCALATION["broadcast"][OPENED][3], None, "open")
 LATELY = Scan(ESCALATION["conversation"][OPENED][0], NOW, "open")
 TRACKED_OPENS = Scan(ESCALATION["conversation"][OPENED][1], NOW, "open")
 

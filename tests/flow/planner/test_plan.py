@@ -131,6 +131,11 @@ class Model:
         found[CONVERTED] = 10.0 * bisect_right(self.instants[CONVERTED], now - self.lag)
         return {event: number + self.extra.get(event, 0) for event, number in found.items()}
 
+    def left(self, now: float) -> float:
+        """When contacts last showed somebody who had left the list, read once a minute."""
+        who = (*self.instants[UNSUBSCRIBED], *self.instants[SPAM])
+        return max((at + MINUTE for at in who if at + MINUTE <= now - self.late), default=0.0)
+
     def seen(self) -> dict[str, float]:
         """What was found so far, likewise."""
         return {
@@ -204,6 +209,8 @@ class Model:
                 filters=self.filters,
                 now=now,
                 track=track,
+                seconds_per_call=MINUTE,
+                unsubscribed_at=self.left(now),
                 is_last=last,
             )
             chosen = plan(snapshot)
@@ -217,7 +224,8 @@ class Model:
                 apply(self.filters, snapshot, result.feedback)
                 self.never_shown.update(result.newly_never_shown.keys())
                 watermarks = result.watermarks
-                moved = now if self.seen() != snapshot.seen else message.changed_at
+                is_news = self.seen() != snapshot.seen and message.polled_at is not None
+                moved = now if is_news else message.changed_at
                 message = replace(message, watermarks=watermarks.text(), changed_at=moved)
                 if chosen.full:
                     message = replace(message, polled_at=now)
@@ -555,6 +563,8 @@ def test_what_a_scan_misses_has_wider_scans_follow() -> None:
     assert names(many) == ["recent Activity"]
     still = after(many)
     assert names(still) == ["only bounce"]
+    still = after(still)
+    assert names(still) == ["active"]
     still = after(still)
     assert names(still) == ["only open"]
 

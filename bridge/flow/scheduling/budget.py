@@ -1,0 +1,36 @@
+"""The budget of calls to Listrak: what of it a message may take for scans of many requests."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bridge.clock import DAY
+from bridge.state.records import Message
+
+SCAN_SHARE: Final = 0.5
+"""Fraction of the budget that scans of many requests may take together."""
+
+UNLIMITED: Final = 5.0
+"""Calls a second that count as the budget where no limit is set."""
+
+
+class CallBudget:
+    """The budget of calls, divided among the messages that anything happens to.
+
+    requests_per_second: tells the present limit of calls a second; 0 for none.
+    """
+
+    def __init__(self, requests_per_second: Callable[[], float]) -> None:
+        self._requests_per_second = requests_per_second
+        self._active: dict[int, int] = {}
+
+    def note(self, list_id: int, messages: Sequence[Message], now: float) -> None:
+        """Notes the tracked messages of a list; those count that have changed within a day."""
+        self._active[list_id] = sum(
+            message.changed_at is not None and now - message.changed_at < DAY
+            for message in messages
+        )
+
+    def seconds_per_call(self) -> float:
+        """Seconds in which a message may take one call, if all that are active do the same."""
+        active = max(1, sum(self._active.values()))
+        return active / (SCAN_SHARE * (self._requests_per_second() or UNLIMITED))
