@@ -1,10 +1,8 @@
-"""What `estimate` asks with: a client whose calls are counted, bounds, and what could not be read."""
+"""What `estimate` asks with: counted calls, bounds, and notes of what could not be read."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
-
-from prometheus_client import Counter
+from typing import TypeVar
 
 from bridge.clock import DAY
 from bridge.commands.terminal import terminal
@@ -19,6 +17,7 @@ from bridge.metrics import Metrics
 
 Answer = TypeVar("Answer")
 Row = TypeVar("Row")
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -64,12 +63,8 @@ class Asking:
     def cost_since(self, before: Cost) -> Cost:
         """What came to the calls and rows since then."""
         cost = Cost()
-        for counter, numbers in (
-            (self.metrics.listrak_calls, cost.calls),
-            (self.metrics.listrak_rows, cost.rows),
-        ):
-            for resource, number in _totals(counter):
-                numbers[resource] += number
+        cost.calls.update(self.metrics.by_resource(self.metrics.listrak_calls))
+        cost.rows.update(self.metrics.by_resource(self.metrics.listrak_rows))
         for now, then in ((cost.calls, before.calls), (cost.rows, before.rows)):
             for resource, number in then.items():
                 now[resource] -= number
@@ -121,11 +116,3 @@ async def first_pages(
             return True
         cursor = following
     return False
-
-
-def _totals(counter: Counter) -> Iterator[tuple[str, float]]:
-    """The totals of a counter, with the resource of each."""
-    for metric in counter.collect():
-        for sample in metric.samples:
-            if sample.name.endswith("_total"):
-                yield sample.labels["resource"], sample.value

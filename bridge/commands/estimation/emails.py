@@ -118,6 +118,4 @@ class EmailReader:
             return
         for mail in mails:
             self.has_campaigns |= bool(mail.campaign_id)
-            self.ongoing.append(
-                MessageRef(list_id, "transactional", mail.transactional_message_id)
-            )
+            self.ongoing.append(MessageRef(list_id, "transactional", mail.transactional_message_id))

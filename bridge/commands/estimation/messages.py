@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from bridge.commands.estimation.asking import Asking
 from bridge.clock import DAY
+from bridge.commands.estimation.asking import Asking
 from bridge.commands.progress import side_by_side
 from bridge.errors import MissingError
 from bridge.event_types import CONVERTED, EVENT_TYPES, SENT
@@ -14,7 +14,7 @@ from bridge.flow.figures import counters
 from bridge.flow.forecast.figures import MessageFigures
 from bridge.flow.planner.filter_check import GRACE
 from bridge.listrak import wire
-from bridge.state.records import Message, MessageRef
+from bridge.state.records import MessageRef
 
 Item = TypeVar("Item")
 
@@ -39,26 +39,7 @@ class Asked(NamedTuple):
     @property
     def path(self) -> str:
         """Its place in Listrak's API."""
-        return path_of(self.ref)
-
-
-def path_of(ref: MessageRef) -> str:
-    """The place of a message in Listrak's API."""
-    return Message(
-        id=0,
-        list_id=ref.list_id,
-        kind=ref.kind,
-        message_id=ref.message_id,
-        conversation_id=ref.conversation_id,
-        campaign_id=0,
-        sent_at="",
-        properties=None,
-        discovered_at=0.0,
-        polled_at=None,
-        changed_at=None,
-        summary="",
-        untracked=0,
-    ).path
+        return self.ref.path
 
 
 def sampled(items: Sequence[Item], most: int) -> Sequence[Item]:
@@ -83,9 +64,7 @@ class MessageReader:
     async def broadcasts(self, listed: Sequence[tuple[MessageRef, float]]) -> list[Asked]:
         """The figures of broadcasts, or of a sample of them; each with its time since 1970."""
         asking = self.asking
-        wanted = [
-            one for one in listed if asking.now - one[1] <= max(self.window, self.tracked)
-        ]
+        wanted = [one for one in listed if asking.now - one[1] <= max(self.window, self.tracked)]
         asked = sampled(wanted, asking.bounds.counters)
         if len(asked) < len(wanted):
             asking.notes.append(
@@ -146,7 +125,7 @@ class MessageReader:
 
         async def read() -> wire.Summary:
             try:
-                return await listrak.summary(path_of(ref))
+                return await listrak.summary(ref.path)
             except MissingError:
                 return wire.Summary()
 
@@ -169,7 +148,7 @@ class MessageReader:
         } | {name: number for name, number in recent.items() if name not in counts}
 
     async def _recent(self, ref: MessageRef, ever: int) -> dict[str, float]:
-        asking, path = self.asking, path_of(ref)
+        asking, path = self.asking, ref.path
         for days in SPANS:
             since = asking.since(days)
             page = await asking.attempt(

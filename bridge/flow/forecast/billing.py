@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from bridge.event_types import IDENTIFY
+from bridge.event_types import BOUNCED, IDENTIFY, OPENED, SENT
 from bridge.flow.forecast.figures import AccountFigures
 from bridge.flow.forecast.first_sync import FirstSync
 from bridge.flow.forecast.usual import MessageClass
 
 MONTH: Final = 30
 """Days of a month."""
+
+
+_ONCE: Final = frozenset([SENT, OPENED, BOUNCED])
+"""Events that an email has once at most: so many are so many people."""
 
 
 class Billing(NamedTuple):
@@ -39,7 +43,8 @@ def later_month(
     At least those of the largest number of one kind of event of one message; at most everybody, or
     as many as there are events.
     """
-    least = max((one.totals.get(name, 0.0) for one in classes for name in events), default=0.0)
+    wanted = _ONCE & events.keys()
+    least = max((one.totals.get(name, 0.0) for one in classes for name in wanted), default=0.0)
     changed = MONTH * events.get(IDENTIFY, 0.0)
     everybody = account.people[1] + changed
     calls = MONTH * sum(events.values())

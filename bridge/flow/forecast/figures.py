@@ -109,6 +109,7 @@ class Behaviour:
     order: average amount of an order.
     complaints: complaints for each email, as no counter tells them.
     filters: values of activityType that the account filters by.
+    unfiltered: those that it was asked for and doesn't filter by.
     """
 
     spreads: Mapping[str, Spread] = field(
@@ -124,6 +125,7 @@ class Behaviour:
     order: float = 1.0
     complaints: float = 0.0
     filters: frozenset[str] = frozenset()
+    unfiltered: frozenset[str] = frozenset()
 
     def spread(self, event: str) -> Spread:
         """The spread of an event; what nothing tells of comes like opens."""

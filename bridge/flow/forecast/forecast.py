@@ -8,8 +8,8 @@ from bridge.event_types import IDENTIFY, UNSUBSCRIBED
 from bridge.flow.forecast.billing import Billing, first_month, later_month
 from bridge.flow.forecast.figures import AccountFigures, Cost, Terms
 from bridge.flow.forecast.first_sync import FirstSync, first_sync
-from bridge.flow.forecast.freshness import Freshness, FreshnessTally
-from bridge.flow.forecast.steady import add_class, add_list
+from bridge.flow.forecast.freshness import Freshness
+from bridge.flow.forecast.steady import Days, add_list
 from bridge.flow.forecast.usual import MessageClass, classes_of
 from bridge.flow.scheduling import schedule
 
@@ -52,10 +52,11 @@ def forecast(
     on_progress: called after each life, from the same thread.
     """
     classes = classes_of(account)
-    tally, cost = FreshnessTally(), Cost()
+    days = Days(account, classes, terms)
     for one in classes:
-        add_class(one, classes, account.behaviour, terms, (cost, tally))
+        days.add(one)
         on_progress()
+    cost = days.cost
     for each in account.lists:
         add_list(cost, each, terms)
     cost.add(account.lookup, DAY / schedule.LIST_CHECK_INTERVAL)
@@ -69,7 +70,7 @@ def forecast(
         first=first,
         first_month=first_month(account, events, first),
         later_month=later_month(account, classes, events),
-        freshness=list(tally.of(terms.events)),
+        freshness=list(days.freshness.of(terms.events)),
     )
 
 

@@ -58,9 +58,7 @@ def _joined(
     """Waits, ages, and the weight of each."""
     waited = [np.concatenate(one.waited) for one, _ in delays]
     ages = [np.concatenate(one.ages) for one, _ in delays]
-    weights = [
-        np.full(len(each), weight) for each, (_, weight) in zip(waited, delays, strict=True)
-    ]
+    weights = [np.full(len(each), weight) for each, (_, weight) in zip(waited, delays, strict=True)]
     return np.concatenate(waited), np.concatenate(ages), np.concatenate(weights)
 
 

@@ -22,7 +22,7 @@ from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.flow.scheduling import schedule
 from bridge.listrak import times
-from bridge.state.records import Message
+from bridge.state.records import Kind, Message
 
 EPOCH: Final = 1e9
 """Time at which every synthetic message begins, in seconds since 1970: some, none is meant."""
@@ -39,6 +39,9 @@ class Course:
     page_rows: rows of a full page.
     filters: values of activityType that the account filters by.
     is_proven: tells whether full polls have shown that the scans for complaints miss none.
+    seconds_per_call: see MessageSnapshot.
+    departures: seconds after the message's beginning at which contacts showed a new unsubscribe of
+        its list, in order.
     """
 
     interval: float
@@ -46,10 +49,17 @@ class Course:
     page_rows: int
     filters: frozenset[str]
     is_proven: bool
+    seconds_per_call: float = 0.0
+    departures: Times = field(default_factory=lambda: np.zeros(0))
 
     def pages(self, rows: float) -> int:
         """The number of requests for so many rows: one at least."""
         return max(1, math.ceil(rows / self.page_rows))
+
+    def departed_at(self, now: float) -> float:
+        """The latest of the departures by then, in seconds since 1970; 0 for none."""
+        number = int(np.searchsorted(self.departures, now - EPOCH, "right"))
+        return EPOCH + float(self.departures[number - 1]) if number else 0.0
 
 
 @dataclass
@@ -94,7 +104,8 @@ class LifeReader:
     ) -> None:
         self._synthetic = synthetic
         self._course = course
-        self._message = _message(synthetic, discovered)
+        is_dated = synthetic.kind == "broadcast" and synthetic.is_sent
+        self._message = new_message(synthetic.kind, EPOCH + discovered, is_dated=is_dated)
         self._now = EPOCH + discovered
         self._is_over = False
         self._watermarks = Watermarks()
@@ -139,6 +150,8 @@ class LifeReader:
             now=now,
             track=course.track,
             page_rows=course.page_rows,
+            seconds_per_call=course.seconds_per_call,
+            unsubscribed_at=course.departed_at(now),
             is_last=is_last,
         )
         chosen = plan(snapshot)
@@ -161,9 +174,9 @@ class LifeReader:
                 if asked and asked not in self._course.filters and filters.accepts(asked, now):
                     filters.record_filter_refusal(asked, now)
             narrowest = scans[0]
-            if event in UNCOUNTED and self._course.is_proven:
-                if not filters.is_proven(kind, narrowest, now):
-                    filters.record_proof(kind, narrowest, now)
+            may_prove = event in UNCOUNTED and self._course.is_proven
+            if may_prove and not filters.is_proven(kind, narrowest, now):
+                filters.record_proof(kind, narrowest, now)
 
     def _seen(self) -> dict[str, float]:
         return {
@@ -240,11 +253,12 @@ class LifeReader:
         candidates = np.concatenate((unseen.left, np.arange(unseen.next, end)))
         unseen.next = max(unseen.next, end)
         if scan is not None and self._is_by_activity(scan):
-            shown = happened.dated[candidates] & (happened.at[candidates] >= since)
+            shown = happened.begun[candidates] >= since
         elif scan is None:
             shown = happened.at[candidates] >= since
         elif scan.activity_type not in (None, event_type(event).activity_type):
-            shown = ~happened.dated[candidates] & (happened.sent[candidates] >= since)
+            is_first = happened.begun[candidates] == happened.at[candidates]
+            shown = ~is_first & (happened.sent[candidates] >= since)
         else:
             shown = happened.sent[candidates] >= since
         unseen.left = candidates[~shown]
@@ -256,9 +270,7 @@ class LifeReader:
             delays.ages.append(happened.at[new] - happened.sent[new])
         return len(new)
 
-    def _read_clicks(
-        self, scan: Scan | None, since: float, now: float, stats: ScanStats
-    ) -> int:
+    def _read_clicks(self, scan: Scan | None, since: float, now: float, stats: ScanStats) -> int:
         """Reads the links, and the clicks of those that a scan is to read; returns the rows."""
         synthetic, at = self._synthetic, now - EPOCH
         clicks = synthetic.clicks_of_links(at)
@@ -276,10 +288,11 @@ class LifeReader:
         return rows
 
 
-def _message(synthetic: SyntheticMessage, discovered: float) -> Message:
-    """The message as it is discovered."""
-    kind = synthetic.kind
-    is_dated = kind == "broadcast" and synthetic.is_sent
+def new_message(kind: Kind, at: float, *, is_dated: bool) -> Message:
+    """A message as it is discovered at a time (since 1970).
+
+    is_dated: tells whether it has the date of its send, which is EPOCH.
+    """
     return Message(
         id=1,
         list_id=1,
@@ -289,7 +302,7 @@ def _message(synthetic: SyntheticMessage, discovered: float) -> Message:
         campaign_id=0,
         sent_at=times.from_seconds(EPOCH) if is_dated else "",
         properties=None,
-        discovered_at=EPOCH + discovered,
+        discovered_at=at,
         polled_at=None,
         changed_at=None,
         summary="",

@@ -37,7 +37,8 @@ class Spread:
 
     def draw(self, rng: np.random.Generator, number: int) -> Times:
         """Delays of so many events, in no order."""
-        return np.interp(rng.random(number), self._shares, self._delays)
+        drawn: Times = np.interp(rng.random(number), self._shares, self._delays)
+        return drawn
 
     def after(self, other: "Spread", rng: np.random.Generator) -> "Spread":
         """The spread of what comes with these delays after events of another."""

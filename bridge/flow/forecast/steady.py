@@ -1,19 +1,22 @@
 """The cost of a day as every other: what messages and lists cost once all was read for once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from bridge.clock import DAY
 from bridge.event_types import SENT
-from bridge.flow.forecast.figures import Behaviour, Cost, ListFigures, Terms
+from bridge.flow.forecast.figures import AccountFigures, Behaviour, Cost, ListFigures, Terms
 from bridge.flow.forecast.freshness import FreshnessTally
-from bridge.flow.forecast.life import Course, Life, LifeReader
+from bridge.flow.forecast.life import EPOCH, Course, LifeReader, new_message
 from bridge.flow.forecast.synthetic import SyntheticMessage
 from bridge.flow.forecast.usual import MessageClass, complaints_of
 from bridge.flow.planner.filter_support import PROOF_LASTS
 from bridge.flow.scheduling import schedule
+from bridge.flow.scheduling.budget import CallBudget
+from bridge.state.records import Kind
 
 LIVES: Final = 3
 """Lives that a class of small messages is lived, each drawn anew: chance counts less then."""
@@ -29,30 +32,80 @@ OVERDUE: Final = 10 * DAY
 """Seconds after which a life ends at the latest, once its message is over."""
 
 
-def add_class(
-    one: MessageClass,
-    classes: Sequence[MessageClass],
-    behaviour: Behaviour,
-    terms: Terms,
-    sums: tuple[Cost, FreshnessTally],
-) -> None:
-    """Adds what a class of messages costs a day, and how late its events are, to the sums.
+class Days:
+    """Days as every other of an account.
 
-    classes: all classes, as the messages of a kind learn from one another what scans find.
+    account: its figures.
+    classes: what is sent usually.
+    terms: the settings.
     """
-    cost, tally = sums
-    proven = complaints_of(classes, one.kind, PROOF_LASTS) >= 1
-    course = Course(terms.interval, terms.track, terms.page_rows, behaviour.filters, proven)
-    lives = LIVES if one.totals.get(SENT, 0.0) < SMALL else 1
-    for number in range(lives):
-        rng = np.random.default_rng([classes.index(one), number])
-        if one.kind == "broadcast":
-            life, days = _life(one, behaviour, course, rng), 1.0
-        else:
-            life, days = _stretch(one, behaviour, course, rng), STEADY[1] - STEADY[0]
-        weight = one.number / lives / days
-        cost.add(life.cost, weight)
-        tally.add(life.delays, weight)
+
+    def __init__(
+        self, account: AccountFigures, classes: Sequence[MessageClass], terms: Terms
+    ) -> None:
+        self._account = account
+        self._classes = classes
+        self._terms = terms
+        self.cost = Cost()
+        self.freshness = FreshnessTally()
+        # Those of a list show on all of its messages.
+        lists = [each.contacts.left for each in account.lists]
+        self._left = sum(lists) / max(1, len(lists))
+        self._seconds_per_call = self._budget()
+
+    def add(self, one: MessageClass) -> None:
+        """Adds what a class of messages costs a day, and how late its events are."""
+        lives = LIVES if one.totals.get(SENT, 0.0) < SMALL else 1
+        for number in range(lives):
+            rng = np.random.default_rng([self._classes.index(one), number])
+            course = self._course(one.kind, rng)
+            if one.kind == "broadcast":
+                discovered = float(rng.uniform(0.0, course.interval))
+                reader = LifeReader(self._synthetic(one, rng), course, discovered)
+                life, days = reader.live(course.track + OVERDUE), 1.0
+            else:
+                reader = LifeReader(self._synthetic(one, rng), course)
+                reader.live(STEADY[0] * DAY)
+                life, days = reader.live(STEADY[1] * DAY), STEADY[1] - STEADY[0]
+            weight = one.number / lives / days
+            self.cost.add(life.cost, weight)
+            self.freshness.add(life.delays, weight)
+
+    def _synthetic(self, one: MessageClass, rng: np.random.Generator) -> SyntheticMessage:
+        goes_on = one.kind != "broadcast"
+        days = (self._terms.track / DAY + 2, STEADY[1]) if goes_on else (0.0, 0.0)
+        return SyntheticMessage(one.kind, one.totals, self._account.behaviour, rng, days)
+
+    def _course(self, kind: Kind, rng: np.random.Generator) -> Course:
+        terms = self._terms
+        days = max(STEADY[1], (terms.track + OVERDUE) / DAY)
+        departed = rng.uniform(0.0, days * DAY, rng.poisson(self._left * days))
+        # They show at the next poll of the contacts.
+        shown = np.unique(np.ceil(departed / terms.interval) * terms.interval)
+        return Course(
+            terms.interval,
+            terms.track,
+            terms.page_rows,
+            self._account.behaviour.filters,
+            is_proven=complaints_of(self._classes, kind, PROOF_LASTS) >= 1,
+            seconds_per_call=self._seconds_per_call,
+            departures=shown,
+        )
+
+    def _budget(self) -> float:
+        """Seconds in which a message may take a call for what costs many, as the service has it."""
+        active = 0.0
+        for one in self._classes:
+            synthetic = self._synthetic(one, np.random.default_rng(0))
+            if one.kind == "broadcast":
+                active += one.number * synthetic.active_seconds(0.0, self._terms.track) / DAY
+            else:
+                begin, end = (day * DAY for day in STEADY)
+                active += one.number * synthetic.active_seconds(begin, end) / (end - begin)
+        changed = replace(new_message("broadcast", EPOCH, is_dated=True), changed_at=EPOCH)
+        budget = CallBudget(lambda: self._terms.rate)
+        budget.note(0, [changed] * round(active), EPOCH)
+        return budget.seconds_per_call()
 
 
 def add_list(cost: Cost, each: ListFigures, terms: Terms) -> None:
@@ -71,27 +124,8 @@ def add_list(cost: Cost, each: ListFigures, terms: Terms) -> None:
     pages = terms.pages(contacts.subscribed) + terms.pages(left) - 2
     cost.note("contacts", sweeps * pages, sweeps * (contacts.subscribed + left))
     if each.unsent:
-        course = Course(terms.interval, terms.track, terms.page_rows, frozenset(), False)
+        course = Course(terms.interval, terms.track, terms.page_rows, frozenset(), is_proven=True)
         rng = np.random.default_rng(0)
         reader = LifeReader(SyntheticMessage("broadcast", {}, Behaviour(), rng), course)
         reader.live(STEADY[1] * DAY)
         cost.add(reader.live((STEADY[1] + 1) * DAY).cost, each.unsent)
-
-
-def _life(
-    one: MessageClass, behaviour: Behaviour, course: Course, rng: np.random.Generator
-) -> Life:
-    """The whole life of a broadcast."""
-    synthetic = SyntheticMessage(one.kind, one.totals, behaviour, rng)
-    discovered = float(rng.uniform(0.0, course.interval))
-    return LifeReader(synthetic, course, discovered).live(course.track + OVERDUE)
-
-
-def _stretch(
-    one: MessageClass, behaviour: Behaviour, course: Course, rng: np.random.Generator
-) -> Life:
-    """A stretch of the life of a message that goes on sending, once all was read for once."""
-    days = (course.track / DAY + 2, STEADY[1])
-    reader = LifeReader(SyntheticMessage(one.kind, one.totals, behaviour, rng, days), course)
-    reader.live(STEADY[0] * DAY)
-    return reader.live(STEADY[1] * DAY)

@@ -7,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.clock import DAY
-from bridge.event_types import CLICKED, CONVERTED, EVENT_TYPES, SENT, UNCOUNTED, event_type
+from bridge.event_types import CLICKED, CONVERTED, EVENT_TYPES, SENT, UNCOUNTED
 from bridge.flow.figures import Counts
 from bridge.flow.forecast.figures import Behaviour
 from bridge.flow.forecast.spread import Times
 from bridge.state.records import Kind
 
 Places = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,12 @@ class Happened:
 
     at: seconds since the message's beginning; below 0 before it.
     sent: likewise, of the email that each is about.
-    dated: tells whether a row's activity date is theirs.
+    begun: likewise, of the first activity of that email's row, which its date is of.
     """
 
     at: Times
     sent: Times
-    dated: Flags
+    begun: Times
 
     def until(self, seconds: float) -> int:
         """The number of events by then."""
@@ -71,6 +70,14 @@ class SyntheticMessage:
         """The number of its links."""
         return self._link_number
 
+    def active_seconds(self, begin: float, end: float) -> float:
+        """The seconds between two times in which something happened within the day before."""
+        at = np.sort(np.concatenate([happened.at for happened in self.events.values()]))
+        lasts = np.minimum(np.diff(at, append=np.inf), DAY)
+        since = np.clip(at, begin, end)
+        until = np.clip(at + lasts, begin, end)
+        return float(np.sum(until - since))
+
     def counted(self, now: float) -> Counts:
         """What Listrak counts by then; nothing of a transactional message."""
         if self.kind == "transactional":
@@ -110,7 +117,9 @@ class SyntheticMessage:
         for name, happened in self.events.items():
             if name != SENT:
                 begin = int(np.searchsorted(happened.at, since, "left"))
-                number += int(np.count_nonzero(happened.dated[begin : happened.until(now)]))
+                those = slice(begin, happened.until(now))
+                # Each row counts for what its date is of.
+                number += int(np.count_nonzero(happened.begun[those] == happened.at[those]))
         return number
 
     def rows_showing(self, activity_type: str, now: float, since: float) -> int:
@@ -131,11 +140,13 @@ class SyntheticMessage:
         sent: Times = np.zeros(size)
         if goes_on:
             sent = rng.uniform(-before, after, size) * DAY
-        if event == SENT and goes_on:
-            at = sent
-        else:
+        at = sent
+        if event != SENT or not goes_on:
             at = sent + behaviour.spread(event).draw(rng, size)
+        begun = at.copy()
+        others = rng.random(size) >= behaviour.dated.get(event, 0.0)
+        # Something else came first on those, at some time since the send.
+        begun[others] = sent[others] + (at - sent)[others] * rng.random(int(others.sum()))
         order = np.argsort(at)
-        share = behaviour.dated.get(event, 0.0) if event_type(event).row_field else 0.0
-        dated: Flags = rng.random(size) < share
-        return Happened(at[order], sent[order] if event != SENT else at[order], dated)
+        at = at[order]
+        return Happened(at, at if event == SENT else sent[order], begun[order])

@@ -40,8 +40,7 @@ def classes_of(account: AccountFigures) -> list[MessageClass]:
             groups[message.kind, _class_of(size)].append(message)
     ordered = sorted(groups.items(), key=lambda group: group[0][1], reverse=True)
     return [
-        _class(kind, messages, account.behaviour, account.window)
-        for (kind, _), messages in ordered
+        _class(kind, messages, account.behaviour, account.window) for (kind, _), messages in ordered
     ]
 
 
@@ -67,9 +66,7 @@ def _class(
     return MessageClass(kind, dict(_totals(messages, behaviour)), number * DAY / window)
 
 
-def _means(
-    messages: Sequence[MessageFigures], behaviour: Behaviour
-) -> Iterator[tuple[str, float]]:
+def _means(messages: Sequence[MessageFigures], behaviour: Behaviour) -> Iterator[tuple[str, float]]:
     """Events a day of one of the messages."""
     number = sum(one.stands_for for one in messages)
     names = {name for one in messages for name in one.daily}
