@@ -1,7 +1,7 @@
 """The command `estimate`: what a service will cost and bring, from the account itself."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio.to_thread
 
@@ -13,7 +13,7 @@ from bridge.commands.estimation.shown import Estimate, as_json, show
 from bridge.commands.terminal import print_json, terminal
 from bridge.environment.values import ListSetting
 from bridge.errors import ConfigurationError, CredentialsError, TemporaryError
-from bridge.flow.forecast.figures import Cost, Terms
+from bridge.flow.forecast.figures import AccountFigures, Terms
 from bridge.flow.forecast.forecast import forecast
 from bridge.flow.source import ResolvedLists, resolve
 from bridge.listrak import times
@@ -33,64 +33,74 @@ async def estimate(
     Raises what the Listrak client raises. What could be read is printed before; then the gravest
     problem is raised, of a list or of a part of one.
     """
-    estimated, resolved = await estimated_of(settings, lists, Bounds())
+    read = await read_account(settings, lists, Bounds())
+    read.asking.tell("The days to come ...")
+    expected = await anyio.to_thread.run_sync(
+        forecast, read.account, read.terms, abandon_on_cancel=True
+    )
+    estimated = Estimate(
+        forecast=expected,
+        account=read.account,
+        terms=read.terms,
+        names={source.list_id: source.name for source in read.lists.found},
+        calls_taken=round(read.asking.cost().all_calls),
+        are_all=lists is None,
+        notes=read.asking.notes,
+        problems={what: str(error) for what, error in read.asking.problems.items()},
+    )
     if for_programs:
         print_json(as_json(estimated))
     else:
         show(estimated, terminal())
-    resolved.require()
-    for what, problem in estimated.problems.items():
+    read.lists.require()
+    for what, problem in read.asking.problems.items():
         raise TemporaryError(f"not everything could be read: {what}: {problem}")
 
 
-async def estimated_of(
-    settings: Any, lists: Sequence[ListSetting] | None, bounds: Bounds
-) -> tuple[Estimate, ResolvedLists]:
-    """The estimate of those lists that can be read, and which ones these are.
+class ReadAccount(NamedTuple):
+    """An account as it was read.
 
-    Raises the problem of the lists where none can be read.
+    lists: which of the wanted ones it has.
+    asking: with what could not be read.
+    """
+
+    account: AccountFigures
+    terms: Terms
+    lists: ResolvedLists
+    asking: Asking
+
+
+async def read_account(
+    settings: Any, lists: Sequence[ListSetting] | None, bounds: Bounds
+) -> ReadAccount:
+    """The figures of those lists that can be read.
+
+    Raises the problem of the lists where none can be read, and what the Listrak client raises.
     """
     metrics = Metrics()
     async with listrak_client(settings, metrics) as listrak:
         asking = Asking(
-            listrak,
-            metrics,
-            Zone(settings.listrak_timezone),
-            now=0.0,
-            at_once=settings.poll_concurrency,
-            bounds=bounds,
+            listrak, metrics, Zone(settings.listrak_timezone), settings.poll_concurrency, bounds
         )
-        resolved = await _resolved(listrak, lists)
+        soon = listrak.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
+        if lists is None:
+            lists = await _all_lists(soon)
+        before = asking.cost()
+        resolved = await resolve(soon, lists)
+        lookup = asking.cost_since(before)
         resolved.require(all_of_them=False)
-        lookup = asking.cost_since(Cost())
-        lookup.calls.pop("token", None)
         asking.now = listrak.clock.now()
         terms = _terms(settings, asking.now, bounds.page_rows)
         account = await AccountReader(asking, resolved.found, terms, lookup).read()
-        calls = asking.cost().all_calls
-    asking.tell("The days to come ...")
-    expected = await anyio.to_thread.run_sync(forecast, account, terms, abandon_on_cancel=True)
-    return Estimate(
-        forecast=expected,
-        account=account,
-        terms=terms,
-        names={source.list_id: source.name for source in resolved.found},
-        calls_taken=round(calls),
-        are_all=lists is None,
-        notes=asking.notes,
-        problems={what: str(error) for what, error in asking.problems.items()},
-    ), resolved
+        return ReadAccount(account, terms, resolved, asking)
 
 
-async def _resolved(listrak: Listrak, lists: Sequence[ListSetting] | None) -> ResolvedLists:
-    """The lists, as the account has them. Raises soon where it can't be read."""
-    asking = listrak.with_deadline(RETRY_DEADLINE_AT_START, give_up_on=(CredentialsError,))
-    if lists is None:
-        rows = (await asking.lists()).rows
-        if not rows:
-            raise ConfigurationError("LISTRAK_LISTS", "the account has no list")
-        lists = [ListSetting(row.list_id, None) for row in rows]
-    return await resolve(asking, lists)
+async def _all_lists(listrak: Listrak) -> list[ListSetting]:
+    """All lists of the account. Raises ConfigurationError where there is none."""
+    rows = (await listrak.lists()).rows
+    if not rows:
+        raise ConfigurationError("LISTRAK_LISTS", "the account has no list")
+    return [ListSetting(row.list_id, None) for row in rows]
 
 
 def _terms(settings: Any, now: float, page_rows: int) -> Terms:

@@ -41,8 +41,8 @@ class Bounds:
 class Asking:
     """The surroundings of whoever asks.
 
-    now: seconds since 1970, by Listrak's clock.
     at_once: calls side by side.
+    now: seconds since 1970, by Listrak's clock, once it is known.
     problems: what could not be read, with the reasons.
     notes: what was not asked for, in sentences.
     """
@@ -50,9 +50,9 @@ class Asking:
     listrak: Listrak
     metrics: Metrics
     zone: Zone
-    now: float
     at_once: int
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds
+    now: float = 0.0
     problems: dict[str, BridgeError] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

@@ -197,15 +197,14 @@ def _bills(expected: Forecast) -> Table:
 
 
 def _freshness(expected: Forecast) -> Table:
-    table = Table("event", title="From happening to being read: half / 95 % within")
+    table = Table("event", title="From happening to being read: 95 % within")
     for name, _ in AGES:
         table.add_column(name, justify="right")
     by_event = {(one.event, one.age): one for one in expected.freshness}
     for event in TRACKS:
         cells = [by_event.get((event, name)) for name, _ in AGES]
         if any(cells):
-            shown = [f"{_span(one.half)} / {_span(one.most)}" if one else "" for one in cells]
-            table.add_row(event, *shown)
+            table.add_row(event, *(_span(one.most) if one else "" for one in cells))
     return table
 
 
@@ -247,7 +246,7 @@ def _rounded(numbers: Mapping[str, float]) -> dict[str, float]:
 def _number(number: float) -> str:
     """A number as exact as an estimate is: three digits count."""
     if number < 100:
-        return f"{number:.3g}"
+        return f"{round(number, 2):.3g}"
     unit = 10 ** max(0, len(str(int(number))) - 3)
     return f"{round(number / unit) * unit:,}"
 
@@ -256,5 +255,9 @@ def _span(seconds: float) -> str:
     """Seconds as people say them."""
     for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
+            return (
+                f"{seconds / size:.2g} {unit}"
+                if seconds < 99 * size
+                else f"{seconds / size:,.0f} {unit}"
+            )
+    return f"{seconds:.0f} s"

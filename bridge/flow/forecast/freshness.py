@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.clock import DAY
-from bridge.event_types import SENT, TRACKS
+from bridge.event_types import SENT, TRACKS, UNSUBSCRIBED
 from bridge.flow.forecast.life import Delays
 
 AGES: Final = (("first day", DAY), ("to a week", 7 * DAY), ("later", float("inf")))
@@ -39,8 +39,8 @@ class FreshnessTally:
             self._delays[event].append((one, weight))
 
     def of(self, events: Iterable[str]) -> Iterator[Freshness]:
-        """The freshness of these events, in their usual order."""
-        wanted = set(events)
+        """The freshness of these events but unsubscribes, which contacts tell, in their usual order."""
+        wanted = set(events) - {UNSUBSCRIBED}
         for event in (one for one in TRACKS if one in wanted and self._delays[one]):
             waited, ages, weights = _joined(self._delays[event])
             begin = 0.0
