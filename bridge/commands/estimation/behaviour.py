@@ -223,11 +223,20 @@ class BehaviourReader:
         one = max(asked, key=lambda one: one.figures.counts.get(event.name, 0.0))
         if not one.figures.sends:
             return True
-        try:
-            page = await self._asking.listrak.activity(
-                one.ref.path, wire.START, activity_type=activity_type
-            )
-        except RefusedError:
-            return False
-        is_there = bool(page.rows) or not one.figures.counts.get(event.name)
-        return is_there and all(map(event.is_shown_by, page.rows))
+        asking, path = self._asking, one.ref.path
+
+        async def read() -> tuple[bool, list[wire.Activity]]:
+            """Whether the filter is accepted, and the rows."""
+            try:
+                page = await asking.listrak.activity(path, wire.START, activity_type=activity_type)
+            except RefusedError:
+                return False, []
+            return True, page.rows
+
+        answer = await asking.attempt(f"emails of list {one.ref.list_id}", read)
+        if answer is None:
+            # Where no emails can be read at all, nothing is known of filters.
+            return True
+        is_accepted, rows = answer
+        is_there = bool(rows) or not one.figures.counts.get(event.name)
+        return is_accepted and is_there and all(map(event.is_shown_by, rows))
