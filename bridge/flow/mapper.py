@@ -76,7 +76,8 @@ class Mapper:
                 await anyio.lowlevel.checkpoint()
 
     async def _map_or_fail(self, page: Page) -> Delivery | None:
-        """The delivery of a page; None where it can't be made, which ends the page's poll alone."""
+        """The delivery of a page; None where there is none: nothing is new, or it can't be made,
+        which ends the page's poll alone."""
         earlier = _failure_of(page)
         if earlier is not None:
             _fail(page, earlier)
@@ -89,7 +90,7 @@ class Mapper:
             _fail(page, error)
             return None
 
-    async def _map(self, page: Page) -> Delivery:
+    async def _map(self, page: Page) -> Delivery | None:
         match page:
             case ActivityPage():
                 return await self._poll_page(page, self._activity.map_activity(page))
@@ -131,8 +132,11 @@ class Mapper:
             events = list(map(for_warehouses, events))
         return Delivery(events, mapped.names, ack)
 
-    async def _contact_page(self, page: ContactPage) -> Delivery:
-        """The delivery of a page of contacts; its checkpoint is saved before it is sent."""
+    async def _contact_page(self, page: ContactPage) -> Delivery | None:
+        """The delivery of a page of contacts; its checkpoint is saved before it is sent.
+
+        None where nothing has changed: a checkpoint that nobody waits for.
+        """
         list_id = page.poll.source.list_id
         known = await self._ledger.store.contacts.known(list_id, page.emails)
         mapped = self._contacts.map_contacts(page, known)
@@ -155,6 +159,10 @@ class Mapper:
             self._ledger.enqueue(
                 checkpoint.save, lambda: checkpoint.outcomes.publish(self._metrics)
             )
+            if page.told_before is None and not page.poll.sweep:
+                # Nobody reads it before the end of the poll, which is saved after it.
+                page.poll.in_flight.remove()
+                return None
         return self._from_outbox(
             list_id, outbox_id, mapped.journaled.events, mapped.names, page.poll.in_flight
         )

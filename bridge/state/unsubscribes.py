@@ -178,6 +178,11 @@ class Unsubscribes:
             [(list_id, email.lower()) for email in emails],
         )
 
+    async def has_old_attributions(self, list_id: int) -> bool:
+        """Tells whether there are any from before the start horizon."""
+        query = "SELECT 1 FROM sound_causes WHERE list_id = ? AND old LIMIT 1"
+        return await self._db.one(query, list_id) is not None
+
     async def forget_old_attributions(self, list_id: int) -> None:
         """Drops what is from before the start horizon, once no unsubscribe is pending."""
         await self._db.run(

@@ -19,9 +19,11 @@ class Disk:
 
     latency: draws the seconds that a call to SQLite takes.
     fault: called before each; what it raises is what the call raises.
+    is_instant: a call takes no turn of the loop either, so that nothing comes between two of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_instant: bool = False) -> None:
+        self.is_instant = is_instant
         self.latency: Callable[[], float] = lambda: 0.0
         self.fault: Callable[[], None] = lambda: None
 
@@ -36,8 +38,11 @@ class _Worker:
 
     def put_nowait(self, call: tuple[asyncio.Future[Any] | None, Callable[[], Any]]) -> None:
         """Has a call made, after those before it."""
-        loop = asyncio.get_running_loop()
         self._calls.append(call)
+        if self._disk.is_instant:
+            self._make_next()
+            return
+        loop = asyncio.get_running_loop()
         self._latest = max(self._latest, loop.time() + self._disk.latency())
         loop.call_at(self._latest, self._make_next)
 
@@ -71,14 +76,22 @@ async def _in_place(
 def without_threads(disk: Disk) -> Iterator[None]:
     """Has the loop do what threads would."""
     make: Callable[..., None] = aiosqlite.Connection.__init__
+    execute: Callable[..., Awaitable[Any]] = aiosqlite.Connection._execute
 
     def made(connection: Any, *arguments: Any, **named: Any) -> None:
         make(connection, *arguments, **named)
         connection._tx = connection._thread = _Worker(disk)
 
+    async def executed(connection: Any, call: Any, *arguments: Any, **named: Any) -> Any:
+        if not disk.is_instant:
+            return await execute(connection, call, *arguments, **named)
+        disk.fault()
+        return call(*arguments, **named)
+
     work: Callable[..., Awaitable[Any]] = _in_place
     with (
         mock.patch.object(aiosqlite.Connection, "__init__", made),
+        mock.patch.object(aiosqlite.Connection, "_execute", executed),
         mock.patch.object(anyio.to_thread, "run_sync", work),
     ):
         yield

@@ -644,12 +644,14 @@ async def test_old_attributions(store: Store) -> None:
         await store.messages.use_properties(message.id, "{}", SENT_AT)
         await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], NOW, old=True)
         await store.unsubscribes.add(5, [unsubscribe("other@x.y")], NOW + 99)
+        assert await store.unsubscribes.has_old_attributions(5)
         await store.unsubscribes.forget_old_attributions(5)
     assert await properties() == "{}"
     async with store.transaction():
         await store.unsubscribes.remove(5, [unsubscribe(), unsubscribe("other@x.y")])
         await store.unsubscribes.attribute(5, message.id, ["zoë@x.y"], NOW, old=True)
         await store.unsubscribes.forget_old_attributions(5)
+        assert not await store.unsubscribes.has_old_attributions(5)
     assert await properties() is None
 
 

@@ -80,7 +80,8 @@ class ContactReader:
         if begun is None or (sweep and not begun.sweep):
             started_at = self._listrak.clock.now()
             self._began[source.list_id] = store.waiting.now()
-            await self._ledger.commit(
+            # With what follows, in one transaction: a poll that finds nothing costs one.
+            self._ledger.enqueue(
                 lambda store: store.contact_polls.begin(source.list_id, started_at, sweep=sweep)
             )
         else:

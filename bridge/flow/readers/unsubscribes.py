@@ -34,6 +34,8 @@ class UnsubscribeReader:
         store = self._ledger.store
         while rows := await store.unsubscribes.pending(source.list_id, noted_by, CHUNK):
             await self._send(source, rows)
+        if not await store.unsubscribes.has_old_attributions(source.list_id):
+            return
         if (await store.lists.state(source.list_id)).contacts_at is not None:
             # All unsubscribes since the horizon are known by now: attributions left are older.
             await self._ledger.commit(

@@ -50,11 +50,11 @@ def test_age_of_what_goes_on_sending() -> None:
     [
         (0, 1),
         (DAY - 1, 1),
-        (DAY, 5),
-        (3 * DAY - 1, 5),
-        (3 * DAY, 15),
-        (7 * DAY, 30),
-        (300 * DAY, 30),
+        (DAY, 2),
+        (3 * DAY - 1, 2),
+        (3 * DAY, 3),
+        (7 * DAY, 6),
+        (300 * DAY, 6),
     ],
 )
 def test_delays(old: float, factor: float) -> None:

@@ -1,0 +1,170 @@
+"""What a scan costs in requests, and what it waits for that."""
+
+from dataclasses import replace
+
+import pytest
+from planner_parts import message_of, polled_an_hour_ago
+
+from bridge.clock import DAY, HOUR, MINUTE
+from bridge.event_types import BOUNCED, CLICKED, CONVERTED, OPENED, SENT, SPAM
+from bridge.flow.planner.evaluation import ScanStats, evaluate
+from bridge.flow.planner.plan import plan
+from bridge.flow.planner.scan_types import ESCALATION, FULL, ScanType
+from bridge.flow.planner.snapshot import MessageSnapshot
+from bridge.flow.planner.watermarks import ROW_DELAY
+
+
+def names(snapshot: MessageSnapshot) -> list[str]:
+    """The scans of its plan."""
+    chosen = plan(snapshot)
+    return ["whole"] if chosen.full else [scan.scan_type.name for scan in chosen.scans]
+
+
+def without_filters(snapshot: MessageSnapshot) -> MessageSnapshot:
+    """The same, where activityType is refused."""
+    for asked in ("open", "bounce", "abuse", "unsubscribe", "conversion", "click"):
+        snapshot.filters.record_filter_refusal(asked, snapshot.now)
+    return snapshot
+
+
+def scan_of(event: str, name: str) -> tuple[int, ScanType]:
+    """A scan of a broadcast, and its number."""
+    return next(pair for pair in enumerate(ESCALATION["broadcast"][event]) if pair[1].name == name)
+
+
+def test_an_order_that_one_request_shows_is_asked_for_at_once() -> None:
+    """However few they are, and however many rows of older orders come along."""
+    snapshot = polled_an_hour_ago(CONVERTED, 10.0, seconds_per_call=1000.0)
+    snapshot.watermarks.of(CONVERTED).reconciled_at = snapshot.now - MINUTE
+    snapshot.watermarks.of(CONVERTED).attempt(0).rows = snapshot.page_rows
+    assert names(snapshot) == ["only conversion"]
+
+
+@pytest.mark.parametrize(("age", "waits"), [(0.5, 1), (2, 1), (8, 4), (20, 10)])
+def test_a_scan_of_many_requests_waits_for_each(age: float, waits: float) -> None:
+    """Each beyond the first takes its part of the budget; more, the older the message is."""
+    snapshot = polled_an_hour_ago(CONVERTED, 10.0, seconds_per_call=MINUTE)
+    now, active = snapshot.now, {OPENED: 90_000.0, BOUNCED: 9_995.0}
+    snapshot = replace(
+        snapshot,
+        counted={**snapshot.counted, **active},
+        seen={**snapshot.seen, **active},
+        message=message_of(polled_at=now - HOUR, sent_at="", discovered_at=now - age * DAY),
+    )
+    # 100,000 rows show an activity: 20 requests, 19 beyond the first.
+    due = without_filters(snapshot)
+    for minutes, expected in ((19 * waits - 1, []), (19 * waits, ["active"])):
+        due.watermarks.of(CONVERTED).reconciled_at = now - minutes * MINUTE
+        due.watermarks.of(CONVERTED).attempt(1).started_at = 0.0
+        assert names(due) == expected
+
+
+def test_no_scan_waits_for_ever() -> None:
+    """A budget of next to nothing: at its longest as its type says."""
+    snapshot = without_filters(polled_an_hour_ago(CONVERTED, 10.0, seconds_per_call=1e9))
+    number, active = scan_of(CONVERTED, "active")
+    snapshot.watermarks.of(CONVERTED).reconciled_at = snapshot.now - active.max_wait
+    snapshot.watermarks.of(CONVERTED).attempt(number).started_at = 0.0
+    counted = {**snapshot.counted, OPENED: 50_000.0}
+    snapshot = replace(snapshot, counted=counted, seen={**snapshot.seen, OPENED: 50_000.0})
+    assert names(snapshot) == ["active"]
+
+
+def test_links_are_requests() -> None:
+    """Clicks are read link by link."""
+    snapshot = polled_an_hour_ago(CLICKED, 5)
+    snapshot.watermarks.link_clicks = dict.fromkeys(range(12), 3)
+    number, everything = scan_of(SENT, FULL)
+    assert snapshot.expected_calls(SENT, number, everything) == 1e6 / snapshot.page_rows + 13
+    number, recent = scan_of(OPENED, "recent Activity")
+    assert snapshot.expected_calls(OPENED, number, recent) == 1
+
+
+def test_a_scan_of_all_active_rows_makes_recent_ones_needless() -> None:
+    """It reads what they would, and counts as such."""
+    snapshot = without_filters(polled_an_hour_ago(CONVERTED, 10.0))
+    snapshot = replace(snapshot, counted={**snapshot.counted, OPENED: 1005.0})
+    assert names(snapshot) == ["active"]
+    (scan,) = plan(snapshot).scans
+    assert scan.since is not None
+    assert scan.since < snapshot.now - 30 * DAY, "it shows all rows, if it shows any"
+    seen = {**snapshot.counted}
+    result = evaluate(snapshot, plan(snapshot), ScanStats(), seen)
+    assert result.reconciled
+
+
+def test_what_waits_is_done_beside_what_never_ends() -> None:
+    """Opens go on and on, and there is one that only bounces show: it is asked for all the same."""
+    snapshot = polled_an_hour_ago(OPENED, 5)
+    snapshot = replace(
+        snapshot,
+        counted={**snapshot.counted, BOUNCED: 9000.0},
+        seen={**snapshot.seen, BOUNCED: 9000.0},
+    )
+    shown: list[str] = []
+    while "only bounce" not in shown:
+        shown = names(snapshot)
+        assert shown[0] == "recent Activity"
+        # All but one are found, and others follow.
+        seen = {**snapshot.seen, OPENED: snapshot.counted[OPENED] - 1}
+        watermarks = evaluate(snapshot, plan(snapshot), ScanStats(), seen).watermarks
+        snapshot = replace(
+            snapshot,
+            seen=seen,
+            counted={**snapshot.counted, OPENED: snapshot.counted[OPENED] + 5},
+            watermarks=watermarks,
+            now=snapshot.now + MINUTE,
+        )
+        assert snapshot.now < polled_an_hour_ago(OPENED, 5).now + 3 * HOUR
+
+
+def test_what_was_found_forgets_no_misses() -> None:
+    """Something is counted that no row shows: new events don't make it be looked for anew."""
+    snapshot = polled_an_hour_ago(CONVERTED, 10.0)
+    for more in (10.0, 10.0, 10.0):
+        result = evaluate(snapshot, plan(snapshot), ScanStats(), snapshot.seen)
+        attempt = result.watermarks.of(CONVERTED).attempt(0)
+        counted = snapshot.counted[CONVERTED] + more
+        snapshot = replace(
+            snapshot,
+            watermarks=result.watermarks,
+            now=snapshot.now + MINUTE,
+            counted={**snapshot.counted, CONVERTED: counted},
+        )
+        # The new one is found, the older one isn't.
+        seen = {**snapshot.seen, CONVERTED: snapshot.seen[CONVERTED] + more}
+        result = evaluate(snapshot, plan(snapshot), ScanStats(), seen)
+        after = result.watermarks.of(CONVERTED).attempt(0)
+        assert after.misses == attempt.misses > 0
+        snapshot = replace(
+            snapshot, seen=seen, watermarks=result.watermarks, now=snapshot.now + 10 * HOUR
+        )
+
+
+@pytest.mark.parametrize(
+    ("ago", "asked"), [(2 * MINUTE, True), (50 * MINUTE, True), (2 * HOUR, False), (None, False)]
+)
+def test_who_leaves_may_have_complained(ago: float | None, asked: bool) -> None:
+    """Complaints are asked for once somebody left since, or so lately that rows may be behind."""
+    snapshot = polled_an_hour_ago(OPENED, 0)
+    at = 0.0 if ago is None else snapshot.now - ago
+    snapshot = replace(snapshot, unsubscribed_at=at)
+    assert names(snapshot) == (["only abuse"] if asked else [])
+    # The last time was a minute ago: not yet again.
+    snapshot.watermarks.of(SPAM).attempt(0).started_at = snapshot.now - MINUTE
+    assert names(snapshot) == []
+    snapshot.watermarks.of(SPAM).attempt(0).started_at = snapshot.now - 5 * MINUTE
+    assert names(snapshot) == (["only abuse"] if ago and ago < 5 * MINUTE + ROW_DELAY else [])
+
+
+def test_old_messages_are_asked_less_often_for_complaints() -> None:
+    """Somebody always leaves a large list."""
+    snapshot = polled_an_hour_ago(OPENED, 0)
+    snapshot = replace(
+        snapshot,
+        unsubscribed_at=snapshot.now,
+        message=message_of(sent_at="", discovered_at=snapshot.now - 30 * DAY, polled_at=1.0),
+    )
+    for minutes, expected in ((49, []), (50, ["only abuse"])):
+        snapshot.watermarks.of(SPAM).attempt(0).started_at = snapshot.now - minutes * MINUTE
+        assert names(snapshot) == expected
