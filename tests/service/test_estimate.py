@@ -231,9 +231,9 @@ async def test_what_filters_do_is_tried(rig_of: Any, reading: Any) -> None:
     types = {"open", "bounce", "unsubscribe", "conversion", "abuse"}
     assert behaviour.complaints == 1 / len(PEOPLE)
     if reading == "filters":
-        assert (behaviour.filters, behaviour.unfiltered) == (types, set())
+        assert (set(behaviour.filters), set(behaviour.unfiltered)) == (types, set())
     else:
-        assert (behaviour.filters, behaviour.unfiltered) == (set(), types)
+        assert (set(behaviour.filters), set(behaviour.unfiltered)) == (set(), types)
 
 
 async def test_drafts_are_counted(rig_of: Any) -> None:

@@ -1,1 +1,1 @@
-"""What `estimate` asks of an account, and how it shows what comes of it."""
+"""The parts of `estimate`: asking an account, and showing what comes of it."""

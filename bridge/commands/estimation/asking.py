@@ -1,4 +1,4 @@
-"""What `estimate` asks with: counted calls, bounds, and notes of what could not be read."""
+"""The surroundings of who asks: counted calls, bounds, and notes of what could not be read."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ class Asking:
         return self.cost_since(Cost())
 
     def cost_since(self, before: Cost) -> Cost:
-        """What came to the calls and rows since then."""
+        """The calls and rows that came since then."""
         cost = Cost()
         cost.calls.update(self.metrics.by_resource(self.metrics.listrak_calls))
         cost.rows.update(self.metrics.by_resource(self.metrics.listrak_rows))

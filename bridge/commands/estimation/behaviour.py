@@ -200,9 +200,9 @@ class BehaviourReader:
         return pages
 
     async def _try_filters(self, asked: Sequence[Asked]) -> dict[str, bool]:
-        """For each activityType that scans ask for, whether the account filters by it.
+        """Tells for each activityType that scans ask for whether the account filters by it.
 
-        One call each tells.
+        One call each shows it.
         """
         kinds = {one.ref.kind for one in asked}
         wanted = {
@@ -226,7 +226,7 @@ class BehaviourReader:
         asking, path = self._asking, one.ref.path
 
         async def read() -> tuple[bool, list[wire.Activity]]:
-            """Whether the filter is accepted, and the rows."""
+            """Tells whether the filter is accepted; with the rows."""
             try:
                 page = await asking.listrak.activity(path, wire.START, activity_type=activity_type)
             except RefusedError:

@@ -22,7 +22,7 @@ WAITS: Final = {
     "Segment": "the events that Segment takes",
     "contacts": "a list's contacts are read one page after the other",
 }
-"""What a first synchronisation waits for, in words."""
+"""The words for what a first synchronisation waits for."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What Segment counts in a month, as far as known (bridge/segment/FACTS.md: Billing)."""
+"""The bill of a month: what Segment counts, as far as known (bridge/segment/FACTS.md: Billing)."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -17,7 +17,7 @@ _ONCE: Final = frozenset([SENT, OPENED, BOUNCED])
 
 
 class Billing(NamedTuple):
-    """What Segment counts in a month.
+    """The bill of a month.
 
     users: MTUs, at least and at most: different people of whom there is any event.
     calls: API calls: events.

@@ -101,7 +101,7 @@ class ListFigures:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What becomes of the emails of an account.
+    """The behaviour of those who get the emails of an account.
 
     spreads: how long after a message's send each event comes, by event.
     dated: by event, the fraction of them that is the first activity of its row, whose date it has.

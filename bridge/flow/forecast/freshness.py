@@ -1,4 +1,4 @@
-"""How fresh events will be: delays of many lives, by kind of event and age of the email."""
+"""The freshness of events: delays of many lives, by kind of event and age of the email."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ AGES: Final = (("first day", DAY), ("to a week", 7 * DAY), ("later", float("inf"
 
 
 class Freshness(NamedTuple):
-    """How long it takes from happening to being read: seconds, half and 95 % of the events.
+    """The seconds from happening to being read, within which half and 95 % of the events are.
 
     age: of the email; one of AGES.
     """

@@ -79,7 +79,7 @@ class SyntheticMessage:
         return float(np.sum(until - since))
 
     def counted(self, now: float) -> Counts:
-        """What Listrak counts by then; nothing of a transactional message."""
+        """The counters of Listrak by then; none of a transactional message."""
         if self.kind == "transactional":
             return {}
         return {
@@ -89,7 +89,7 @@ class SyntheticMessage:
         }
 
     def amount(self, event: str, number: int) -> float:
-        """So many events as they are counted: of orders the revenue."""
+        """A number of events as they are counted: of orders the revenue."""
         return number * self._order if event == CONVERTED else float(number)
 
     def clicks_of_links(self, now: float) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""What is sent usually: messages of an account in classes of like ones."""
+"""The usual messages of an account, in classes of like ones."""
 
 import math
 from collections import defaultdict
