@@ -13,7 +13,7 @@ help:
 	@echo "make fix     let the linter mend what it can"
 	@echo "make bench   what it can do, against a bare loop and what else there is (20 minutes);"
 	@echo "             or a part of it: bench-throughput, -details, -growth, -conditions"
-	@echo "make simulation  sixty days of a large retailer on a virtual clock: calls, rows, freshness"
+	@echo "make simulation  weeks of two retailers, on a virtual clock: calls, rows, freshness, judged"
 	@echo "make lock    resolve requirements.lock again"
 
 setup: $(READY)

@@ -1,30 +1,52 @@
-"""The simulation with the whole service: nothing is missed, and a seed tells all of a history."""
+"""The simulated service: nothing is missed, and a seed tells all of a history."""
 
-from pathlib import Path
-
-from simulation.population import DAY, MINUTE, people
+from simulation.lives import BEGIN
+from simulation.people import People, people
+from simulation.population import DAY, MINUTE, Shares
+from simulation.report import calls, contacts, costs, digests, freshness, picture_of, state
+from simulation.result import Result, Retailer
 from simulation.service import Course, lived
-from simulation.strategies import Result
+from simulation.strategies import WEEK, reread
+from simulation.targets import judged, targets
 
-BEGIN = 1_780_272_000.0
+PAGE = 20
+SOME = Retailer("small", 60, 1)
+BUSY = Shares(unsubscribed=0.2, complained=0.05, returned=1.0, joined=0.1)
 
 
-def day_of(folder: Path) -> Result:
+def day_of(many: People) -> Result:
     """A day of a few people."""
-    folder.mkdir()
-    course = Course(BEGIN, 1, page=20, rate=2, reading="filters", interval=30 * MINUTE)
-    sends = people(seed=3, begin=BEGIN, days=1, audience=50, talks=1)
-    return lived("bridge", sends, folder, course)
+    course = Course(1, page=PAGE, rate=2, reading="filters", interval=30 * MINUTE)
+    return lived("filters", SOME, many, course)
 
 
-def test_a_seed_tells_all_of_a_day(tmp_path: Path) -> None:
-    """Each event is found once, and each contact; again, call by call at the same time."""
-    first, again = (day_of(tmp_path / name) for name in ("first", "again"))
+def few() -> People:
+    """People of whom many come and go."""
+    return people(seed=3, begin=BEGIN, days=1, audience=60, talks=1, shares=BUSY)
+
+
+def test_a_seed_tells_all_of_a_day() -> None:
+    """Each event is told once, and each state of each contact.
+
+    Again, all calls and events are the same at the same times, and the tables can be made of it.
+    """
+    many = few()
+    first, again = (day_of(many) for _ in range(2))
     assert not first.missing
     assert not first.warnings
-    assert first.identifies >= 50
     assert first.freshness.seen > 50
     assert first.freshness.of("opened", 0, DAY) is not None
-    assert first.calls > 100
-    assert first.digest == again.digest
+    assert first.identifies == 60 + len([one for one in many.changes if one.at < BEGIN + DAY])
+    assert first.calls == sum(first.calls_of.values()) == sum(first.calls_by_day)
+    assert (first.digest, first.events_digest) == (again.digest, again.events_digest)
     assert first.freshness == again.freshness
+    week = reread("week", SOME, many, days=1, window=WEEK, page=PAGE)
+    results = [first, week]
+    made = (costs(results), calls(results), freshness(results), contacts(results), state(results))
+    assert [table.row_count > 0 for table in (*made, digests(results))] == [True] * 6
+    assert picture_of(results)["filters"]["rows"] > 1
+    figures = list(judged({"filters": first}, {"small": week}))
+    assert targets(figures).row_count == len(figures)
+    met = {one.what: one.met for one in figures}
+    assert met["missed"]
+    assert met["calls a second"]

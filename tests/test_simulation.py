@@ -1,108 +1,55 @@
-"""The simulation: the bridge finds everything in it, and the alternatives' sums are right."""
+"""The simulation: its people, what is judged of what was told of them, the alternatives' sums."""
 
 import math
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulation.bridge import live
-from simulation.listrak import Reading
-from simulation.population import DAY, HOUR, LINKS, NEVER, Send, people, send_of
-from simulation.report import Scale, costs, freshness, picture_of, state
+from numpy.typing import NDArray
+from simulation.census import Census
+from simulation.lives import BEGIN, QUIET_DAYS, Life, people_of, quiet
+from simulation.people import Change, People, people
+from simulation.population import DAY, HOUR, LINKS, NEVER, Shares
+from simulation.result import Result, Retailer
 from simulation.strategies import WEEK, reread
-from simulation.targets import judged, targets
+from simulation.tally import Event, Tally
+from simulation.targets import judged
 
-BEGIN = 1_780_272_000.0
+from bridge.listrak import times
+
 PAGE = 20
+SOME = Retailer("large", 150, 1)
+BUSY = Shares(unsubscribed=0.05, complained=0.02, returned=1.0, joined=0.05)
 
 
-def some(days: int = 3) -> list[Send]:
-    """A few people."""
-    return people(seed=3, begin=BEGIN, days=days, audience=150, talks=2)
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("reading", ["filters", "refused"])
-async def test_the_bridge_finds_everything(tmp_path: Path, reading: Reading) -> None:
-    """Each event once, at a fraction of the rows; the tables can be made of it."""
-    sends = some()
-    result = await live(
-        "bridge",
-        sends,
-        tmp_path,
-        begin=BEGIN,
-        days=3,
-        page=PAGE,
-        seconds=0.5,
-        reading=reading,
-    )
-    assert not result.missing
-    assert result.freshness.seen > 450
-    assert result.freshness.of("opened", 0, DAY) is not None
-    again = reread("again", sends, begin=BEGIN, days=3, window=WEEK, page=PAGE)
-    assert result.rows * 4 < again.rows
-    for table in (costs([result, again], Scale(5, 100, 3)), freshness([result]), state([result])):
-        assert table.row_count
-    assert picture_of([result], Scale(5, 100, 3))["bridge"]["rows"] > 1
-    figures = list(judged(result, [result], again, Scale(5, 100, 3)))
-    assert targets(figures).row_count == len(figures)
-    met = {one.what: one.met for one in figures}
-    assert met["events missed"]
-    assert met["calls a second"]
+def some(days: int = 3) -> People:
+    """A few people, of whom many come and go."""
+    return people(seed=3, begin=BEGIN, days=days, audience=150, talks=2, shares=BUSY)
 
 
 def test_targets_can_be_missed() -> None:
     """Reading a week again each hour meets hardly one of them."""
-    again = reread("again", some(), begin=BEGIN, days=3, window=WEEK, page=PAGE)
-    missed = {one.what for one in judged(again, [again], again, Scale(5, 100, 3)) if not one.met}
-    assert "rows read per new event" in missed
-    assert "seconds until seen, p95: opened within a day" in missed
-    assert "times fewer rows than again" in missed
-
-
-@pytest.mark.anyio
-async def test_a_quiet_account_is_hardly_polled(tmp_path: Path) -> None:
-    """Messages of which nothing happens cost a call each in five minutes at the very most.
-
-    They are of all ages up to four weeks; without the younger ones, they cost less.
-    """
-    calls: list[int] = []
-    for number, youngest in enumerate((0, 2, 7)):
-        rng = np.random.default_rng(1)
-        sends = [
-            send_of(
-                rng,
-                place,
-                np.array([BEGIN - DAY * (youngest + (28 - youngest) * place / 100)]),
-                until=0,
-                conversation=False,
-            )
-            for place in range(100)
-        ]
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        result = await live(
-            "bridge",
-            sends,
-            folder,
-            begin=BEGIN,
-            days=1,
-            page=5000,
-            seconds=0.2,
-            reading="filters",
-        )
-        calls.append(result.calls)
-    assert calls[0] <= 100 * DAY / (5 * 60)
-    assert sorted(calls, reverse=True) == calls
+    again = reread("again", SOME, some(), days=3, window=WEEK, page=PAGE)
+    results = {name: replace(again, name=name) for name in ("filters", "ignored", "0.5 calls/s")}
+    results[quiet(0)] = replace(again, name=quiet(0), calls_by_day=[10**6] * QUIET_DAYS)
+    missed = {(one.strategy, one.what) for one in judged(results, {"large": again}) if not one.met}
+    assert ("filters", "rows read per new event") in missed
+    assert ("filters", "seconds until delivered, p95: opened within a day") in missed
+    assert ("ignored", "times fewer rows than again") in missed
+    assert ("0.5 calls/s", "seconds until delivered, p95: opened within a day") in missed
+    assert (quiet(0), "calls on its last day") in missed
+    again.freshness.add("clicked", BEGIN, BEGIN, BEGIN + 3 * HOUR)
+    slowest = {one.what: one.met for one in judged({"filters": again}, {})}
+    assert slowest["hours until delivered, the slowest of all (clicked)"] is False
 
 
 def test_the_alternatives_by_brute_force() -> None:
     """Row by row and hour by hour the same comes out."""
     days, window = 3, DAY
-    sends = some(days)
-    result = reread("again", sends, begin=BEGIN, days=days, window=window, page=PAGE)
+    many = some(days)
+    result = reread("again", SOME, many, days=days, window=window, page=PAGE)
     rows = calls = seen_at_all = missed = 0
-    for send in sends:
+    for send in many.sends:
         seen: set[tuple[str, int]] = set()
         due: set[tuple[str, int]] = set()
         for hour in range(1, days * 24 + 1):
@@ -132,9 +79,87 @@ def test_the_alternatives_by_brute_force() -> None:
 
 def test_people() -> None:
     """What follows from something comes after it, and all counters add up."""
-    for send in some():
+    for send in some().sends:
+        there = send.sent < NEVER
         assert ((send.opened >= send.sent) | (send.opened == NEVER)).all()
+        assert (send.opened[~there] == NEVER).all()
         assert (send.clicked >= send.opened[send.clickers]).all()
+        assert there[send.clickers].all()
         assert (send.ordered[send.ordered < NEVER] >= send.sent[send.ordered < NEVER]).all()
         assert send.revenue(BEGIN + 99 * DAY) == send.cents.sum()
-        assert send.counted("sent", BEGIN + 99 * DAY) == len(send.sent)
+        assert send.counted("sent", BEGIN + 99 * DAY) == there.sum()
+
+
+def test_who_is_not_subscribed_gets_no_email() -> None:
+    """Whoever left gets none until they are back; new ones get theirs; some of each come about."""
+    many = some(days=9)
+    states: dict[int, list[Change]] = {
+        contact: [Change(0.0, contact, subscribed=True)] for contact in range(many.initial)
+    }
+    for change in many.changes:
+        states.setdefault(change.contact, []).append(change)
+    for send in many.sends:
+        for contact in np.flatnonzero(send.sent < NEVER).tolist():
+            # A mailing takes some minutes: who is on it was decided when it began.
+            at = send.sent[contact] if send.conversation else BEGIN + send.number * DAY + 9 * HOUR
+            before = [state for state in states[contact] if state.at <= at]
+            assert before[-1].subscribed
+    for of_contact in states.values():
+        assert [one.subscribed for one in of_contact] == [True, False, True, False][
+            : len(of_contact)
+        ]
+    assert max(map(len, states.values())) >= 3
+    assert len(states) > many.initial
+    assert any(change.complaint for change in many.changes)
+    assert many.changes == some(days=9).changes
+
+
+def test_what_the_census_finds() -> None:
+    """What wasn't told, what never was, and what came twice."""
+    changes = [Change(BEGIN + 10, 0, subscribed=False, sent=BEGIN), Change(BEGIN + 20, 2, True)]
+    many, result = People(BEGIN, 2, 3, [], changes), Result("bridge", SOME, 3)
+    census = Census(many, lambda: BEGIN + 15, result)
+    for number in (0, 1):
+        census.note_state(number, subscribed=True)
+    census.note_departure(0, times.from_seconds(BEGIN + 10))
+    census.note_state(0, subscribed=False)
+    assert not result.missing
+    assert result.freshness.of("left", 0, 1) == (5, 5, 5)
+    census.note_state(0, subscribed=False)
+    census.note_departure(0, times.from_seconds(BEGIN + 10))
+    census.note_departure(1, times.from_seconds(BEGIN + 10))
+    # It hasn't come yet.
+    census.note_state(2, subscribed=True)
+    assert result.missed == len(result.missing) == 4
+    census.close(BEGIN + 3 * DAY)
+    assert result.missing[4:] == ["contact 2: 0 states told, 1 were due"]
+    untold = Result("bridge", SOME, 3)
+    Census(many, lambda: BEGIN, untold).close(BEGIN + 3 * DAY)
+    assert untold.missed == 4
+
+
+def test_what_the_tally_finds() -> None:
+    """An email of which nothing was told."""
+    many, result = some(), Result("bridge", SOME, 3)
+    tally = Tally(many.sends, lambda: BEGIN + DAY, result)
+    tally.close(BEGIN + 3 * DAY)
+    sent = int((many.sends[0].sent < NEVER).sum())
+    assert f"sent of 0: 0, {sent} were due" in result.missing
+    told = Event(event="Email Sent", anonymous_id="c0@x.example", properties={"email_id": "0"})
+    tally.note(told)
+    assert result.freshness.seen == 1
+
+
+@pytest.mark.parametrize("youngest", [0, 7])
+def test_a_quiet_account(youngest: int) -> None:
+    """A hundred messages of all ages up to four weeks, of which nothing happens any more."""
+    account = people_of(Life(quiet(youngest), SOME, 1, youngest=youngest))
+    ages = sorted(BEGIN - send.begins for send in account.sends)
+    assert len(ages) == 100
+    assert ages[0] == youngest * DAY
+    assert 27 * DAY < ages[-1] < 28 * DAY
+    assert not any(len(times) for send in account.sends for times in _after_the_send(send.events))
+
+
+def _after_the_send(events: dict[str, NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    return [times for kind, times in events.items() if kind != "sent"]

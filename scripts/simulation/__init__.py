@@ -1,1 +1,1 @@
-"""How changes are found, and what that costs: the bridge on a virtual clock, without sockets."""
+"""The whole service on a virtual clock, between a Listrak and a Segment of simulated people."""

@@ -1,106 +1,115 @@
-"""Sixty days of a large retailer: what it costs to find everything, and how soon it is found.
+"""Weeks of a large retailer and of a small one: what it costs to find everything, and how soon it
+is found.
 
-The retailer: 2 million contacts on each of 5 lists, a send a day to each list, 40 conversation
+The large retailer: 2 million contacts on each of 5 lists, a send a day to each, 40 conversation
 messages; emails are tracked for 30 days, so that some 300 million activity rows are within the
-window. Lists are alike and have nothing to do with each other: one is simulated, with a fifth of
-the budget of 5 calls a second, and counted five times. The audience is scaled down by `--scale`
-together with the page (5,000 rows at full size), so that calls are what they would be; rows are
-scaled up again, but for those that don't depend on the audience (lists of links). Contacts are read
-the same way by every strategy and left out; with `--service` the whole service lives through the
-days, and its calls include those for contacts and for finding messages.
+window. The small one has 50,000 contacts on each list. Some contacts leave, some come, some come
+back; who isn't subscribed gets no email.
+
+The whole service lives through the days, from its first start on, between a Listrak and a Segment
+that answer it over HTTP; only its machine is replaced: clock, network, threads (`virtual`). Lists
+are alike and have nothing to do with each other: one is simulated, with a fifth of the budget of 5
+calls a second, and counted five times. The audience is scaled down together with the page (5,000
+rows at full size), so that calls are what they would be; rows and events are scaled up again, but
+for those that don't depend on the audience (lists of links). Its calls are all there are, with
+those for contacts and for finding messages; those of the alternatives are for emails alone.
 """
 
 import subprocess
 import sys
-import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
-import anyio
 import click
 import msgspec
 from rich.console import Console
 
-from simulation.bridge import live
-from simulation.listrak import Reading
-from simulation.population import Send, people
-from simulation.report import Scale, costs, freshness, picture_of, state
-from simulation.service import Course
-from simulation.service import lived as service_lived
-from simulation.strategies import MONTH, WEEK, Result, reread
+from simulation.lives import Life, live_all, lives, page_of, people_of
+from simulation.report import calls, contacts, costs, digests, freshness, picture_of, state
+from simulation.result import Result, Retailer
+from simulation.strategies import MONTH, WEEK, reread
 from simulation.targets import judged, targets
 
-BEGIN = 1_780_272_000.0  # 1 June 2026, midnight UTC
-CONTACTS, LISTS, TALKS, PAGE, BUDGET = 2_000_000, 5, 40, 5000, 5.0
 SCRIPTS = Path(__file__).parents[1]
-# What activityType may do: filter rows, as is likely, or nothing, or it is refused.
-READINGS: dict[str, Reading] = {
-    "bridge: filters": "filters",
-    "bridge: ignored": "ignored",
-    "bridge: refused": "refused",
-}
 
 
 @click.command(help=__doc__)
-@click.option("--days", default=60, show_default=True, help="How many days are lived.")
-@click.option("--scale", default=100, show_default=True, help="The audience is so much smaller.")
+@click.option("--days", default=60, show_default=True, help="Days of the main life.")
+@click.option("--others", default=20, show_default=True, help="Days of the other lives.")
+@click.option(
+    "--scale", default=1000, show_default=True, help="The large audience is so much smaller."
+)
+@click.option("--small-scale", default=25, show_default=True, help="Likewise the small one.")
 @click.option("--seed", default=1, show_default=True)
-@click.option("--service", is_flag=True, help="Live as the whole service, over HTTP; slower.")
+@click.option("--processes", default=2, show_default=True, help="Lives at a time.")
+@click.option("--only", multiple=True, help="Names of lives; all of them unless told.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=SCRIPTS.parent / "simulation-results",
     help="Folder of tables and picture; simulation-results beside the scripts unless told.",
 )
-def main(*, days: int, scale: int, seed: int, service: bool, out: Path) -> None:
+def main(
+    *,
+    days: int,
+    others: int,
+    scale: int,
+    small_scale: int,
+    seed: int,
+    processes: int,
+    only: Sequence[str],
+    out: Path,
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    console = Console(record=True, width=None if sys.stdout.isatty() else 118)
-    page = max(1, PAGE // scale)
-    sends = people(
-        seed=seed, begin=BEGIN, days=days, audience=CONTACTS // scale, talks=TALKS // LISTS
-    )
-    bridge: list[Result] = []
-    for name, reading in READINGS.items():
-        course = Course(BEGIN, days, page, BUDGET / LISTS, reading)
-        bridge.append(lived(name, sends, course, service=service))
-        seconds = bridge[-1].seconds
-        console.print(f"{name}: {seconds:,.0f} s, {seconds / days:.1f} s a day")
-    week, month = (
-        reread(f"{name}, hourly", sends, begin=BEGIN, days=days, window=window, page=page)
-        for name, window in (("7 days", WEEK), ("30 days", MONTH))
-    )
-    results = [*bridge, week, month]
-    how = Scale(LISTS, scale, days)
-    likely, *worst = bridge
-    judgements = list(judged(likely, worst, week, how))
-    for table in (costs(results, how), freshness(results), state(results), targets(judgements)):
+    console = Console(record=True, width=None if sys.stdout.isatty() else 150)
+    large = Retailer("large", 2_000_000, scale)
+    small = Retailer("small", 50_000, small_scale)
+    wanted = lives(large, small, days=days, others=others, seed=seed)
+    wanted = [life for life in wanted if not only or life.name in only]
+    began = time.perf_counter()
+    found: dict[str, Result] = {}
+    for result in live_all(wanted, processes):
+        found[result.name] = result
+        a_day = result.seconds / result.days
+        console.print(
+            f"{result.name}: {result.days} days, {result.seconds:,.0f} s, {a_day:.1f} a day"
+        )
+    console.print(f"all of them: {time.perf_counter() - began:,.0f} s, {processes} at a time")
+    sys.exit(not told(console, [found[life.name] for life in wanted], wanted, out))
+
+
+def told(console: Console, results: Sequence[Result], wanted: Sequence[Life], out: Path) -> bool:
+    """Prints and saves all tables; tells whether all is as it should be."""
+    weeks = {life.retailer.name: alternative(life, "7 days", WEEK) for life in reversed(wanted)}
+    month = [alternative(life, "30 days", MONTH) for life in wanted[:1]]
+    own = [result for result in results if not result.name.startswith("quiet")]
+    quiet = [result for result in results if result.name.startswith("quiet")]
+    both = [*own, *(weeks[name] for name in ("large", "small") if name in weeks), *month]
+    judgements = list(judged({result.name: result for result in results}, weeks))
+    for table in (
+        costs([*both, *quiet]),
+        calls(results),
+        freshness(both),
+        contacts(own),
+        state(own),
+        digests(results),
+        targets(judgements),
+    ):
         console.print(table)
     for result in results:
-        for sentence in result.missing[:5]:
+        for sentence in (*result.missing[:5], *result.warnings[:5]):
             console.print(f"{result.name}: {sentence}", style="red")
     (out / "simulation.txt").write_text(console.export_text(), encoding="utf-8")
-    draw(picture_of(results, how), out / "simulation.png")
-    sys.exit(not all(one.met for one in judgements))
+    draw(picture_of(both), out / "simulation.png")
+    return all(one.met for one in judgements)
 
 
-def lived(name: str, sends: list[Send], course: Course, *, service: bool) -> Result:
-    """A life of the bridge, or of the whole service, from its first start to its end."""
-    with tempfile.TemporaryDirectory(prefix="listrak-bridge-simulation-") as folder:
-        if service:
-            return service_lived(name, sends, Path(folder), course)
-
-        async def run() -> Result:
-            return await live(
-                name,
-                sends,
-                Path(folder),
-                begin=course.begin,
-                days=course.days,
-                page=course.page,
-                seconds=1 / course.rate,
-                reading=course.reading,
-            )
-
-        return anyio.run(run)
+def alternative(life: Life, name: str, window: float) -> Result:
+    """Reading everything of so many seconds again each hour, in the same days."""
+    retailer, page = life.retailer, page_of(life.retailer)
+    full = f"{name} hourly" if retailer.name == "large" else f"{retailer.name}, {name} hourly"
+    return reread(full, retailer, people_of(life), days=life.days, window=window, page=page)
 
 
 def draw(figures: object, file: Path) -> None:

@@ -1,72 +1,88 @@
-"""The contacts of the list: all subscribed long ago, until an opt-out or a complaint ends it."""
+"""The contacts of the list as Listrak shows them, as time goes on."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.listrak import times
-from simulation.population import NEVER, Send, Times
+from simulation.people import Change, People
+from simulation.population import NEVER, Times
+from simulation.rows import address
 
-SUBSCRIBED = "2025-01-01T00:00:00"
+LONG_AGO: Final = times.seconds("2025-01-01T00:00:00Z")
+"""When those subscribed who are there at the beginning."""
 
 
 class Audience:
-    """Everybody whom a send goes to; what of them follows from the sends.
+    """Everybody who is or was subscribed."""
 
-    Who left is sent emails all the same, as the population doesn't know of lists; leaving again
-    changes nothing.
-
-    left: seconds since 1970 at which each contact leaves, by number; NEVER for who stays.
-    sent: when the email was sent that made a contact leave.
-    complained: tells who left by a complaint.
-    """
-
-    def __init__(self, sends: Sequence[Send]) -> None:
-        size = max((len(send.sent) for send in sends), default=0)
-        self.left: Times = np.full(size, NEVER)
-        self.sent: Times = np.full(size, NEVER)
-        self.complained = np.zeros(size, dtype=np.bool_)
-        for send in sends:
-            count = len(send.sent)
-            for moments, is_complaint in ((send.unsubscribed, False), (send.complained, True)):
-                sooner = np.flatnonzero(moments < self.left[:count])
-                self.left[sooner] = moments[sooner]
-                self.sent[sooner] = send.sent[sooner]
-                self.complained[sooner] = is_complaint
+    def __init__(self, people: People) -> None:
+        there = np.arange(people.size) < people.initial
+        self._is_subscribed = there.copy()
+        self._joined: Times = np.where(there, LONG_AGO, NEVER)
+        # The latest change of each, by which dates filter.
+        self._changed = self._joined.copy()
+        self._left: dict[int, Change] = {}
+        self._returned: dict[int, Change] = {}
+        self._changes = people.changes
+        self._passed = 0
 
     def places(self, now: float, since: float, *, subscribed: bool) -> NDArray[np.int64]:
-        """Numbers of contacts in a state, who came into it at `since` or later."""
-        if not subscribed:
-            return np.flatnonzero((self.left <= now) & (self.left >= since))
-        if since > times.seconds(f"{SUBSCRIBED}Z"):
-            return np.zeros(0, dtype=np.int64)
-        return np.flatnonzero(self.left > now)
+        """Numbers of contacts in a state, who came into it at `since` or later.
+
+        now: seconds since 1970; it never goes back.
+        """
+        self._advance(now)
+        there = (self._changed <= now) & (self._changed >= since)
+        return np.flatnonzero(there & (self._is_subscribed == subscribed))
 
     def contacts(
-        self, places: NDArray[np.int64], _now: float, *, subscribed: bool
+        self, places: NDArray[np.int64], now: float, *, subscribed: bool
     ) -> list[dict[str, Any]]:
-        """Contacts in a state, as Listrak shows them."""
-        return [self._shown(number, subscribed=subscribed) for number in places.tolist()]
+        """Contacts, as far as they are in a state still."""
+        self._advance(now)
+        return list(map(self._shown, places[self._is_subscribed[places] == subscribed].tolist()))
 
     def contact(self, number: int, now: float) -> dict[str, Any]:
         """A contact as it is now. Raises KeyError for none."""
-        if not 0 <= number < len(self.left):
+        self._advance(now)
+        if not 0 <= number < len(self._joined) or self._joined[number] > now:
             raise KeyError(number)
-        return self._shown(number, subscribed=bool(self.left[number] > now))
+        return self._shown(number)
 
-    def _shown(self, number: int, *, subscribed: bool) -> dict[str, Any]:
+    def _advance(self, now: float) -> None:
+        while self._passed < len(self._changes) and self._changes[self._passed].at <= now:
+            change = self._changes[self._passed]
+            self._passed += 1
+            self._is_subscribed[change.contact] = change.subscribed
+            self._changed[change.contact] = change.at
+            if not change.subscribed:
+                self._left[change.contact] = change
+            elif change.contact in self._left:
+                self._returned[change.contact] = change
+            else:
+                self._joined[change.contact] = change.at
+
+    def _shown(self, number: int) -> dict[str, Any]:
+        subscribed = bool(self._is_subscribed[number])
+        returned = self._returned.get(number)
         shown: dict[str, Any] = {
-            "emailAddress": f"c{number}@x.example",
+            "emailAddress": address(number),
             "subscriptionState": "Subscribed" if subscribed else "Unsubscribed",
-            "subscribeDate": SUBSCRIBED,
-            "resubscribeDate": None,
+            "subscribeDate": _date(float(self._joined[number])),
+            "resubscribeDate": _date(returned.at) if returned else None,
             "unsubscribeDate": None,
             "unsubscribeMethod": None,
             "segmentationFieldValues": [],
         }
         if not subscribed:
-            shown["unsubscribeDate"] = times.from_seconds(float(self.left[number]))[:-1]
-            shown["unsubscribeMethod"] = "Abuse" if self.complained[number] else "List"
+            left = self._left[number]
+            shown["unsubscribeDate"] = _date(left.at)
+            shown["unsubscribeMethod"] = "Abuse" if left.complaint else "List"
         return shown
+
+
+def _date(at: float) -> str:
+    """As Listrak writes it; its zone is UTC here."""
+    return times.from_seconds(at)[:-1]

@@ -5,7 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from simulation.population import DAY, KINDS, Times
+from simulation.population import CONTACT_KINDS, DAY, KINDS, Times
+
+ALL_KINDS: Final = (*KINDS, *CONTACT_KINDS)
 
 AGES: Final = (("first day", 0.0, DAY), ("to a week", DAY, 7 * DAY), ("later", 7 * DAY, 1e12))
 
@@ -14,8 +16,10 @@ AGES: Final = (("first day", 0.0, DAY), ("to a week", DAY, 7 * DAY), ("later", 7
 class Freshness:
     """Seconds from happening to being seen; ages are seconds since the send."""
 
-    seconds: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
-    ages: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    seconds: dict[str, list[float]] = field(
+        default_factory=lambda: {kind: [] for kind in ALL_KINDS}
+    )
+    ages: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in ALL_KINDS})
 
     def add(self, kind: str, happened: float, sent: float, seen: float) -> None:
         """One event."""
@@ -29,8 +33,8 @@ class Freshness:
 
     @property
     def seen(self) -> int:
-        """How many events were seen."""
-        return sum(map(len, self.seconds.values()))
+        """How many events of emails were seen; identifies are none."""
+        return sum(len(self.seconds[kind]) for kind in KINDS)
 
     def of(self, kind: str, least: float, most: float) -> tuple[float, float, float] | None:
         """p50, p95 and the most of events at those ages; None where there were none."""

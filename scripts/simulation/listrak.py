@@ -1,216 +1,215 @@
-"""Listrak without a network: answers from the population, and takes its time for every call."""
+"""Listrak over HTTP, of one list: answers its REST API from the population, on a virtual clock."""
 
+import hashlib
 from collections import Counter
-from itertools import repeat
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal
+from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from virtual.server import Answer, Request
 
-from bridge.clock import SourceClock
-from bridge.errors import RefusedError
 from bridge.listrak import times, wire
-from bridge.listrak.pages import PageOf
-from simulation.population import LINKS, Moments, Send, Times
+from bridge.sandbox.listrak import API_PATH, TOKEN_PATH
+from simulation import rows
+from simulation.audience import Audience
+from simulation.people import People
+from simulation.population import LINKS, Moments, Send
+from simulation.rows import TIMES_OF, Places, number_of
 
-Places = NDArray[np.int64]
+Query = dict[str, str]
+Scan = tuple[Callable[[Places], list[Any]], Places]
+"""The rows that are left of a scan: how they are shown, and their places."""
+
 Reading = Literal["filters", "ignored", "refused"]
+"""What Listrak makes of activityType."""
 
-# By activityType, the times that it filters by.
-TIMES_OF = {
-    "open": "opened",
-    "bounce": "bounced",
-    "abuse": "complained",
-    "unsubscribe": "unsubscribed",
-    "conversion": "ordered",
-}
+LIST: Final = 1
+CONVERSATION: Final = 1
 
+NOTHING_OF: Final = ("Campaign", "SegmentationFieldGroup", "SplitTest", "TransactionalMessage")
+"""Resources of a list that it has none of."""
 
-class VirtualClock(SourceClock):
-    """Stands still but when somebody moves it."""
-
-    def __init__(self, now: float) -> None:
-        super().__init__()
-        self.time = now
-
-    def now(self) -> float:
-        """Seconds since 1970."""
-        return self.time
+MOST_SCANS: Final = 1000
+"""Scans that may be gone on with; whoever is given a page asks for that one again at most."""
 
 
-class SimulatedListrak:
-    """What the readers ask of `bridge.listrak.client.Listrak`, of one list.
+class Refusal(Exception):  # noqa: N818 - an answer, no fault of the program
+    """A request that is answered with 400."""
 
-    `seconds`: of the list's budget that a call takes; `page`: rows. `calls` and `rows` count by
-    resource.
+
+class Listrak:
+    """An account with a list of people.
+
+    now: tells the time, in seconds since 1970.
+    page: most rows of a page, whatever is asked for.
+    calls: by resource.
+    calls_by_day: of all resources.
+    rows: by resource.
+    digest: of all calls so far, each with its time.
     """
 
     def __init__(
-        self,
-        sends: dict[str, Send],
-        clock: VirtualClock,
-        *,
-        seconds: float,
-        page: int,
-        reading: Reading,
+        self, people: People, now: Callable[[], float], *, page: int, reading: Reading
     ) -> None:
-        self.clock = clock
         self.calls: Counter[str] = Counter()
+        self.calls_by_day: Counter[int] = Counter()
         self.rows: Counter[str] = Counter()
-        self._sends = sends
-        self._seconds = seconds
+        self.digest = hashlib.blake2b()
+        self._begin = people.begin
+        self._audience = Audience(people)
+        self._sends = sorted(people.sends, key=lambda send: send.begins)
+        self._paths = {path_of(send): send for send in people.sends}
+        self._now = now
         self._page = page
         self._reading = reading
-        self._rest: dict[str, tuple[Send, Places]] = {}
+        self._rest: dict[str, Scan] = {}
         self._moments = Moments()
 
-    def with_priority(self, _priority: object) -> "SimulatedListrak":
-        """Calls are made one after the other here."""
-        return self
+    def answer(self, request: Request) -> Answer:
+        """Answers a request."""
+        now = self._now()
+        self.calls_by_day[int((now - self._begin) // 86400)] += 1
+        self.digest.update(f"{now:.6f} {request.target}\n".encode())
+        target = urlsplit(request.target)
+        if target.path == TOKEN_PATH:
+            self.calls["token"] += 1
+            return _answer({"access_token": "token", "token_type": "bearer", "expires_in": 3599})
+        path = target.path.removeprefix(f"{API_PATH}/")
+        try:
+            return _answer({"status": 200, **self._found(path, dict(parse_qsl(target.query)), now)})
+        except KeyError:
+            return _answer({"status": 404, "error": "ERROR_UNABLE_TO_LOCATE_RESOURCE"}, 404)
+        except Refusal as refusal:
+            error = {"status": 400, "error": "ERROR_INVALID_PARAMETER", "message": str(refusal)}
+            return _answer(error, 400)
 
-    async def summary(self, path: str) -> wire.Summary:
-        """The counters, exact and at once."""
-        send, now = self._ask(path, "summary")
-        return wire.Summary(
-            sent_count=send.counted("sent", now),
-            open_count=send.counted("opened", now),
-            click_count=send.counted("clicked", now),
-            bounce_count=send.counted("bounced", now),
-            unsubscribe_count=send.counted("unsubscribed", now),
-            conversion_count=send.counted("ordered", now),
-            revenue=send.revenue(now) / 100,
+    def _found(self, path: str, query: Query, now: float) -> dict[str, Any]:
+        """What an answer holds. Raises KeyError for what there isn't."""
+        owner, _, resource = path.partition(f"List/{LIST}/")
+        if owner or not resource:
+            return {"data": self._lists(path)}
+        whole, _, part = resource.rpartition("/")
+        if resource in NOTHING_OF:
+            self.calls[resource] += 1
+            return {"data": []}
+        if resource == "Contact":
+            return self._page_of("contacts", query, lambda: self._contacts(query, now))
+        if resource == "Message" or part == "Message":
+            return self._messages(query, now, conversation=bool(whole))
+        if resource == "Conversation":
+            self.calls["conversations"] += 1
+            return {"data": [{"conversationId": CONVERSATION, "campaignId": None}]}
+        if whole == "Contact":
+            self.calls["contact"] += 1
+            return {"data": self._audience.contact(number_of(part), now)}
+        return self._results(path, query, now)
+
+    def _lists(self, path: str) -> list[dict[str, Any]]:
+        if path != "List":
+            raise KeyError(path)
+        self.calls["lists"] += 1
+        return [{"listId": LIST, "listName": "News"}]
+
+    def _messages(self, query: Query, now: float, *, conversation: bool) -> dict[str, Any]:
+        """Messages, thin: all that were begun."""
+        self.calls["messages"] += 1
+        since = _moment(query.get("startDate"))
+        return {
+            "data": [
+                rows.message(send)
+                for send in self._sends
+                if send.conversation == conversation and since <= send.begins <= now
+            ],
+            "nextPageCursor": None,
+        }
+
+    def _results(self, path: str, query: Query, now: float) -> dict[str, Any]:
+        """A message, or a resource of it."""
+        if path in self._paths:
+            self.calls["message"] += 1
+            return {"data": rows.message(self._paths[path])}
+        whole, _, resource = path.rpartition("/")
+        if resource == "Clicker":
+            whole, _, link = whole.rpartition("/Link/")
+            send = self._paths[whole]
+            return self._page_of(
+                "clickers", query, lambda: self._clickers(send, int(link), query, now)
+            )
+        send = self._paths[whole]
+        if resource == "Activity":
+            return self._page_of("activity", query, lambda: self._activity(send, query, now))
+        if resource == "Summary":
+            self.calls["summary"] += 1
+            return {"data": rows.summary(send, now)}
+        if resource == "Link":
+            self.calls["links"] += 1
+            self.rows["links"] += LINKS
+            return {"data": rows.links(send, now), "nextPageCursor": None}
+        raise KeyError(path)
+
+    def _page_of(self, resource: str, query: Query, first: Callable[[], Scan]) -> dict[str, Any]:
+        """A page, and the cursor of what is left; `first` finds all rows at a scan's beginning."""
+        self.calls[resource] += 1
+        cursor = query.get("cursor", wire.START)
+        show, places = first() if cursor == wire.START else self._rest[cursor]
+        most = min(self._page, int(query.get("count", wire.DEFAULT_ROWS)))
+        shown = show(places[:most])
+        self.rows[resource] += len(shown)
+        following = None
+        if len(places) > most:
+            following = f"{sum(self.calls.values())}"
+            self._rest[following] = (show, places[most:])
+        while len(self._rest) > MOST_SCANS:
+            del self._rest[next(iter(self._rest))]
+        return {"data": shown, "nextPageCursor": following}
+
+    def _contacts(self, query: Query, now: float) -> Scan:
+        subscribed = query.get("subscriptionState", "Subscribed") == "Subscribed"
+        since = _moment(query.get("startDate"))
+        places = self._audience.places(now, since, subscribed=subscribed)
+        return (
+            lambda shown: self._audience.contacts(shown, self._now(), subscribed=subscribed),
+            places,
         )
 
-    async def links(self, path: str) -> list[wire.Link]:
-        """All links with their clicks so far."""
-        send, now = self._ask(path, "links")
-        self.rows["links"] += LINKS
-        before = int(np.searchsorted(send.clicked, now, "right"))
-        counts = np.bincount(send.links[:before], minlength=LINKS)
-        return [
-            wire.Link(number, f"https://shop.example/{number}", int(count))
-            for number, count in enumerate(counts.tolist(), 1)
-        ]
+    def _clickers(self, send: Send, link: int, query: Query, now: float) -> Scan:
+        begin = np.searchsorted(send.clicked, _moment(query.get("startDate")), "left")
+        end = np.searchsorted(send.clicked, now, "right")
+        places = np.arange(begin, end, dtype=np.int64)
+        return lambda shown: rows.clicks(send, shown), places[send.links[places] == link - 1]
 
-    async def message(self, path: str) -> wire.Message:
-        """A message in full."""
-        send, _ = self._ask(path, "message")
-        return wire.Message(send.number, send_date=texts(send.sent[:1])[0], subject="News")
-
-    async def campaigns(self, _list_id: int) -> PageOf[wire.Campaign]:
-        """No campaigns."""
-        return PageOf([], None)
-
-    async def activity(
-        self,
-        path: str,
-        cursor: str,
-        *,
-        activity_type: str | None = None,
-        date_type: str | None = None,
-        since: str | None = None,
-    ) -> PageOf[wire.Activity]:
-        """A page of activity rows, as they are now."""
-        send, now = self._ask(path, "activity")
-        if activity_type and self._reading == "refused":
-            raise RefusedError("activityType is refused", 400)
-        if cursor == wire.START:
-            places = self._places(send, now, activity_type, date_type, since)
+    def _activity(self, send: Send, query: Query, now: float) -> Scan:
+        """The rows of a scan, each shown as it is at the time of its page."""
+        kind, start = query.get("activityType"), _moment(query.get("startDate"))
+        if kind and self._reading == "refused":
+            raise Refusal("activityType")
+        if email := query.get("emailAddress"):
+            number = np.array([number_of(email)], dtype=np.int64)
+            places = number[send.sent[number] <= now]
+        elif kind and self._reading == "filters":
+            places = self._moments.between(send, TIMES_OF[kind], 0.0, now)
+            places = places[send.sent[places] >= start]
+        elif start and query.get("dateType") == "Activity" and not send.conversation:
+            places = self._moments.between(send, "first", start, now)
         else:
-            send, places = self._rest.pop(cursor)
-        rows = activity_rows(send, places[: self._page], now)
-        self.rows["activity"] += len(rows)
-        return PageOf(rows, self._following(send, places, cursor))
-
-    async def clickers(
-        self, path: str, link_id: int, cursor: str, *, since: str | None = None
-    ) -> PageOf[wire.Clicker]:
-        """A page of the clicks on a link."""
-        send, now = self._ask(path, "clickers")
-        if cursor == wire.START:
-            begin = np.searchsorted(send.clicked, _moment(since), "left") if since else 0
-            end = np.searchsorted(send.clicked, now, "right")
-            places = np.arange(begin, end, dtype=np.int64)
-            places = places[send.links[places] == link_id - 1]
-        else:
-            send, places = self._rest.pop(cursor)
-        shown = places[: self._page]
-        self.rows["clickers"] += len(shown)
-        rows = [
-            wire.Clicker(address(number), date)
-            for number, date in zip(
-                send.clickers[shown].tolist(), texts(send.clicked[shown]), strict=True
-            )
-        ]
-        return PageOf(rows, self._following(send, places, cursor))
-
-    def _ask(self, path: str, resource: str) -> tuple[Send, float]:
-        self.calls[resource] += 1
-        self.clock.time += self._seconds
-        return self._sends[path], self.clock.time
-
-    def _following(self, send: Send, places: Places, cursor: str) -> str | None:
-        if len(places) <= self._page:
-            return None
-        name = f"{sum(self.calls.values())}"
-        assert name != cursor
-        self._rest[name] = (send, places[self._page :])
-        return name
-
-    def _places(
-        self,
-        send: Send,
-        now: float,
-        activity_type: str | None,
-        date_type: str | None,
-        since: str | None,
-    ) -> Places:
-        """The rows that a scan has."""
-        start = _moment(since) if since else 0.0
-        if activity_type and self._reading == "filters":
-            places = self._moments.between(send, TIMES_OF[activity_type], 0.0, now)
-            return places[send.sent[places] >= start] if start else places
-        if start and date_type == "Activity" and not send.conversation:
-            return self._moments.between(send, "first", start, now)
-        return self._moments.between(send, "sent", start, now)
+            places = self._moments.between(send, "sent", start, now)
+        return lambda shown: rows.activity_rows(send, shown, self._now()), places
 
 
-def address(number: int) -> str:
-    """Of a recipient."""
-    return f"c{number}@x.example"
+def path_of(send: Send) -> str:
+    """Its place in Listrak's API."""
+    if send.conversation:
+        return f"List/{LIST}/Conversation/{CONVERSATION}/Message/{send.number}"
+    return f"List/{LIST}/Message/{send.number}"
 
 
-def number_of(email: str) -> int:
-    """The recipient with that address."""
-    return int(email[1 : email.index("@")])
+def _moment(text: str | None) -> float:
+    if not text:
+        return 0.0
+    return times.seconds(text if text.endswith("Z") else f"{text}Z")
 
 
-def _moment(text: str) -> float:
-    return times.seconds(f"{text}Z")
-
-
-def texts(moments: Times) -> list[str]:
-    """As Listrak writes dates, to the millisecond; its zone is UTC here."""
-    stamps = np.round(moments * 1000).astype("datetime64[ms]")
-    texts: list[str] = np.datetime_as_string(stamps).tolist()
-    return texts
-
-
-def activity_rows(send: Send, places: Places, now: float) -> list[wire.Activity]:
-    """Rows as they are now."""
-    sent = texts(send.sent[places])
-    first = send.first[places]
-    active = first <= now
-    dates: list[Any] = texts(np.where(active, first, 0.0))
-    flags = [
-        (getattr(send, kind)[places] <= now).tolist()
-        for kind in ("opened", "bounced", "complained", "unsubscribed")
-    ]
-    cents = np.where(send.ordered[places] <= now, send.cents[places, 0], 0)
-    cents = cents + np.where(send.ordered_again[places] <= now, send.cents[places, 1], 0)
-    totals = (cents / 100).tolist()
-    emails = map(address, places.tolist())
-    activity = (date if there else None for date, there in zip(dates, active.tolist(), strict=True))
-    clicks = repeat(None)
-    amounts = (total or None for total in totals)
-    return list(map(wire.Activity, emails, sent, activity, *flags, clicks, amounts))
+def _answer(data: Any, status: int = 200) -> Answer:
+    return Answer(msgspec.json.encode(data), status)

@@ -4,9 +4,9 @@ Shares are those of a usual retail newsletter; what they are is less important h
 same people are put before every strategy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +28,37 @@ ORDERED: Final = 0.001
 ORDERED_AGAIN: Final = 0.1
 """Of those who ordered."""
 
-UNSUBSCRIBED: Final = 0.001
-COMPLAINED: Final = 0.0002
-
 KINDS: Final = ("sent", "opened", "bounced", "clicked", "unsubscribed", "ordered", "complained")
+
+CONTACT_KINDS: Final = ("joined", "left", "returned")
+"""States of a contact that an identify tells."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How many come and go.
+
+    unsubscribed: of those who get an email.
+    complained: likewise; who does is unsubscribed by it.
+    returned: of those who unsubscribed.
+    joined: new ones in a day, of the contacts of the beginning.
+    """
+
+    unsubscribed: float = 0.001
+    complained: float = 0.0002
+    returned: float = 0.1
+    joined: float = 0.001
+
+
+USUAL: Final = Shares()
 
 
 @dataclass(frozen=True)
 class Send:
-    """An email and what becomes of it; arrays have a place for each recipient, times in seconds.
+    """An email and what becomes of it; arrays have a place for each contact, times in seconds.
 
-    `clicks`: time, recipient and link of each, by time; `cents` of both possible orders.
+    Who isn't sent it has NEVER at all of them. `clicked`, `clickers`, `links`: time, contact and
+    link of each click, by time; `cents` of both possible orders.
     """
 
     number: int
@@ -58,7 +78,7 @@ class Send:
     @property
     def begins(self) -> float:
         """When its first email is sent."""
-        return float(self.sent[0])
+        return float(self.sent.min())
 
     @cached_property
     def first(self) -> Times:
@@ -142,9 +162,15 @@ class Moments:
 
 
 def send_of(
-    rng: np.random.Generator, number: int, sent: Times, *, until: float, conversation: bool
+    rng: np.random.Generator,
+    number: int,
+    sent: Times,
+    *,
+    until: float,
+    conversation: bool,
+    shares: Shares = USUAL,
 ) -> Send:
-    """What becomes of emails sent at those times (sorted); nothing after `until` days."""
+    """What becomes of emails sent at those times, by contact; nothing after `until` days."""
     size = len(sent)
 
     def some(share: float) -> NDArray[np.bool_]:
@@ -181,8 +207,8 @@ def send_of(
         sent=sent,
         opened=opened,
         bounced=bounced,
-        unsubscribed=later(some(UNSUBSCRIBED), sent, np.minimum(delay, 20 * DAY)),
-        complained=later(some(COMPLAINED), sent, np.minimum(delay, 20 * DAY)),
+        unsubscribed=later(some(shares.unsubscribed), sent, np.minimum(delay, 20 * DAY)),
+        complained=later(some(shares.complained), sent, np.minimum(delay, 20 * DAY)),
         ordered=ordered,
         ordered_again=again,
         cents=cents,
@@ -192,21 +218,18 @@ def send_of(
     )
 
 
-def people(*, seed: int, begin: float, days: int, audience: int, talks: int) -> list[Send]:
-    """A list's emails: a send a day at nine, and `talks` conversation messages all along.
-
-    `audience`: recipients of a send; conversation messages make 2 % of the emails together, as is
-    usual. `begin` in seconds since 1970.
-    """
-    rng = np.random.default_rng(seed)
-    sends: list[Send] = []
-    for day in range(days):
-        starts = begin + day * DAY + 9 * HOUR
-        # Mail servers take some twenty minutes for a list.
-        sent = np.sort(np.round(starts + rng.uniform(0, 20 * MINUTE, audience), 3))
-        sends.append(send_of(rng, day, sent, until=29, conversation=False))
-    each = max(1, round(audience * days * 0.02 / max(talks, 1)))
-    for talk in range(talks):
-        sent = np.sort(np.round(begin + rng.uniform(HOUR, days * DAY, each), 3))
-        sends.append(send_of(rng, 100_000 + talk, sent, until=29, conversation=True))
-    return sends
+def only(send: Send, kept: NDArray[np.bool_]) -> Send:
+    """The same to some of its recipients alone."""
+    clicks = kept[send.clickers]
+    moments = ("sent", "opened", "bounced", "unsubscribed", "complained", "ordered")
+    changed: dict[str, Any] = {
+        name: np.where(kept, getattr(send, name), NEVER) for name in (*moments, "ordered_again")
+    }
+    return replace(
+        send,
+        **changed,
+        cents=np.where(kept[:, np.newaxis], send.cents, 0),
+        clicked=send.clicked[clicks],
+        clickers=send.clickers[clicks],
+        links=send.links[clicks],
+    )

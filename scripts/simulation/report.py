@@ -1,94 +1,113 @@
 """The simulation's tables, and what its picture is drawn from."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
+from bench.tables import table
 from rich.table import Table
 
 from simulation.freshness import AGES
-from simulation.population import DAY, HOUR, KINDS, MINUTE
-from simulation.strategies import Result
+from simulation.population import CONTACT_KINDS, DAY, HOUR, KINDS, MINUTE
+from simulation.result import Result
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How the simulated list stands for the retailer: so many lists, each so many times larger."""
-
-    lists: int
-    audience: int
-    days: int
-
-    def calls(self, result: Result) -> int:
-        """Calls of the whole retailer."""
-        return result.calls * self.lists
-
-    def rows(self, result: Result) -> int:
-        """Rows of the whole retailer."""
-        return (result.rows * self.audience + result.listed) * self.lists
-
-    def calls_a_second(self, result: Result) -> float:
-        """Of the whole retailer, on average."""
-        return self.calls(result) / self.days / DAY
-
-    def rows_per_event(self, result: Result) -> float:
-        """Rows that were read for each event that was seen."""
-        events = result.freshness.seen * self.audience * self.lists
-        return self.rows(result) / max(1, events)
-
-
-def costs(results: list[Result], scale: Scale) -> Table:
+def costs(results: Iterable[Result]) -> Table:
     """What each strategy cost and what it brought."""
-    table = Table(title=f"{scale.days} days, as scaled to the whole retailer", show_lines=True)
-    table.add_column("strategy")
-    for column in (
+    made = table(
+        "As scaled to the whole retailer",
+        "strategy",
+        "days",
+        "scale",
         "calls a day",
         "calls/s",
         "rows, millions",
+        "events, millions",
         "rows per new event",
-        "events missed",
-    ):
-        table.add_column(column, justify="right")
+        "missed",
+        "took",
+    )
     for result in results:
         missed = result.missed / max(1, result.missed + result.freshness.seen)
-        table.add_row(
+        made.add_row(
             result.name,
-            f"{scale.calls(result) / scale.days:,.0f}",
-            f"{scale.calls_a_second(result):.2f}",
-            f"{scale.rows(result) / 1e6:,.0f}",
-            f"{scale.rows_per_event(result):.2f}",
+            f"{result.days}",
+            f"1:{result.retailer.scale}",
+            f"{result.calls_a_day:,.0f}",
+            f"{result.calls_a_second:.2f}",
+            f"{result.all_rows / 1e6:,.1f}",
+            f"{result.all_events / 1e6:,.1f}",
+            f"{result.rows_per_event:.2f}",
             f"{missed:.2%}" if missed else "none",
+            f"{result.seconds:,.0f} s" if result.seconds else "",
         )
-    return table
+    return made
 
 
-def freshness(results: list[Result]) -> Table:
-    """From happening to being seen."""
-    table = Table(title="From happening to being seen: p50 / p95 / most", show_lines=True)
-    for column in ("strategy", "event", *(name for name, *_ in AGES)):
-        table.add_column(column, justify="left" if column in ("strategy", "event") else "right")
+def calls(results: Sequence[Result]) -> Table:
+    """Calls a day of the whole retailer, by resource; the most frequent first."""
+    own = [result for result in results if result.calls_of]
+    made = table("Calls a day by resource", "resource", *(result.name for result in own))
+    resources = {name for result in own for name in result.calls_of}
+    for name in sorted(resources, key=lambda name: (-own[0].calls_of.get(name, 0), name)):
+        numbers = (one.calls_of.get(name, 0) * one.retailer.lists / one.days for one in own)
+        made.add_row(name, *(f"{number:,.0f}" for number in numbers))
+    return made
+
+
+def freshness(results: Iterable[Result]) -> Table:
+    """From happening to being seen, of emails."""
+    made = table(
+        "From happening to being delivered, by age of the email: p50 / p95 / most",
+        "strategy",
+        "event",
+        *(name for name, *_ in AGES),
+    )
     for result in results:
         for kind in KINDS:
             cells = [result.freshness.of(kind, least, most) for _, least, most in AGES]
             if any(cells):
-                shown = [" / ".join(map(span, cell)) if cell else "" for cell in cells]
-                table.add_row(result.name, kind, *shown)
-    return table
+                made.add_row(result.name, kind, *(_times(cell) for cell in cells))
+    return made
 
 
-def state(results: list[Result]) -> Table:
+def contacts(results: Sequence[Result]) -> Table:
+    """From a contact's change to being told."""
+    own = [result for result in results if result.identifies]
+    made = table(
+        "Contacts, from the change to the identify: p50 / p95 / most",
+        "strategy",
+        *CONTACT_KINDS,
+        "states told",
+    )
+    for result in own:
+        cells = (result.freshness.of(kind, 0.0, 1.0) for kind in CONTACT_KINDS)
+        made.add_row(result.name, *map(_times, cells), f"{result.identifies:,}")
+    return made
+
+
+def state(results: Iterable[Result]) -> Table:
     """The state file, where there is one."""
-    table = Table(title="State file, bytes per tracked event", show_lines=True)
-    table.add_column("strategy")
     kept = [result for result in results if result.state]
-    days = sorted({*range(10, kept[0].days + 1, 10)}) if kept else []
-    for day in days:
-        table.add_column(f"day {day}", justify="right")
+    most = max((result.days for result in kept), default=0)
+    days = [*range(10, most + 1, 10)] or [most]
+    made = table("State file, bytes per tracked event", "strategy", *(f"day {day}" for day in days))
     for result in kept:
-        cells = []
-        for day in days:
-            size, events = result.state[min(day, len(result.state)) - 1]
-            cells.append(f"{size / max(1, events):.1f} ({size / 1e6:.1f} MB)")
-        table.add_row(result.name, *cells)
-    return table
+        there = [result.state[day - 1] for day in days if day <= len(result.state)]
+        cells = [f"{size / max(1, events):.1f} ({size / 1e6:.2f} MB)" for size, events in there]
+        made.add_row(result.name, *cells)
+    return made
+
+
+def digests(results: Iterable[Result]) -> Table:
+    """What two runs with the same seed have in common."""
+    made = table("The same seed, the same digests", "strategy", "calls", "events")
+    for result in results:
+        if result.digest:
+            made.add_row(result.name, result.digest, result.events_digest)
+    return made
+
+
+def _times(cell: tuple[float, float, float] | None) -> str:
+    return " / ".join(map(span, cell)) if cell else ""
 
 
 def span(seconds: float) -> str:
@@ -99,14 +118,14 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def picture_of(results: list[Result], scale: Scale) -> dict[str, dict[str, float]]:
+def picture_of(results: Iterable[Result]) -> dict[str, dict[str, float]]:
     """By strategy: rows per new event; p95 of first-day opens (minutes) and of orders (hours)."""
     figures: dict[str, dict[str, float]] = {}
     for result in results:
         opens = result.freshness.of("opened", 0, DAY)
         orders = result.freshness.of("ordered", 0, 1e12)
         figures[result.name] = {
-            "rows": scale.rows_per_event(result),
+            "rows": result.rows_per_event,
             "opens": opens[1] / MINUTE if opens else 0.0,
             "orders": orders[1] / HOUR if orders else 0.0,
         }

@@ -1,60 +1,60 @@
 """Segment over HTTP: takes every batch, and notes how long it took until it was told."""
 
 import gzip
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable
 
 import msgspec
-from aiohttp import web
+from virtual.server import Answer, Request
 
-from simulation.audience import Audience
-from simulation.listrak import number_of
-from simulation.population import NEVER, Send
-from simulation.strategies import Result
+from simulation.census import Census
+from simulation.listrak import LIST
+from simulation.people import People
+from simulation.result import Result
+from simulation.rows import number_of
 from simulation.tally import Event, Tally
+
+TRAIT = f"listrak_list_{LIST}"
 
 
 class _Batch(msgspec.Struct):
-    batch: list[Event]
+    batch: list[msgspec.Raw]
 
 
-class SimulatedSegment:
+class Segment:
     """A source of events.
 
-    app: the application to be served.
-    tally: of the events of messages.
-    left: numbers of contacts whose unsubscribe was told.
+    now: tells the time, in seconds since 1970.
+    result: takes what arrives, and what is missing.
+    digest: of all events so far, each with the time at which it came.
     """
 
-    def __init__(
-        self,
-        sends: Sequence[Send],
-        audience: Audience,
-        now: Callable[[], float],
-        result: Result,
-    ) -> None:
-        self.tally = Tally(sends, now, result)
-        self.left: list[int] = []
-        self._audience = audience
+    def __init__(self, people: People, now: Callable[[], float], result: Result) -> None:
+        self.digest = hashlib.blake2b()
+        self._tally = Tally(people.sends, now, result)
+        self._census = Census(people, now, result)
         self._now = now
-        self._result = result
-        self._decoder = msgspec.json.Decoder(_Batch)
-        self.app = web.Application(client_max_size=16 * 1024 * 1024)
-        self.app.router.add_post("/v1/batch", self._take)
+        self._batches = msgspec.json.Decoder(_Batch)
+        self._events = msgspec.json.Decoder(Event)
 
-    async def _take(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        for event in self._decoder.decode(gzip.decompress(body)).batch:
-            if event.type != "track":
-                self._result.identifies += 1
-            elif event.event == "Unsubscribed":
-                self._note_departure(number_of(event.anonymous_id))
-            else:
-                self.tally.note(event)
-        return web.json_response({"success": True})
+    def answer(self, request: Request) -> Answer:
+        """Takes a batch."""
+        now = f"{self._now():.6f} ".encode()
+        for raw in self._batches.decode(gzip.decompress(request.body)).batch:
+            self.digest.update(now + bytes(raw))
+            self._take(self._events.decode(raw))
+        return Answer(b'{"success":true}')
 
-    def _note_departure(self, number: int) -> None:
-        happened, sent = float(self._audience.left[number]), float(self._audience.sent[number])
-        if happened == NEVER:
-            raise AssertionError(f"contact {number} never left")
-        self.left.append(number)
-        self._result.freshness.add("unsubscribed", happened, sent, self._now())
+    def close(self, end: float) -> None:
+        """Has what is missing at the end noted."""
+        self._tally.close(end)
+        self._census.close(end)
+
+    def _take(self, event: Event) -> None:
+        number = number_of(event.anonymous_id)
+        if event.type != "track":
+            self._census.note_state(number, subscribed=event.traits.get(TRAIT) is True)
+        elif event.event == "Unsubscribed":
+            self._census.note_departure(number, event.timestamp)
+        else:
+            self._tally.note(event)

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from bridge.listrak import times
-from simulation.listrak import number_of
 from simulation.population import DAY, KINDS, Send
-from simulation.strategies import Result
+from simulation.result import Result
+from simulation.rows import number_of
 
 KIND_OF = {
     "Email Sent": "sent",
@@ -32,6 +32,7 @@ class Event(msgspec.Struct, rename="camel"):
     event: str = ""
     timestamp: str = ""
     properties: dict[str, Any] = {}
+    traits: dict[str, Any] = {}
 
 
 class Tally:

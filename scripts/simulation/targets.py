@@ -1,20 +1,43 @@
 """What finding changes may cost and how soon it has to be done, held against the results."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from bench.tables import Target, table
 from rich.table import Table
 
-from simulation.population import DAY, HOUR, MINUTE
-from simulation.report import Scale
-from simulation.strategies import Result
+from simulation.lives import QUIET_FROM, quiet
+from simulation.population import DAY, HOUR, KINDS, MINUTE
+from simulation.result import Result
 
-POLL = MINUTE
-BEGUN = 10
+POLL: Final = MINUTE
+ALWAYS: Final = 1e12
+
+WITHIN: Final = (
+    ("a day", 0.0, DAY, 2 * POLL, ("opened", "clicked", "bounced", "ordered")),
+    ("a week", DAY, 7 * DAY, 5 * MINUTE, ("opened", "clicked", "ordered")),
+    ("a month", 7 * DAY, ALWAYS, 12 * MINUTE, ("opened", "clicked", "ordered")),
+    ("a month", 0.0, ALWAYS, 6 * MINUTE, ("complained",)),
+)
+"""Ages of an email: their name, from when to when; seconds that p95 may be late; of which kinds."""
+
+SLOWEST: Final = 2 * HOUR
+"""Seconds that any event may be late, but for sends."""
+
+POORER: Final = 10
+"""Times as late as with the full budget that anything may be with a tenth of it."""
+
+ORDERS_UNFILTERED: Final = {"small": HOUR, "large": 12 * HOUR}
+"""Seconds that p95 of orders may be late where activityType doesn't filter."""
+
+QUIET_CALLS: Final[Mapping[int, tuple[int, int]]] = {0: (0, 0), 2: (0, 0), 7: (0, 0)}
+"""By the youngest message's age in days: calls of an account where nothing happens, on its first
+day and on its last, as they were when orders waited for three hours."""
+
+BEGUN: Final = 10
 """Days after which the state file is held against what it tracks."""
 
-FULL = 31
+FULL: Final = 31
 """Days after which as much is forgotten as comes."""
 
 
@@ -33,43 +56,80 @@ class Judged(NamedTuple):
         return self.target.met(self.figure)
 
 
-def judged(likely: Result, worst: list[Result], week: Result, scale: Scale) -> Iterator[Judged]:
-    """All targets: where filters work, and where they don't; `week`: a week re-read hourly."""
-    for result in (likely, *worst):
-        yield Judged(result.name, "events missed", result.missed, _most(0), ".0f")
-        yield Judged(result.name, "calls a second", scale.calls_a_second(result), _most(5))
-    per_event = scale.rows_per_event(likely)
-    yield Judged(likely.name, "rows read per new event", per_event, _most(2))
-    for kind in ("opened", "clicked", "bounced"):
-        for age, least, most, bound in (("day", 0.0, DAY, 2 * POLL), ("week", DAY, 7 * DAY, HOUR)):
-            if late := likely.freshness.of(kind, least, most):
-                what = f"seconds until seen, p95: {kind} within a {age}"
-                yield Judged(likely.name, what, late[1], _most(bound), ".0f")
-    for kind in ("ordered", "complained"):
-        yield from _hours(likely, kind, 6)
-    for size, events in likely.state[BEGUN - 1 :: BEGUN]:
-        yield Judged(likely.name, "state file, bytes an event", size / events, _most(12))
-    if len(likely.state) > FULL:
-        grown = max(size for size, _ in likely.state[FULL:]) / likely.state[FULL - 1][0]
-        yield Judged(likely.name, "state file, of its size after a month", grown, _most(1.1))
-    for result in worst:
-        yield from _hours(result, "ordered", 24)
-        fewer = scale.rows(week) / scale.rows(result)
-        yield Judged(result.name, f"times fewer rows than {week.name}", fewer, Target(5), ".1f")
+def judged(results: Mapping[str, Result], weeks: Mapping[str, Result]) -> Iterator[Judged]:
+    """All targets of the lives that there are.
+
+    results: by the name of the life.
+    weeks: a week re-read hourly, by the name of the retailer.
+    """
+    for result in results.values():
+        yield Judged(result.name, "missed", result.missed, _most(0), ".0f")
+    if main := results.get("filters"):
+        yield Judged(main.name, "calls a second", main.calls_a_second, _most(1))
+        yield Judged(main.name, "rows read per new event", main.rows_per_event, _most(2))
+        yield from _fresh(main, 1)
+        yield from _slowest(main, 1)
+        yield from _state(main)
+    if poor := results.get("0.5 calls/s"):
+        yield Judged(poor.name, "calls a second", poor.calls_a_second, _most(0.5))
+        yield from _fresh(poor, POORER)
+        yield from _slowest(poor, POORER)
+    for name in ("ignored", "refused", "small, ignored", "small, refused"):
+        if name in results:
+            yield from _unfiltered(results[name], weeks[results[name].retailer.name])
+    for youngest in QUIET_FROM:
+        if still := results.get(quiet(youngest)):
+            yield from _quiet(still, QUIET_CALLS[youngest])
 
 
-def targets(figures: list[Judged]) -> Table:
+def _fresh(result: Result, times: int) -> Iterator[Judged]:
+    for age, least, most, seconds, kinds in WITHIN:
+        for kind in kinds:
+            if late := result.freshness.of(kind, least, most):
+                what = f"seconds until delivered, p95: {kind} within {age}"
+                yield Judged(result.name, what, late[1], _most(seconds * times), ".0f")
+
+
+def _slowest(result: Result, times: int) -> Iterator[Judged]:
+    found = {kind: result.freshness.of(kind, 0.0, ALWAYS) for kind in KINDS if kind != "sent"}
+    slowest = {kind: late[2] for kind, late in found.items() if late}
+    if slowest:
+        kind = max(slowest, key=lambda kind: slowest[kind])
+        what = f"hours until delivered, the slowest of all ({kind})"
+        yield Judged(result.name, what, slowest[kind] / HOUR, _most(SLOWEST * times / HOUR), ".1f")
+
+
+def _state(result: Result) -> Iterator[Judged]:
+    for size, events in result.state[BEGUN - 1 :: BEGUN]:
+        what = "state file, bytes an event of those tracked"
+        yield Judged(result.name, what, size / max(1, events), _most(12), ".1f")
+    if len(result.state) > FULL:
+        grown = max(size for size, _ in result.state[FULL:]) / result.state[FULL - 1][0]
+        yield Judged(result.name, "state file, of its size after a month", grown, _most(1.1))
+
+
+def _unfiltered(result: Result, week: Result) -> Iterator[Judged]:
+    if late := result.freshness.of("ordered", 0.0, ALWAYS):
+        most = ORDERS_UNFILTERED[result.retailer.name] / HOUR
+        what = "hours until delivered, p95: ordered"
+        yield Judged(result.name, what, late[1] / HOUR, _most(most), ".1f")
+    fewer = week.rows_a_day / result.rows_a_day
+    yield Judged(result.name, f"times fewer rows than {week.name}", fewer, Target(5), ".1f")
+
+
+def _quiet(result: Result, calls: tuple[int, int]) -> Iterator[Judged]:
+    for what, figure, most in zip(
+        ("first", "last"), (result.calls_by_day[0], result.calls_by_day[-1]), calls, strict=True
+    ):
+        yield Judged(result.name, f"calls on its {what} day", figure, _most(most), ",.0f")
+
+
+def targets(figures: Sequence[Judged]) -> Table:
     """The targets, and whether they were met."""
     made = table("Targets", "strategy", "what", "figure")
     for one in figures:
         made.add_row(one.strategy, one.what, one.target.judge(one.figure, one.form))
     return made
-
-
-def _hours(result: Result, kind: str, most: float) -> Iterator[Judged]:
-    if late := result.freshness.of(kind, 0.0, 1e12):
-        what = f"hours until seen, p95: {kind}"
-        yield Judged(result.name, what, late[1] / HOUR, _most(most), ".1f")
 
 
 def _most(value: float) -> Target:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,14 +15,17 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation.bridge import DirectDatabase, DirectLedger, Sink
-from simulation.listrak import VirtualClock
+from virtual.disk import Disk
+from virtual.loop import VirtualLoop
+from virtual.surroundings import Machine, surroundings
 
+from bridge.clock import SourceClock
 from bridge.errors import TemporaryError
 from bridge.event_types import TRACKS
 from bridge.flow.channel import Channel
 from bridge.flow.context import ReaderContext, Scope
 from bridge.flow.delivery import Delivery
+from bridge.flow.ledger import Ledger
 from bridge.flow.mapper import Mapper
 from bridge.flow.mapping.activity import ActivityRules
 from bridge.flow.mapping.contacts import ContactRules
@@ -38,12 +43,26 @@ from bridge.listrak.pages import PageOf
 from bridge.listrak.times import Zone
 from bridge.metrics import Metrics
 from bridge.state.records import MessageRef
+from bridge.state.store import Store, open_store
 
 NOW = 1_780_272_000.0
 SENT = "2026-06-01T00:00:00"
 
+MEMORY = Path("/dev/shm")
+
 Shown = tuple[int, str, str]
 """A click as it is shown: link, address, date."""
+
+
+class Clock(SourceClock):
+    """Stands still but when somebody moves it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = NOW
+
+    def now(self) -> float:
+        return self.time
 
 
 @dataclass
@@ -58,7 +77,7 @@ class Shifting:
     size: int
     coming: list[tuple[int, int, Shown]]
     crashes: set[int]
-    clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOW))
+    clock: Clock = field(default_factory=Clock)
     requests: int = 0
     calls: Counter[str] = field(default_factory=Counter)
 
@@ -110,7 +129,7 @@ class Shifting:
         return PageOf(rows, str(end) if end < len(own) else None)
 
 
-class Told(Sink):
+class Told:
     """What was told, by id; clicks by what they show."""
 
     def __init__(self) -> None:
@@ -133,9 +152,23 @@ class Told(Sink):
         )
 
 
-async def polled(listrak: Any, database: DirectDatabase, told: Told, *, full: bool) -> None:
+def on_a_state_file(path: Path, work: Callable[[Store], Awaitable[None]]) -> None:
+    """Does some work with a new state file, on a virtual loop."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        machine = Machine(loop, lambda: NOW + loop.time())
+        with surroundings(machine, Disk(is_instant=True)):
+            async with open_store(path) as store:
+                await work(store)
+
+    anyio.run(run, backend_options={"loop_factory": VirtualLoop})
+
+
+async def polled(listrak: Any, store: Store, told: Told, *, full: bool) -> None:
     """Polls the message once, by a service that has just started; it may fail."""
-    ledger = DirectLedger(database)
+    ledger = Ledger(store, Metrics())
     page_in, page_out = anyio.create_memory_object_stream[Page](100)
     delivery_in, delivery_out = anyio.create_memory_object_stream[Delivery](100)
     zone, names = Zone(ZoneInfo("UTC")), frozenset(TRACKS)
@@ -146,25 +179,24 @@ async def polled(listrak: Any, database: DirectDatabase, told: Told, *, full: bo
     rows = RowReader(context, PropertyReader(context, Names(context)))
     reader = MessageReader(context, rows, SummaryMetrics(Metrics()))
     mapper = Mapper(ledger, ActivityRules(zone, names), ContactRules(zone, names), Metrics())
-    async with ledger.store.transaction():
+    async with store.transaction():
         ref = MessageRef(1, "broadcast", 7, sent_at=f"{SENT}Z")
-        await ledger.store.messages.add([ref], NOW)
-    (message,) = await ledger.store.messages.tracked(1)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(told.run, delivery_out)
-        tasks.start_soon(mapper.run, page_out, delivery_in)
-        async with page_in:
-            try:
-                planned = await reader.plan(message, full=full)
-                if planned is not None:
-                    poll = await reader.read(planned, source)
-                    await reader.flush()
-                    while not poll.completed.is_set():
-                        await anyio.lowlevel.checkpoint()
-                        await ledger.flush()
-            except TemporaryError:
-                # What is under way is acknowledged, or not, as it comes.
-                pass
+        await store.messages.add([ref], NOW)
+    (message,) = await store.messages.tracked(1)
+    async with anyio.create_task_group() as writing:
+        writing.start_soon(ledger.run)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(told.run, delivery_out)
+            tasks.start_soon(mapper.run, page_out, delivery_in)
+            # What is under way is acknowledged, or not, as it comes.
+            with suppress(TemporaryError):
+                async with page_in:
+                    planned = await reader.plan(message, full=full)
+                    if planned is not None:
+                        poll = await reader.read(planned, source)
+                        await reader.flush()
+                        await poll.completed.wait()
+        writing.cancel_scope.cancel()
     await ledger.flush()
 
 
@@ -189,21 +221,30 @@ def test_exactly_the_true_clicks(
     orders = [(max(a, b), min(a, b), c) if ahead else (a, max(a, b), c) for a, b, c in drawn]
     true = Counter(click for _, _, click in orders)
 
-    async def live(folder: Path) -> None:
+    async def live(store: Store) -> None:
         listrak, told = Shifting(size, orders, crashes), Told()
-        database = DirectDatabase(folder / "bridge.db")
         for number in range(12):
-            await polled(listrak, database, told, full=number % 3 == 0)
+            await polled(listrak, store, told, full=number % 3 == 0)
             assert told.clicks <= true, "a phantom"
             listrak.clock.time += 4000
         listrak.requests += 100
         for _ in range(2):
-            await polled(listrak, database, told, full=True)
+            await polled(listrak, store, told, full=True)
         assert told.clicks == true
-        database._direct.close()
 
-    with TemporaryDirectory() as folder:
-        asyncio.run(live(Path(folder)))
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        on_a_state_file(Path(folder) / "bridge.db", live)
+
+
+def told_at_once(path: Path, listrak: Shifting) -> Told:
+    """What a full poll tells."""
+    told = Told()
+
+    async def poll(store: Store) -> None:
+        await polled(listrak, store, told, full=True)
+
+    on_a_state_file(path, poll)
+    return told
 
 
 @pytest.mark.parametrize("repeats", [False, True])
@@ -213,12 +254,10 @@ def test_what_repeats_cost(tmp_path: Path, repeats: bool) -> None:
     dates = [date, date] if repeats else [date, "2026-06-01T00:00:02"]
     orders = [(0, 0, (1, "c0@x.example", date)) for date in dates]
     for size, expected in ((5, 1), (1, 4 if repeats else 2)):
-        listrak, told = Shifting(size, orders, set()), Told()
-        database = DirectDatabase(tmp_path / f"{size}.db")
-        asyncio.run(polled(listrak, database, told, full=True))
+        listrak = Shifting(size, orders, set())
+        told = told_at_once(tmp_path / f"{size}.db", listrak)
         assert listrak.calls["clickers"] == expected
         assert told.clicks.total() == 2
-        database._direct.close()
 
 
 def test_the_first_keeps_its_id(tmp_path: Path) -> None:
@@ -226,11 +265,8 @@ def test_the_first_keeps_its_id(tmp_path: Path) -> None:
     ids: list[set[str]] = []
     for number in (1, 2, 3):
         click = (1, "c0@x.example", "2026-06-01T00:00:01")
-        listrak, told = Shifting(5, [(0, 0, click)] * number, set()), Told()
-        database = DirectDatabase(tmp_path / f"{number}.db")
-        asyncio.run(polled(listrak, database, told, full=True))
+        told = told_at_once(tmp_path / f"{number}.db", Shifting(5, [(0, 0, click)] * number, set()))
         ids.append({i for i, e in told.events.items() if e["event"] == "Email Link Clicked"})
-        database._direct.close()
     assert [len(each) for each in ids] == [1, 2, 3]
     assert ids[0] < ids[1] < ids[2]
 

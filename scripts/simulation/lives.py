@@ -1,0 +1,118 @@
+"""The lives that are simulated: whose, with which budget, what Listrak makes of filters."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Final
+
+import numpy as np
+
+from simulation.listrak import Reading
+from simulation.people import People, people
+from simulation.population import DAY, send_of
+from simulation.result import Result, Retailer
+from simulation.service import Course, lived
+
+BEGIN: Final = 1_780_272_000.0
+"""1 June 2026, midnight UTC."""
+
+TALKS: Final = 40
+"""Conversation messages of a retailer."""
+
+PAGE: Final = 5000
+BUDGET: Final = 5.0
+"""Rows of a page, and calls a second, of a retailer."""
+
+QUIET_MESSAGES: Final = 100
+QUIET_FROM: Final = (0, 2, 7)
+"""Days since the youngest send of accounts where nothing happens; the oldest is of four weeks."""
+
+QUIET_DAYS: Final = 11
+QUIET: Final = Retailer("quiet", 1, 1, lists=1)
+
+
+@dataclass(frozen=True)
+class Life:
+    """A life of the bridge.
+
+    budget: calls a second, of all lists.
+    youngest: days since the youngest of the messages of which nothing happens; None for a life in
+        which something does.
+    """
+
+    name: str
+    retailer: Retailer
+    days: int
+    reading: Reading = "filters"
+    budget: float = BUDGET
+    seed: int = 1
+    youngest: int | None = None
+
+
+def lives(large: Retailer, small: Retailer, *, days: int, others: int, seed: int) -> list[Life]:
+    """All lives: the main one of so many days, the others of theirs; the longest comes first."""
+    return [
+        Life("filters", large, days, seed=seed),
+        *(Life(each, large, others, each, seed=seed) for each in ("ignored", "refused")),
+        Life("0.5 calls/s", large, others, budget=0.5, seed=seed),
+        *(
+            Life(f"small, {each}", small, others, each, seed=seed)
+            for each in ("ignored", "refused")
+        ),
+        *(
+            Life(quiet(youngest), QUIET, QUIET_DAYS, youngest=youngest, seed=seed)
+            for youngest in QUIET_FROM
+        ),
+    ]
+
+
+def quiet(youngest: int) -> str:
+    """The name of a life in which nothing happens."""
+    return f"quiet, {youngest} days"
+
+
+def live_all(each: Sequence[Life], processes: int) -> Iterator[Result]:
+    """Lives them, so many at a time in processes of their own; yields each as it ends."""
+    with ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), max_tasks_per_child=1
+    ) as pool:
+        for future in as_completed([pool.submit(live, life) for life in each]):
+            yield future.result()
+
+
+def live(life: Life) -> Result:
+    """Lives a life, from the first start of the service to its end."""
+    retailer = life.retailer
+    course = Course(life.days, page_of(retailer), life.budget / retailer.lists, life.reading)
+    return lived(life.name, retailer, people_of(life), course)
+
+
+def page_of(retailer: Retailer) -> int:
+    """Rows of a page as the simulated list has it."""
+    return max(1, PAGE // retailer.scale)
+
+
+def people_of(life: Life) -> People:
+    """Who is on the list, and what they do."""
+    if life.youngest is not None:
+        return _quiet(life.youngest)
+    retailer = life.retailer
+    return people(
+        seed=life.seed,
+        begin=BEGIN,
+        days=life.days,
+        audience=retailer.contacts // retailer.scale,
+        talks=TALKS // retailer.lists,
+    )
+
+
+def _quiet(youngest: int) -> People:
+    """A contact that was sent messages of all ages up to four weeks, and does nothing."""
+    rng = np.random.default_rng(1)
+    ages = youngest + (28 - youngest) * np.arange(QUIET_MESSAGES) / QUIET_MESSAGES
+    sends = [
+        send_of(rng, number, np.array([BEGIN - DAY * age]), until=0, conversation=False)
+        for number, age in enumerate(ages.tolist())
+    ]
+    return People(BEGIN, 1, 1, sends, [])
