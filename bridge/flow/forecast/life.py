@@ -195,7 +195,8 @@ class LifeReader:
         self._message = replace(
             message,
             polled_at=now if chosen.full else message.polled_at,
-            changed_at=now if found else message.changed_at,
+            # What a first poll finds was there before.
+            changed_at=now if found and message.polled_at is not None else message.changed_at,
             properties="{}" if rows else message.properties,
         )
 

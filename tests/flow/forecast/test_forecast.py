@@ -184,7 +184,8 @@ def test_the_first_synchronisation() -> None:
         "clickers": 2,
     }
     assert (sync.identifies, sync.tracks) == (12_000, 0)
-    assert (sync.seconds, sync.waits_for) == (pytest.approx(12.0), "Segment")
+    assert sync.seconds == pytest.approx(12.0)
+    assert sync.waits_for == "Segment"
     since = first_sync(account, replace(TERMS, horizon=21 * DAY, rate=1.0, events_per_second=0))
     assert since.tracks == pytest.approx(12_380 + 2 * 21)
     assert (since.seconds, since.waits_for) == (since.cost.all_calls, "Listrak")
@@ -202,7 +203,7 @@ def test_the_sums() -> None:
     assert expected.later_month.calls == pytest.approx(month)
     assert expected.first_month.calls == pytest.approx(month + 12_000)
     assert expected.first_month.users == (12_000, 12_180)
-    assert expected.later_month.users == (pytest.approx(3000), 12_180)
+    assert [round(users) for users in expected.later_month.users] == [3000, 12_180]
     assert expected.cost.calls["messages"] == pytest.approx(144 * (0.9 + 0.1 * 2))
     assert expected.cost.calls["lists"] == pytest.approx(DAY / schedule.LIST_CHECK_INTERVAL)
     assert expected.cost.calls["contacts"] == pytest.approx(2 * 144 + 3 + 1 - 2)
