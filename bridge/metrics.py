@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from bridge.completions import Completions
+from bridge.delays import Delays
 from bridge.output import logs
 from bridge.output.standard_error import STANDARD_ERROR
 
@@ -66,6 +68,12 @@ class Metrics:
         self._of_contacts()
         self._of_pipeline()
         self.registry.register(_LogLines())
+
+        # How fresh all is: until when each kind of reading is complete, how long events take.
+        self.completions = Completions()
+        self.registry.register(self.completions)
+        self.delays = Delays()
+        self.registry.register(self.delays)
 
     def _of_contacts(self) -> None:
         self.user_ids_withheld = self._gauge(

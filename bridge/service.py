@@ -30,6 +30,7 @@ from bridge.flow.pipeline import Pipeline, Sink
 from bridge.flow.readers import ErrandKind
 from bridge.flow.reconfiguration import remembered_lists, take_over
 from bridge.flow.reversal import take_up
+from bridge.flow.saved_completions import recall
 from bridge.flow.sending.sender import Sender, SendLimits
 from bridge.flow.set_aside import SetAside
 from bridge.flow.source import ResolvedLists, SourceList
@@ -138,11 +139,11 @@ class Service:
         horizon_at = partial(horizon_from, settings) if settings.since.instant is None else None
         keeper = TimeKeeper(ledger, clients.listrak, settings.track_days * DAY, horizon_at)
         await keeper.recall()
-        namespace = await self._fix(ledger, "namespace", namespace_of(self._settings))
+        namespace = await self._fix(ledger, "namespace", namespace_of(settings))
         first_start = await self._fix(ledger, "first_start", str(ledger.store.waiting.now()))
-        await self._set_aside.load({setting.list_id for setting in self._settings.lists})
+        await self._begin_times(ledger, clients)
         known = await remembered_lists(ledger.store)
-        watch = ListWatch(clients.listrak, self._settings.lists, known, self._set_aside)
+        watch = ListWatch(clients.listrak, settings.lists, known, self._set_aside)
         lists = await unless_stopped(
             self._stop, lambda: watch.at_start(once=self._once, worked_before=worked_before)
         )
@@ -157,13 +158,13 @@ class Service:
         if not worked_before and len(lists.problems) > len(lists.passing):
             lists.require()
         await keeper.ascertain()
-        waited = ledger.store.waiting.now() - float(first_start)
-        since = horizon_from(self._settings, clients.listrak.clock.now() - waited)
-        await self._fix(ledger, "since", since)
+        await self._begin_times(ledger, clients)
+        waited, now = ledger.store.waiting.now() - float(first_start), clients.listrak.clock.now
+        await self._fix(ledger, "since", horizon_from(settings, now() - waited))
         if not worked_before:
             # A copy of the file from now on is no fresh start.
             await ledger.store.checkpoint()
-        await take_up(ledger, clients.listrak.clock.now())
+        await take_up(ledger, now())
         while True:
             self._degrade(lists.problems)
             scope = await self._scope(ledger, clients, lists, namespace)
@@ -294,8 +295,19 @@ class Service:
             extra_properties=settings.extra_properties,
         )
 
+    async def _begin_times(self, ledger: Ledger, clients: Clients) -> None:
+        """Sets metrics of times to what is known before anything is read."""
+        now = clients.listrak.clock.now
+        lists = [setting.list_id for setting in self._settings.lists]
+        self._metrics.delays.begin(now)
+        await recall(self._metrics.completions, ledger.store, self._set_aside, now(), lists)
+
     async def _load_counters(self, store: Store) -> None:
-        """Sets metrics to the numbers in the state file, so that they add up at any time."""
+        """Sets metrics to the numbers in the state file, so that they add up at any time.
+
+        What is set aside is taken up as well.
+        """
+        await self._set_aside.load({setting.list_id for setting in self._settings.lists})
         counters = await store.counters.all()
         self._metrics.in_flight.set(counters.pop("in_flight"))
         for outcome, number in counters.items():

@@ -31,6 +31,7 @@ LAYERS = [
     ],
     ["bridge.ending.stopping", "bridge.transport.priority", "bridge.output.standard_error"],
     ["bridge.output.logs"],
+    ["bridge.completions", "bridge.delays"],
     ["bridge.metrics", "bridge.ending.hard_end"],
     [
         "bridge.environment.values",
@@ -105,7 +106,9 @@ LAYERS = [
     ["bridge.flow.scheduling"],
     [
         "bridge.flow.scheduling.schedule",
+        "bridge.flow.scheduling.budget",
         "bridge.flow.scheduling.due_queue",
+        "bridge.flow.scheduling.backlog",
         "bridge.flow.scheduling.slots",
     ],
     ["bridge.flow.planner"],
@@ -127,6 +130,7 @@ LAYERS = [
     ["bridge.flow.message_poll"],
     ["bridge.flow.page"],
     # How a page becomes events.
+    ["bridge.flow.mapping.event_dates", "bridge.flow.mapping.dated_events"],
     ["bridge.flow.mapping.mapped_page", "bridge.flow.mapping.unread"],
     ["bridge.flow.mapping.contact_row"],
     ["bridge.flow.mapping.page_mapping", "bridge.flow.mapping.contacts"],
@@ -137,7 +141,7 @@ LAYERS = [
     ["bridge.flow.interruptions"],
     ["bridge.flow.ledger"],
     ["bridge.flow.set_aside"],
-    ["bridge.flow.message_cache", "bridge.flow.findings"],
+    ["bridge.flow.message_cache", "bridge.flow.findings", "bridge.flow.saved_completions"],
     ["bridge.flow.findings.finding"],
     ["bridge.flow.findings.contact_findings", "bridge.flow.findings.row_findings"],
     ["bridge.flow.acks"],
@@ -164,6 +168,7 @@ LAYERS = [
         "bridge.flow.readers.click_tally",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
+        "bridge.flow.readers.departures",
         "bridge.flow.readers.listings",
     ],
     ["bridge.flow.readers.properties", "bridge.flow.readers.person"],
@@ -370,6 +375,7 @@ def test_segment_and_listrak() -> None:
             {
                 "bridge.state.keys",
                 "bridge.state.file_mark",
+                "bridge.delays",
                 # Numbers drawn by the thousand.
                 "bridge.commands.estimation.behaviour",
                 "bridge.flow.forecast.freshness",
@@ -383,7 +389,13 @@ def test_segment_and_listrak() -> None:
         ("aiolimiter", {"bridge.transport.rate"}),
         (
             "prometheus_client",
-            {"bridge.metrics", "bridge.supervision.progress", "bridge.supervision.status_server"},
+            {
+                "bridge.metrics",
+                "bridge.completions",
+                "bridge.delays",
+                "bridge.supervision.progress",
+                "bridge.supervision.status_server",
+            },
         ),
         ("structlog", {"bridge.output.logs"}),
         ("isal", {"bridge.compression"}),

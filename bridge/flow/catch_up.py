@@ -5,6 +5,7 @@ from typing import Final, NamedTuple, get_args
 
 import anyio
 
+from bridge import clock
 from bridge.errors import MissingError, PageError, TemporaryError, is_isolated
 from bridge.flow.channel import Channel
 from bridge.flow.context import PollLimits, ReaderContext
@@ -14,9 +15,10 @@ from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.slots import Slots
 from bridge.flow.source import SourceList
+from bridge.metrics import Metrics
 from bridge.output.logs import log
 from bridge.state.records import Message
-from bridge.state.set_aside import LISTING_KINDS, Part, PartKind
+from bridge.state.set_aside import LISTING_KINDS, MESSAGE_KINDS, Part, PartKind
 
 MOST_ROUNDS: Final = 5
 """Polls of one message, or list, in a catch-up: one resumed from before it is repeated."""
@@ -37,8 +39,11 @@ MOST_NAMED: Final = 10
 class CatchUp:
     """Reads everything, several lists and messages at once, and ends."""
 
-    def __init__(self, readers: Readers, context: ReaderContext, limits: PollLimits) -> None:
+    def __init__(
+        self, readers: Readers, context: ReaderContext, metrics: Metrics, limits: PollLimits
+    ) -> None:
         self._readers = readers
+        self._completions = metrics.completions
         self._ledger = context.ledger
         self._clock = context.listrak.clock
         self._set_aside = context.set_aside
@@ -166,6 +171,7 @@ class CatchUp:
                 break
 
     async def _messages(self, source: SourceList, began: float) -> None:
+        began_here = clock.boot_time()
         async with self._slots.of(source.list_id):
             await self._readers.discovery.discover(source, everything=True)
         store = self._ledger.store
@@ -184,6 +190,7 @@ class CatchUp:
                 if poll.started_at < began
             ]
             if not messages:
+                self._note_read(source.list_id, began_here)
                 break
         for message in await store.messages.tracked(source.list_id):
             end = schedule.sent_at(message) + self._track
@@ -192,6 +199,12 @@ class CatchUp:
                 unread or self._is_left(message)
             ):
                 await self._readers.messages.untrack(message)
+
+    def _note_read(self, list_id: int, began: float) -> None:
+        """Notes that all messages of a list are read, unless anything of them is left."""
+        left = any(part.list_id == list_id and part.kind == "message" for part in self._failed)
+        if not left and not self._set_aside.records(list_id, MESSAGE_KINDS):
+            self._completions.complete(list_id, "messages", began)
 
     async def _is_complete(self, poll: "_OpenPoll") -> bool:
         """Waits for the end of a poll; tells whether it is complete, else it is noted."""

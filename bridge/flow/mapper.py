@@ -125,6 +125,8 @@ class Mapper:
             outbox_id = await self._journal.write(
                 poll.message.list_id, mapped.journaled, effects.save
             )
+        if poll.backfill is not None:
+            mapped.dates.clear()
         checkpoint = checkpoint_of(page, mapped, runs, outbox_id)
         ack = PollPageAck(poll, page.number, checkpoint, self._ledger, self._metrics)
         events = mapped.reproducible.events + mapped.journaled.events
@@ -163,9 +165,7 @@ class Mapper:
                 # Nobody reads it before the end of the poll, which is saved after it.
                 page.poll.in_flight.remove()
                 return None
-        return self._from_outbox(
-            list_id, outbox_id, mapped.journaled.events, mapped.names, page.poll.in_flight
-        )
+        return self._from_outbox(list_id, outbox_id, mapped, page.poll.in_flight)
 
     async def _unsubscribe_page(self, page: UnsubscribePage) -> Delivery:
         """The delivery of a page of unsubscribes; its checkpoint is saved before it is sent."""
@@ -186,9 +186,9 @@ class Mapper:
             checkpoint.outcomes,
             already_fetched=page.backfill is None,
         )
-        return self._from_outbox(
-            list_id, outbox_id, mapped.journaled.events, mapped.names, page.in_flight
-        )
+        if page.backfill is not None:
+            mapped.dates.clear()
+        return self._from_outbox(list_id, outbox_id, mapped, page.in_flight)
 
     def _outbox_page(self, page: OutboxPage) -> Delivery:
         """The delivery of a page of the outbox."""
@@ -200,16 +200,13 @@ class Mapper:
         return Delivery(page.events, page.names, ack, was_set_aside=page.set_aside)
 
     def _from_outbox(
-        self,
-        list_id: int,
-        outbox_id: int | None,
-        events: list[bytes],
-        names: Counter[str],
-        in_flight: InFlight,
+        self, list_id: int, outbox_id: int | None, mapped: MappedPage, in_flight: InFlight
     ) -> Delivery:
         """The delivery of journaled events, which leave the outbox once they are acknowledged."""
+        events, names = mapped.journaled.events, mapped.names
         numbers = {"delivered": len(events), "dead_lettered": 0}
         outcomes = Outcomes(list_id, numbers, -len(events), names)
+        outcomes.happened = mapped.dates.moments()
         ack = OutboxAck(outbox_id, outcomes, in_flight, self._ledger, self._metrics)
         return Delivery(events, names, ack)
 

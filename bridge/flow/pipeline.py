@@ -85,7 +85,7 @@ class Pipeline:
         """Reads everything that exists now, once, or until `stop`; tells whether it was all."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
-            await CatchUp(readers, context, self._limits).everything()
+            await CatchUp(readers, context, self._metrics, self._limits).everything()
 
         return await self._run(read, stop)
 
@@ -93,7 +93,7 @@ class Pipeline:
         """Reads what was requested of an errand, or until `stop`; tells whether it was all."""
 
         async def read(readers: Readers, context: ReaderContext) -> None:
-            await CatchUp(readers, context, self._limits).errand(errand)
+            await CatchUp(readers, context, self._metrics, self._limits).errand(errand)
 
         return await self._run(read, stop)
 

@@ -11,11 +11,13 @@ from bridge.flow.context import PollLimits, ReaderContext
 from bridge.flow.readers import Readers
 from bridge.flow.requests import Requests
 from bridge.flow.scheduling import schedule
+from bridge.flow.scheduling.backlog import Backlog
 from bridge.flow.scheduling.due_queue import DueQueue
 from bridge.flow.scheduling.slots import Slot, Slots
 from bridge.flow.source import SourceList
 from bridge.metrics import Metrics
 from bridge.output.logs import log
+from bridge.state.records import Message
 from bridge.state.set_aside import LISTING_KINDS, Part
 from bridge.transport.retry import backoff
 
@@ -74,6 +76,8 @@ class Poller:
         self._under_way = 0
         metrics.outstanding.labels("reading").set_function(self._outstanding)
         self._discoveries: dict[int, int] = {}
+        # By list, once its messages are known; by the clock that counts while the machine sleeps.
+        self._backlogs: dict[int, Backlog[Task]] = {}
         # Start of each task's last success, by the clock for what waits.
         self._last_polled: dict[Task, float] = {}
 
@@ -163,6 +167,7 @@ class Poller:
         queue = self._queue_of(task)
         if delay is None:
             queue.drop(task)
+            self._backlogs[task.list_id].drop(task)
             self._last_polled.pop(task, None)
         else:
             queue.put(task, clock.monotonic() + delay, slack=delay)
@@ -223,14 +228,29 @@ class Poller:
         queue = self._queues[Channel.TRACKS, source.list_id]
         messages = await self._ledger.store.messages.tracked(source.list_id)
         self._readers.messages.note_tracked(source.list_id, messages)
+        backlog, now = self._backlog_of(source.list_id), clock.boot_time()
+        # Messages that nobody finds can't be read: without it nothing of them is complete.
+        backlog.read(Task("discovery", source.list_id, source.list_id), now + self._poll_interval)
         for message in messages:
             task = Task("message", source.list_id, message.id)
             if task not in queue:
+                # At first nobody knows since when those of an earlier run were due.
+                backlog.add(task, now if done else None)
                 # After a start all are new: what is fresh goes before what is due rarely.
                 usual = schedule.poll_delay(message, self._clock.now(), self._poll_interval)
                 queue.put(task, clock.monotonic(), slack=usual)
                 self._announce()
         self._metrics.tracked.labels(str(source.list_id)).set(len(messages))
+
+    def _backlog_of(self, list_id: int) -> Backlog[Task]:
+        """The backlog of a list's messages and their discovery, told from its first use on."""
+        backlog = self._backlogs.get(list_id)
+        if backlog is None:
+            backlog = self._backlogs[list_id] = Backlog()
+            self._metrics.completions.measure(
+                list_id, "messages", lambda: backlog.complete_until(clock.boot_time())
+            )
+        return backlog
 
     async def _poll_message(self, task: Task, source: SourceList, slot: Slot) -> float | None:
         reader, messages = self._readers.messages, self._ledger.store.messages
@@ -255,10 +275,19 @@ class Poller:
             if over:
                 await reader.untrack(message)
                 return None
-            return schedule.POSTPONED_INTERVALS * self._poll_interval
+            delay = schedule.POSTPONED_INTERVALS * self._poll_interval
+            self._note_read(task, message, delay)
+            return delay
         self._set_aside.recovered(Part(message.list_id, "message", message.path))
         message = await messages.get(message.id)
-        return schedule.poll_delay(message, self._clock.now(), self._poll_interval)
+        delay = schedule.poll_delay(message, self._clock.now(), self._poll_interval)
+        self._note_read(task, message, delay)
+        return delay
+
+    def _note_read(self, task: Task, message: Message, delay: float) -> None:
+        """Notes that a message was polled to its end, unless a part of it is set aside."""
+        if not self._set_aside.is_behind(message.list_id, message.path):
+            self._backlog_of(message.list_id).read(task, clock.boot_time() + delay)
 
     async def _attributable_until(self, source: SourceList) -> float:
         """The time up to which unsubscribes can be attributed, by the clock for what waits."""

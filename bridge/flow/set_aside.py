@@ -13,7 +13,13 @@ from bridge.flow.scheduling import schedule
 from bridge.metrics import Metrics
 from bridge.output.logs import log
 from bridge.output.texts import line_of
-from bridge.state.set_aside import LISTING_KINDS, Part, PartKind, PartSetAside
+from bridge.state.set_aside import (
+    LISTING_KINDS,
+    MESSAGE_KINDS,
+    Part,
+    PartKind,
+    PartSetAside,
+)
 from bridge.state.store import Store
 
 Answer = TypeVar("Answer")
@@ -98,6 +104,10 @@ class SetAside:
             _is_of(record.part, path)
             for record in self.records(list_id, ("message", "links", "link"))
         )
+
+    def is_behind(self, list_id: int, path: str) -> bool:
+        """Tells whether anything of a message is set aside that events are found by."""
+        return any(_is_of(one.part, path) for one in self.records(list_id, MESSAGE_KINDS))
 
     def is_click_due(self, list_id: int, path: str) -> bool:
         """Tells whether the time of any clicks of a message has come that are set aside."""

@@ -65,11 +65,13 @@ class Envelope(msgspec.Struct, rename="camel"):
     """The fields that every encoded event has.
 
     event: name of a track, None for an identify.
+    timestamp: an instant, "" for none.
     """
 
     type: str
     message_id: str
     event: str | None = None
+    timestamp: str = ""
 
     @property
     def name(self) -> str:

@@ -57,7 +57,8 @@ class Polls:
         """
         await self._db.run(
             "UPDATE messages SET (looked_at, summary, moved_at) ="
-            " (SELECT started_at, summary, iif(? AND messages.looked_at NOTNULL, started_at, moved_at)"
+            " (SELECT started_at, summary,"
+            " iif(? AND messages.looked_at NOTNULL, started_at, moved_at)"
             " FROM sound_looks WHERE message = messages.id) WHERE id = ?",
             changed,
             message,

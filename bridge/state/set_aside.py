@@ -38,6 +38,9 @@ PART_KINDS: Final[tuple[PartKind, ...]] = get_args(PartKind)
 LISTING_KINDS: Final[tuple[PartKind, ...]] = get_args(ListingKind)
 """The kinds that messages are discovered by."""
 
+MESSAGE_KINDS: Final[tuple[PartKind, ...]] = ("message", "summary", "links", "link")
+"""The kinds without which events of a message may show late; names alone show none."""
+
 WHOLE_KINDS: Final[tuple[PartKind, ...]] = (
     *("contacts", "discovery", "unsubscribes"),
     *("broadcasts", "split tests", "conversations", "transactional messages"),

@@ -115,7 +115,7 @@ def show(estimate: Estimate, console: Console) -> None:
 
 
 def assumptions(estimate: Estimate) -> Iterator[str]:
-    """What an estimate rests on, in sentences without a full stop."""
+    """The assumptions of an estimate, in sentences without a full stop."""
     behaviour, account = estimate.account.behaviour, estimate.account
     yield (
         f"The days to come are taken to be like the last {account.window / DAY:.0f}, and emails to "
@@ -209,7 +209,7 @@ def _freshness(expected: Forecast) -> Table:
 
 
 def _contacts_words(estimate: Estimate) -> str:
-    """How fresh contacts are, which no life of a message tells."""
+    """The freshness of contacts, which no life of a message tells."""
     interval = _span(estimate.terms.interval)
     told = f"Who subscribes or leaves is told within {interval}"
     if UNSUBSCRIBED in estimate.terms.events:

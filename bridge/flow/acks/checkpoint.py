@@ -9,7 +9,7 @@ import msgspec
 from bridge import clock
 from bridge.event_types import CONVERTED, IDENTIFY
 from bridge.flow.acks.key_runs import KeyRuns
-from bridge.flow.acks.outbox_pages import names_of, save_aside
+from bridge.flow.acks.outbox_pages import save_aside
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.mapping.mapped_page import Attributions, MappedPage
 from bridge.flow.message_poll import MessagePoll
@@ -48,7 +48,7 @@ class PageCheckpoint:
     def set_aside(self, aside: Sequence[bytes]) -> None:
         """Notes that some of its events are saved for later."""
         self.aside = aside
-        self.outcomes.set_aside(names_of(aside))
+        self.outcomes.set_aside(aside)
 
     def refuse(self, letters: Sequence[DeadLetter]) -> None:
         """Notes that some of its events can't be sent."""
@@ -115,6 +115,7 @@ def checkpoint_of(
     # Journaled events were counted as fetched, and as in flight, when they were journaled.
     list_id, stats = page.poll.message.list_id, page.poll.stats
     outcomes = Outcomes(list_id, numbers, -len(journaled.events), mapped.names, fresh.dead)
+    outcomes.happened = mapped.dates.moments()
     return PageCheckpoint(
         page.poll,
         msgspec.structs.replace(page.next_cursor, read=stats.read, unread=stats.unread),

@@ -7,7 +7,7 @@ from functools import partial
 from bridge import clock
 from bridge.errors import TemporaryError
 from bridge.flow.acks.checkpoint import PageCheckpoint
-from bridge.flow.acks.outbox_pages import names_of, save_aside
+from bridge.flow.acks.outbox_pages import save_aside
 from bridge.flow.acks.outcomes import Outcomes
 from bridge.flow.delivery import Refusal
 from bridge.flow.in_flight import InFlight
@@ -39,6 +39,7 @@ class PollPageAck:
         if self.checkpoint is not None:
             self.checkpoint.refuse(dead_letters_of(refused))
             self.checkpoint.set_aside(aside)
+            self.checkpoint.outcomes.deliver(self.metrics.delays)
         for due in self.poll.acks.ack(self.number, self.checkpoint):
             if due is None:
                 end = self.poll.end
@@ -70,7 +71,8 @@ class OutboxAck:
     def done(self, refused: list[Refusal], aside: Sequence[bytes] = ()) -> None:
         """Makes the ledger remove the page from the outbox, but for what is set aside."""
         self.outcomes.refuse(dead_letters_of(refused))
-        self.outcomes.set_aside(names_of(aside))
+        self.outcomes.set_aside(aside)
+        self.outcomes.deliver(self.metrics.delays)
         self.aside = aside
         self.ledger.enqueue(self._save, self._committed)
 

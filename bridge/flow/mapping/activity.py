@@ -21,6 +21,7 @@ from bridge.event_types import (
     event_type,
 )
 from bridge.flow.mapping import totals
+from bridge.flow.mapping.event_dates import in_several
 from bridge.flow.mapping.mapped_page import MappedPage
 from bridge.flow.mapping.page_mapping import PageMapping, RowEvent
 from bridge.flow.mapping.row_instants import row_instants
@@ -97,8 +98,11 @@ class ActivityRules:
         # Without its address, or the date that tells sends apart, nothing of a row can be told.
         mapping.leave_unread_rows()
         _map_totals(mapping)
-        for event, shown_by in _FLAGGED:
-            numbers = shown_by(rows, mapping.tracked)
+        shown = [(event, shown_by(rows, mapping.tracked)) for event, shown_by in _FLAGGED]
+        mapping.mapped.dates.ambiguous = in_several(
+            [numbers for event, numbers in shown if event.date_rule is DateRule.FIRST_ACTIVITY]
+        )
+        for event, numbers in shown:
             if event.date_rule is DateRule.CONTACT_DATE:
                 _attribute(mapping, event, numbers)
             elif event.extra_property in self.extra:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from msgspec.structs import replace
 
+from bridge.delays import moments
 from bridge.event_types import IDENTIFY, UNSUBSCRIBED
 from bridge.flow.mapping.contact_row import ContactRow, letters_of_lost
 from bridge.flow.mapping.mapped_page import MappedPage
@@ -18,6 +20,9 @@ from bridge.listrak.times import Instant, Zone, canonical, from_seconds
 from bridge.segment import events
 from bridge.segment.events import Fingerprint
 from bridge.state.records import Contact, DeadLetter, PendingUnsubscribe
+
+UNDATED: Final = "change"
+"""The beginning of what stands for the date of an unsubscribe that Listrak has none of."""
 
 # All contacts of a page have the same.
 _instant_of = lru_cache(maxsize=4)(from_seconds)
@@ -83,6 +88,8 @@ class ContactRules:
                 mapped.unwanted_unsubscribes.append(row)
             else:
                 _put(mapped, UNSUBSCRIBED, fingerprint, row.email, track.encode())
+                if not row.date.startswith(UNDATED):
+                    mapped.dates.add(UNSUBSCRIBED, (), moments([row.instant]))
         return mapped
 
     def unsubscribe_fingerprint(self, list_id: int, date: str, email: str) -> Fingerprint:
@@ -181,7 +188,7 @@ class ContactRules:
         revision = before.revision if before else poll.first_revision
         if not instant and (is_new or (before is not None and before.subscribed)):
             # Undated: it happened since the contacts were last polled, so after the horizon.
-            date = f"change {poll.revision_after(revision)}"
+            date = f"{UNDATED} {poll.revision_after(revision)}"
             instant = max(poll.previous, horizon, subscribed_at if is_new else "")
             kept = self.zone.naive(instant)
         if instant > taken_at and kept != taken and not one.lacks("unsubscribeMethod"):

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from bridge.flow.mapping.event_dates import EventDates
 from bridge.segment.events import Fingerprint
 from bridge.state.records import Contact, DeadLetter, EventCount, PendingUnsubscribe, Total
 
@@ -90,6 +91,7 @@ class MappedPage:
     journaled: events that depend on what was known before; written down before they are sent.
     totals: by key, the bucket and the cumulative values seen.
     names: number of events to be sent, by name.
+    dates: instants of those that have a date of their own.
     known: number of rows and events that were seen before.
     filtered: number of those that are not to be sent.
     unwanted_unsubscribes: those that are not in BRIDGE_EVENTS.
@@ -103,6 +105,7 @@ class MappedPage:
     attributions: Attributions = field(default_factory=Attributions)
     changes: ContactChanges = field(default_factory=ContactChanges)
     names: Counter[str] = field(default_factory=Counter)
+    dates: EventDates = field(default_factory=EventDates)
     known: int = 0
     filtered: int = 0
     unwanted_unsubscribes: list[PendingUnsubscribe] = field(default_factory=list)

@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import compress, repeat
+from itertools import repeat
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from bridge.delays import Moments, moments
 from bridge.event_types import TRACKS, UNSUBSCRIBED
+from bridge.flow.mapping.dated_events import DatedEvents
 from bridge.flow.mapping.mapped_page import EventSet, MappedPage
 from bridge.flow.message_poll import MessagePoll
 from bridge.listrak import wire
@@ -23,8 +25,6 @@ _FROM_ROWS: Final = frozenset(TRACKS) - {UNSUBSCRIBED}
 """Events that are made of rows; an unsubscribe's row only attributes it to a message."""
 
 Row = TypeVar("Row", bound=wire.Activity | wire.Clicker)
-Item = TypeVar("Item")
-
 
 MakeLetter = Callable[[Mapping[str, str], Any], DeadLetter]
 """A maker of dead letters, of what is wrong with which field, and of the row as it came."""
@@ -152,57 +152,41 @@ class PageMapping(Generic[Row]):
             return list(map(RowEvent, repeat(name), numbers, fingerprints))
         emails = [self.rows[number].email_address or "" for number in numbers]
         instants = self.zone.instants(dates)
+        dated = DatedEvents(numbers, fingerprints, emails, instants)
         closer: list[RowEvent] = []
         if "" in instants or not all(emails) or any(map(str.isspace, emails)):
             usual = [
                 bool(instant and email.strip())
                 for instant, email in zip(instants, emails, strict=True)
             ]
-            odd = [not one for one in usual]
-            closer = list(
-                map(RowEvent, repeat(name), compress(numbers, odd), compress(fingerprints, odd))
-            )
-            numbers, fingerprints = _those(usual, numbers), _those(usual, fingerprints)
-            emails, instants = _those(usual, emails), _those(usual, instants)
-        window = self.poll.window
-        dated = own or not window.previous
-        end = window.end_of(name)
-        if dated and not _between(window.horizon, instants, end):
-            due = [window.horizon <= instant < end for instant in instants]
-            early = [not one for one in due]
-            kept = _those(early, fingerprints)
-            self._remember_all(name, _those(early, numbers), kept, early=True)
-            self._leave_out(name, len(kept))
-            numbers, fingerprints = _those(due, numbers), _those(due, fingerprints)
-            emails, instants = _those(due, emails), _those(due, instants)
-        self._remember_all(name, numbers, fingerprints)
-        self._emit_all(name, fingerprints, emails, instants)
+            odd = dated.those([not one for one in usual])
+            closer = list(map(RowEvent, repeat(name), odd.numbers, odd.fingerprints))
+            dated = dated.those(usual)
+        window, happened = self.poll.window, dated.moments()
+        first, end = window.horizon, window.end_of(name)
+        counts = own or not window.previous
+        if counts and not dated.are_between(happened, first, end):
+            due = [first <= instant < end for instant in dated.instants]
+            early = dated.those([not one for one in due])
+            self._remember_all(name, early, early=True)
+            self._leave_out(name, len(early.numbers))
+            dated, happened = dated.those(due), happened[due]
+        self._remember_all(name, dated)
+        self._emit_all(name, dated, happened)
         return closer
 
-    def _remember_all(
-        self,
-        name: str,
-        numbers: list[int],
-        fingerprints: list[Fingerprint],
-        *,
-        early: bool = False,
-    ) -> None:
-        if fingerprints and self.poll.message.kind == "broadcast":
+    def _remember_all(self, name: str, dated: DatedEvents, *, early: bool = False) -> None:
+        if dated.fingerprints and self.poll.message.kind == "broadcast":
             saved = self.mapped.reproducible
             by_bucket = self._keys_of(saved, name, early=early)
-            by_bucket[0] += fingerprints
-            saved.seen[name] += len(fingerprints)
+            by_bucket[0] += dated.fingerprints
+            saved.seen[name] += len(dated.fingerprints)
             return
-        for number, fingerprint in zip(numbers, fingerprints, strict=True):
+        for number, fingerprint in zip(dated.numbers, dated.fingerprints, strict=True):
             self.remember(RowEvent(name, number, fingerprint), early=early)
 
-    def _emit_all(
-        self,
-        name: str,
-        fingerprints: list[Fingerprint],
-        emails: list[str],
-        instants: list[Instant],
-    ) -> None:
+    def _emit_all(self, name: str, dated: DatedEvents, happened: Moments) -> None:
+        numbers, fingerprints, emails, instants = dated
         if name not in self._wanted:
             self._leave_out(name, len(fingerprints))
             return
@@ -210,11 +194,15 @@ class PageMapping(Generic[Row]):
             return
         encoded = events.tracks(name, fingerprints, emails, instants, self._properties)
         if max(map(len, encoded)) > events.LARGEST_EVENT:
-            for fingerprint, email, event in zip(fingerprints, emails, encoded, strict=True):
+            fit = [
                 self._put(name, email, fingerprint, event)
+                for fingerprint, email, event in zip(fingerprints, emails, encoded, strict=True)
+            ]
+            self.mapped.dates.add(name, dated.those(fit).numbers, happened[fit])
             return
         self.mapped.reproducible.events += encoded
         self.mapped.names[name] += len(encoded)
+        self.mapped.dates.add(name, numbers, happened)
 
     def emit(
         self,
@@ -228,7 +216,7 @@ class PageMapping(Generic[Row]):
         """Makes one event; tells whether it can be sent.
 
         early: it is filtered out.
-        journaled: it can't be made again.
+        journaled: it can't be made again, as it has no date of its own.
         properties: JSON text, where they aren't those of the page.
         """
         if early or event.name not in self._wanted:
@@ -243,7 +231,10 @@ class PageMapping(Generic[Row]):
             properties or self._properties,
             self._origins[event.number] if self._origins else None,
         ).encode()
-        return self._put(event.name, email, event.fingerprint, encoded, journaled=journaled)
+        can_be_sent = self._put(event.name, email, event.fingerprint, encoded, journaled=journaled)
+        if can_be_sent and not journaled:
+            self.mapped.dates.add(event.name, [event.number], moments([instant]))
+        return can_be_sent
 
     def is_wanted(self, name: str) -> bool:
         """Tells whether events of a name are to be sent."""
@@ -282,9 +273,8 @@ class PageMapping(Generic[Row]):
                 raw = row.raw
                 fields.update(row.fields)
             self.mapped.unread.append(letter_of(fields, raw))
-        for row in unread:
-            if row.number is None:
-                self.mapped.unread.append(letter_of(row.fields, row.raw))
+        lost = [row for row in unread if row.number is None]
+        self.mapped.unread += [letter_of(row.fields, row.raw) for row in lost]
         return self.mapped
 
     def reject(self, event: RowEvent, reason: str, *, journaled: bool = False) -> None:
@@ -338,11 +328,3 @@ class PageMapping(Generic[Row]):
         # A backfill's events are reproducible: they need not be journaled.
         reproducible = not journaled or self.poll.backfill is not None
         return self.mapped.reproducible if reproducible else self.mapped.journaled
-
-
-def _between(least: Instant, instants: Sequence[Instant], bound: Instant) -> bool:
-    return not instants or (least <= min(instants) and max(instants) < bound)
-
-
-def _those(chosen: list[bool], items: list[Item]) -> list[Item]:
-    return list(compress(items, chosen))

@@ -91,7 +91,7 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
         due |= {event: [0] for event in UNCOUNTED}
     scans: dict[str, Scan] = {}
     rows = 0.0
-    for event, number in ((event, number) for event in due for number in due[event]):
+    for event, number in [(event, number) for event, numbers in due.items() for number in numbers]:
         scan_type = ESCALATION[message.kind][event][number]
         if scan_type.is_full:  # 4
             return _full_poll(snapshot)
@@ -186,7 +186,9 @@ def _due_for_missing(snapshot: MessageSnapshot, event: str, missing: float) -> l
         ):  # 4
             due.append(number)
             continue
-        if waited >= watermark.wait_after_misses(number, wait, snapshot.age):  # 3, 5
+        if newly_missing < TOLERANCE or scan_type.reads_all_tracked:
+            wait = watermark.wait_after_misses(number, wait, snapshot.age)
+        if waited >= wait:  # 3, 5
             return [*due, number]
     return due
 

@@ -123,7 +123,7 @@ class MessageSnapshot:
         return self._known_of(event_type_asked_by(asked).name if asked else event)  # 5
 
     def expected_calls(self, event: str, number: int, scan_type: ScanType) -> float:
-        """Requests that a scan will take, as far as one can tell: pages, and clicks link by link."""
+        """Requests that a scan will take, as far as one can tell: pages, and one for each link."""
         pages = math.ceil(self.expected_rows(event, number, scan_type) / self.page_rows)
         reads_links = scan_type.is_full or scan_type.reads_clicks
         links = 1 + len(self.watermarks.link_clicks) if reads_links else 0

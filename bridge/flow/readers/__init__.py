@@ -44,7 +44,7 @@ class Readers:
 def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
     """All readers of an account."""
     names = Names(context)
-    discovery = Discovery(context, names)
+    discovery = Discovery(context, names, metrics.completions)
     readings = ContactReadings(context)
     rows = RowReader(context, PropertyReader(context, names))
     unsubscribes = UnsubscribeReader(context, names)
@@ -53,7 +53,7 @@ def readers_of(context: ReaderContext, metrics: Metrics) -> Readers:
     return Readers(
         discovery,
         messages,
-        ContactReader(context, readings, UserIdAlarm(metrics), departures),
+        ContactReader(context, readings, UserIdAlarm(metrics), departures, metrics.completions),
         unsubscribes,
         OutboxReader(context),
         BackfillReader(context, discovery, rows, unsubscribes, messages),

@@ -1,10 +1,12 @@
 """Reads a list's contacts: all of them, or those who came or left lately."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from bridge import clock
 from bridge.clock import DAY, HOUR
+from bridge.completions import Completions, Reading
 from bridge.errors import BridgeError, TemporaryError
 from bridge.flow.context import ReaderContext
 from bridge.flow.page import ContactPage, ContactPoll
@@ -50,6 +52,7 @@ class ContactReader:
         readings: ContactReadings,
         user_ids: UserIdAlarm,
         departures: Departures,
+        completions: Completions,
     ) -> None:
         self._listrak = context.listrak
         self._ledger = context.ledger
@@ -58,6 +61,7 @@ class ContactReader:
         self._readings = readings
         self._user_ids = user_ids
         self._departures = departures
+        self._completions = completions
         # When polls began that this process began, by list and by the clock for what waits.
         self._began: dict[int, float] = {}
 
@@ -85,20 +89,42 @@ class ContactReader:
                 lambda store: store.contact_polls.begin(source.list_id, started_at, sweep=sweep)
             )
         else:
-            sweep, _, cursor = begun
+            sweep, started_at, cursor = begun
         readings = await self._readings.of(source.list_id)
         poll = await self._readings.poll_of(source, sweep=sweep)
+        complete = self._completion_of(source.list_id, started_at)
         await read_from(
             cursor or FIRST_STAGE,
             FIRST_STAGE,
-            lambda cursor: self._read_stages(poll, cursor, readings),
+            lambda cursor: self._read_stages(poll, cursor, readings, complete),
             f"contacts of list {source.list_id}",
         )
         await self._ledger.commit(partial(self._complete, poll))
         value, contacts = "", 0
         if sweep:
             value, contacts = await store.contacts.most_shared_user_id(source.list_id)
+            if Part(source.list_id, "contact look-ups") not in self._set_aside:
+                complete("sweep")
         self._user_ids.complete(poll, value, contacts)
+
+    def _completion_of(self, list_id: int, started_at: float) -> Callable[[Reading], None]:
+        """A function that notes a reading of the open poll as complete.
+
+        started_at: its start by Listrak's clock, which counts where an earlier run began it.
+        """
+        noted = self._began.get(list_id)
+        if noted is None:
+            age = self._listrak.clock.now() - started_at
+        else:
+            age = self._ledger.store.waiting.now() - noted
+        began = clock.boot_time() - age
+
+        def complete(reading: Reading) -> None:
+            # Where Listrak's clock has gone back since, nobody knows.
+            if age >= 0:
+                self._completions.complete(list_id, reading, began)
+
+        return complete
 
     async def _complete(self, poll: ContactPoll, store: Store) -> None:
         list_id, now = poll.source.list_id, self._listrak.clock.certain()
@@ -114,7 +140,11 @@ class ContactReader:
                 await store.unsubscribes.forget_strangers(list_id, began - SHOWS_LATE)
 
     async def _read_stages(
-        self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings
+        self,
+        poll: ContactPoll,
+        cursor: ContactCursor,
+        readings: ListReadings,
+        complete: Callable[[Reading], None],
     ) -> None:
         """Reads from a page on to the end: who is subscribed, who isn't, who was deleted."""
         poll.user_ids.begin(is_whole=cursor == FIRST_STAGE)
@@ -123,11 +153,13 @@ class ContactReader:
         if cursor.stage == "Subscribed":
             await self._read_state(poll, cursor, since, readings)
             cursor = UNSUBSCRIBED_STAGE
+        complete("subscribed")
         if cursor.stage == "Unsubscribed":
             horizon = times.from_seconds(times.seconds(poll.source.horizon) - DAY)
             since = since or self._scope.zone.naive(horizon)
             await self._read_state(poll, cursor, since, readings)
             cursor = DELETED_STAGE
+        complete("unsubscribed")
         if poll.sweep:
             await self._decide_twins(poll, cursor, readings)
             await self._find_deleted(poll, cursor.page, readings)
@@ -195,12 +227,16 @@ class ContactReader:
         def is_due(one: KnownAddress, key: int) -> bool:
             return one.subscribed or (key + turn) % UNSUBSCRIBED_TURNS == 0
 
-        failures: list[BridgeError] = []
+        part, failures = Part(list_id, "contact look-ups"), list[BridgeError]()
+        swept_at, is_resumed = (await store.lists.state(list_id)).swept_at, bool(after)
         while known := await store.contacts.after(list_id, after, CHUNK):
             unseen = unseen_of(known, seen, is_due)
             after = unseen.after
             async with readings.turn:
                 requested = await request_each(listrak, poll.source, unseen.single)
+                if requested.failures and not failures:
+                    # Before the page is saved: a later run doesn't look them up again.
+                    self._set_aside.failed(part, _summary_of(requested.failures), swept_at)
                 failures += requested.failures
                 cursor, at = ContactCursor("lost", after), readings.instant()
                 await readings.send(
@@ -214,19 +250,16 @@ class ContactReader:
                     )
                 )
         await readings.drain(poll)
-        self._note(list_id, failures)
-
-    def _note(self, list_id: int, failures: Sequence[BridgeError]) -> None:
-        """Sets aside the look-ups of a sweep that failed, or takes back those of an earlier one.
-
-        Whoever is left stays as it is known, and is requested again by the next sweep.
-        """
-        part = Part(list_id, "contact look-ups")
+        # Whoever is left stays as it is known, and is requested again by the next sweep.
         if failures:
-            reason = f"{len(failures)} in the latest sweep, the last of them: {failures[-1]}"
-            self._set_aside.failed(part, TemporaryError(reason))
-        else:
+            self._set_aside.failed(part, _summary_of(failures), swept_at)
+        elif not is_resumed:
             self._set_aside.recovered(part)
 
     def _client_for(self, poll: ContactPoll) -> Listrak:
         return self._listrak.with_priority(Priority.FULL) if poll.sweep else self._listrak
+
+
+def _summary_of(failures: Sequence[BridgeError]) -> TemporaryError:
+    """The failures of a sweep's look-ups as one."""
+    return TemporaryError(f"{len(failures)} in the latest sweep, the last of them: {failures[-1]}")

@@ -2,7 +2,9 @@
 
 from typing import Final
 
+from bridge import clock
 from bridge.clock import DAY
+from bridge.completions import Completions
 from bridge.flow.context import ReaderContext
 from bridge.flow.readers.listings import Listings, ListingSpan
 from bridge.flow.readers.names import Names
@@ -25,8 +27,9 @@ class Discovery:
     latest complete reading.
     """
 
-    def __init__(self, context: ReaderContext, names: Names) -> None:
+    def __init__(self, context: ReaderContext, names: Names, completions: Completions) -> None:
         self._names = names
+        self._completions = completions
         self._listrak = context.listrak
         self._ledger = context.ledger
         self._scope = context.scope
@@ -43,6 +46,7 @@ class Discovery:
         Returns whether it read all that it was to read: nothing of it is set aside.
         """
         list_id, started = source.list_id, self._listrak.clock.now()
+        began = clock.boot_time()
         everything = everything or self._set_aside.is_listing_due(list_id)
         span = await self._span(source, started)
         previous = span.complete_until
@@ -69,7 +73,10 @@ class Discovery:
         listings.note_failures()
         await self._ledger.commit(work)
         listings.note_successes()
-        return not self._set_aside.records(list_id, LISTING_KINDS)
+        complete = not self._set_aside.records(list_id, LISTING_KINDS)
+        if complete and everything:
+            self._completions.complete(list_id, "discovery", began)
+        return complete
 
     async def _span(self, source: SourceList, started: float) -> ListingSpan:
         """The messages of a list that a discovery is to find."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge.clock import DAY, HOUR, MINUTE
 from bridge.listrak import times
-from bridge.state.records import ListState, Message
+from bridge.state.records import Kind, ListState, Message
 
 SWEEP_INTERVAL: Final = DAY
 """Seconds between two sweeps of all contacts: only they show changed profile values."""
@@ -54,15 +54,24 @@ LONGEST_NAME_WAIT: Final = 1 * HOUR
 """Seconds that the events of a message wait at most for names that can't be read: its campaign's,
 and what only the message itself tells."""
 
-AGE_INTERVALS: Final = ((DAY, 1, 5), (3 * DAY, 2, 20), (7 * DAY, 3, 60), (math.inf, 6, 60))
-"""Rows of a limit of age in seconds, the poll intervals between two polls of a younger message, and
-the most of them where it is quiet."""
+AGE_INTERVALS: Final = (
+    (DAY, 1, 5, 6),
+    (3 * DAY, 3, 20, 70),
+    (7 * DAY, 4, 60, 70),
+    (math.inf, 8, 60, 70),
+)
+"""Rows of a limit of age in seconds, the poll intervals between two polls of a younger message, the
+most of them where it is quiet, and the number of polls of a quiet one in a time as long as that
+since its last change."""
 
-TRANSACTIONAL_FACTOR: Final = 5
-"""Factor of intervals for transactional messages: without a Summary each poll reads rows."""
-
-QUIET_FACTOR: Final = 6
-"""Number of polls of a quiet message in a time as long as that since its last change."""
+KIND_FACTORS: Final[dict[Kind, tuple[int, int]]] = {
+    "broadcast": (1, 1),
+    "conversation": (2, 1),
+    "transactional": (5, 5),
+}
+"""Factors of these intervals, and of the most of them: there are many conversation messages, each
+with few emails at a time, and of transactional messages each poll reads rows, as they have no
+Summary."""
 
 DETAILS_INTERVAL: Final = DAY
 """Seconds after which a message that is polled is asked for by itself again: only that tells its
@@ -90,11 +99,11 @@ def poll_delay(message: Message, now: float, poll_interval: float) -> float:
     Where nothing has changed for long, little is missed by polling a little later.
     """
     seconds = age(message, now)
-    intervals, most = next(pair for limit, *pair in AGE_INTERVALS if seconds < limit)
-    factor = TRANSACTIONAL_FACTOR if message.kind == "transactional" else 1
+    intervals, most, polls = next(row for limit, *row in AGE_INTERVALS if seconds < limit)
+    factor, most_factor = KIND_FACTORS[message.kind]
     usual = poll_interval * intervals * factor
     quiet = now - (message.changed_at or min(message.discovered_at, sent_at(message)))
-    return max(usual, min(quiet / QUIET_FACTOR, usual * most / intervals))
+    return max(usual, min(quiet / polls, poll_interval * most * most_factor))
 
 
 def is_over(message: Message, track: float, now: float) -> bool:

@@ -31,6 +31,7 @@ from bridge.flow.mapping.activity import ActivityRules
 from bridge.flow.mapping.contacts import ContactRules
 from bridge.flow.page import Page
 from bridge.flow.readers.click_tally import ClickTally
+from bridge.flow.readers.departures import Departures
 from bridge.flow.readers.messages import MessageReader
 from bridge.flow.readers.names import Names
 from bridge.flow.readers.properties import PropertyReader
@@ -177,7 +178,7 @@ async def polled(listrak: Any, store: Store, told: Told, *, full: bool) -> None:
     scope = Scope([source], zone, 1e8, names)
     context = ReaderContext(listrak, ledger, dict.fromkeys(Channel, page_in), scope, set_aside)
     rows = RowReader(context, PropertyReader(context, Names(context)))
-    reader = MessageReader(context, rows, SummaryMetrics(Metrics()))
+    reader = MessageReader(context, rows, SummaryMetrics(Metrics()), Departures())
     mapper = Mapper(ledger, ActivityRules(zone, names), ContactRules(zone, names), Metrics())
     async with store.transaction():
         ref = MessageRef(1, "broadcast", 7, sent_at=f"{SENT}Z")

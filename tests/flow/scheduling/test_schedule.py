@@ -50,11 +50,11 @@ def test_age_of_what_goes_on_sending() -> None:
     [
         (0, 1),
         (DAY - 1, 1),
-        (DAY, 2),
-        (3 * DAY - 1, 2),
-        (3 * DAY, 3),
-        (7 * DAY, 6),
-        (300 * DAY, 6),
+        (DAY, 3),
+        (3 * DAY - 1, 3),
+        (3 * DAY, 4),
+        (7 * DAY, 8),
+        (300 * DAY, 8),
     ],
 )
 def test_delays(old: float, factor: float) -> None:
@@ -66,6 +66,7 @@ def test_delays(old: float, factor: float) -> None:
     assert poll_delay(message_of(changed_at=now), now, 60) == 60 * factor
     if old < DAY:
         assert poll_delay(message_of("transactional", changed_at=now), now, 60) == 60 * 5
+        assert poll_delay(message_of("conversation", changed_at=now), now, 60) == 60 * 2
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,9 @@ def test_delays(old: float, factor: float) -> None:
         (HOUR, 12 * MINUTE, 2),
         (HOUR, HOUR, 5),
         (2 * DAY, DAY, 20),
-        (5 * DAY, DAY, 60),
+        (5 * DAY, 4 * HOUR, 4),
+        (5 * DAY, 3 * DAY, 60),
+        (20 * DAY, 14 * HOUR, 12),
         (20 * DAY, 19 * DAY, 60),
     ],
 )
@@ -83,6 +86,12 @@ def test_delays_while_nothing_happens(old: float, quiet: float, minutes: float) 
     """Where nothing moves for long a message is asked less often, up to a bound by age."""
     now = SENT + old
     assert poll_delay(message_of(changed_at=now - quiet), now, 60) == 60 * minutes
+
+
+def test_nothing_is_known_to_have_changed() -> None:
+    """At a first start a message counts as quiet since it was sent, until something changes."""
+    old = message_of(discovered_at=SENT + 20 * DAY, changed_at=None)
+    assert poll_delay(old, SENT + 20 * DAY + MINUTE, 60) == 60 * MINUTE
 
 
 @pytest.mark.parametrize(("days", "over"), [(0, False), (29.99, False), (30, True), (400, True)])
