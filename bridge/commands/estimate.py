@@ -34,9 +34,8 @@ async def estimate(
     problem is raised, of a list or of a part of one.
     """
     read = await read_account(settings, lists, Bounds())
-    read.asking.tell("The days to come ...")
     expected = await anyio.to_thread.run_sync(
-        forecast, read.account, read.terms, abandon_on_cancel=True
+        forecast, read.account, read.terms, read.asking.tell_days, abandon_on_cancel=True
     )
     estimated = Estimate(
         forecast=expected,

@@ -96,6 +96,10 @@ class Asking:
         """Tells a person what is done now."""
         terminal(stderr=True).print(text)
 
+    def tell_days(self, done: int, of: int) -> None:
+        """Tells a person how far the days to come are."""
+        self.tell(f"The days to come: messages of kind {done + 1} of {of} ...")
+
 
 async def first_pages(
     what: str,

@@ -138,6 +138,7 @@ def assumptions(estimate: Estimate) -> Iterator[str]:
         "Summaries are taken to be up to date, and dates to filter; seconds of reading and sending "
         "are not in the times"
     )
+    yield "Contacts of whom only a profile value changes are not among the identifies"
     yield "What Segment bills is as its documentation has it; a month has 30 days"
 
 

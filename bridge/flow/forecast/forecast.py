@@ -45,17 +45,20 @@ class Forecast:
 
 
 def forecast(
-    account: AccountFigures, terms: Terms, on_progress: Callable[[], None] = lambda: None
+    account: AccountFigures,
+    terms: Terms,
+    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Forecast:
     """The forecast of an account, drawn from a fixed seed: the same each time.
 
-    on_progress: called after each life, from the same thread.
+    on_progress: called before each class of messages is lived, in the same thread, with how many
+        have been and how many there are.
     """
     classes = classes_of(account)
     days = Days(account, classes, terms)
-    for one in classes:
+    for number, one in enumerate(classes):
+        on_progress(number, len(classes))
         days.add(one)
-        on_progress()
     cost = days.cost
     for each in account.lists:
         add_list(cost, each, terms)

@@ -97,14 +97,20 @@ class LifeReader:
     """Polls a synthetic message when it is due, as the service would.
 
     discovered: seconds after the message's beginning at which it is discovered.
+    is_draft: tells whether it has no date of a send yet.
     """
 
     def __init__(
-        self, synthetic: SyntheticMessage, course: Course, discovered: float = 0.0
+        self,
+        synthetic: SyntheticMessage,
+        course: Course,
+        discovered: float = 0.0,
+        *,
+        is_draft: bool = False,
     ) -> None:
         self._synthetic = synthetic
         self._course = course
-        is_dated = synthetic.kind == "broadcast" and synthetic.is_sent
+        is_dated = synthetic.kind == "broadcast" and not is_draft
         self._message = new_message(synthetic.kind, EPOCH + discovered, is_dated=is_dated)
         self._now = EPOCH + discovered
         self._is_over = False

@@ -126,6 +126,7 @@ def add_list(cost: Cost, each: ListFigures, terms: Terms) -> None:
     if each.unsent:
         course = Course(terms.interval, terms.track, terms.page_rows, frozenset(), is_proven=True)
         rng = np.random.default_rng(0)
-        reader = LifeReader(SyntheticMessage("broadcast", {}, Behaviour(), rng), course)
+        nothing = SyntheticMessage("broadcast", {}, Behaviour(), rng)
+        reader = LifeReader(nothing, course, is_draft=True)
         reader.live(STEADY[1] * DAY)
         cost.add(reader.live((STEADY[1] + 1) * DAY).cost, each.unsent)

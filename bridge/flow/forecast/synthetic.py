@@ -39,8 +39,6 @@ class SyntheticMessage:
 
     totals: number of events by name: of a broadcast all, of others those of a day.
     days: how long a message of another kind has been sending before, and goes on.
-
-    is_sent: whether it is sent at all; a draft isn't.
     """
 
     def __init__(
@@ -52,7 +50,6 @@ class SyntheticMessage:
         days: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.kind = kind
-        self.is_sent = totals.get(SENT, 0.0) > 0
         self._order = behaviour.order
         self._days = days
         self.events = {

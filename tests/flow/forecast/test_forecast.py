@@ -1,6 +1,5 @@
 """The forecast: lives of synthetic messages by the planner's own rules, and the sums of them."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -115,12 +114,11 @@ def test_more_rows_are_read_where_nothing_filters() -> None:
     assert many.cost.rows["activity"] > 2 * few.cost.rows["activity"]
 
 
-def test_the_schedule_is_the_service_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With other intervals there, there are as many polls as these say."""
-    monkeypatch.setattr(schedule, "AGE_INTERVALS", ((math.inf, 1, 1),))
-    assert life_of(TOTALS).polls == pytest.approx(30 * DAY / 600, rel=0.01)
-    monkeypatch.setattr(schedule, "AGE_INTERVALS", ((math.inf, 6, 6),))
-    assert life_of(TOTALS).polls == pytest.approx(30 * DAY / 3600, rel=0.01)
+@pytest.mark.parametrize("intervals", [1, 6])
+def test_the_schedule_is_the_service_s_own(monkeypatch: pytest.MonkeyPatch, intervals: int) -> None:
+    """With another schedule there, there are as many polls as that says."""
+    monkeypatch.setattr(schedule, "poll_delay", lambda *given: given[-1] * intervals)
+    assert life_of(TOTALS).polls == pytest.approx(30 * DAY / 600 / intervals, rel=0.01)
 
 
 def test_a_message_of_which_nothing_happens_costs_little() -> None:
