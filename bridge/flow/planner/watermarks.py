@@ -87,7 +87,7 @@ class Watermark(msgspec.Struct, array_like=True):
         self.pending_at, self.pending_count = at, counted  # 5
 
     def wait_after_misses(self, number: int, seconds: float, age: float) -> float:
-        """Seconds until a scan that waits `seconds` is done: four times more with each further miss.
+        """Seconds until a scan that waits `seconds` is done, four times as many after each miss.
 
         At most a day, a quarter of the message's age, or what it waits anyway.
         """
