@@ -13,7 +13,7 @@ WARM = 1.5
 def test_an_estimate_is_what_is_measured_then() -> None:
     """Of a few people, polled rarely, who complain often enough that scans prove themselves."""
     many = with_history(SOME, WARM + 1, seed=1, shares=COMING_AND_GOING)
-    course = Course(1, page=25, rate=1, reading="filters", interval=60 * MINUTE)
+    course = Course(1, page=100, rate=1, reading="filters", interval=60 * MINUTE)
     prediction = predicted(many, course, WARM)
     assert set(prediction.errors) == {"calls", "rows", "events"}
     assert max(map(abs, prediction.errors.values())) <= TOLERANCE, prediction.errors
