@@ -25,9 +25,10 @@ from bridge.listrak import times
 from bridge.state.records import Kind, Message
 
 EPOCH: Final = 1e9
-"""Time at which every synthetic message begins, in seconds since 1970: some, none is meant."""
+"""Time at which every synthetic message begins, in seconds since 1970; any would do."""
 
 CLICKS: Final = "clickers"
+"""The resource of clicks."""
 
 
 @dataclass(frozen=True)
