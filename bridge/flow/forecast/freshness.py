@@ -39,7 +39,7 @@ class FreshnessTally:
             self._delays[event].append((one, weight))
 
     def of(self, events: Iterable[str]) -> Iterator[Freshness]:
-        """The freshness of these events but unsubscribes, which contacts tell; in the usual order."""
+        """The freshness of these events but for unsubscribes, which contacts tell."""
         wanted = set(events) - {UNSUBSCRIBED}
         for event in (one for one in TRACKS if one in wanted and self._delays[one]):
             waited, ages, weights = _joined(self._delays[event])
