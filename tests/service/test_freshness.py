@@ -125,7 +125,8 @@ async def account_of(
     assert loop is not None
     going = Clock(START + timedelta(hours=1), monotonic=loop.time)
     options: dict[str, Any] = {"world": world, "clock": going, "lists": f"{LIST},{OTHER}"}
-    async with make_rig(folder, BRIDGE_POLL_INTERVAL=str(INTERVAL), **options, **settings) as rig:
+    options |= {"BRIDGE_POLL_INTERVAL": str(INTERVAL), **settings}
+    async with make_rig(folder, **options) as rig:
         yield rig, emails
 
 
