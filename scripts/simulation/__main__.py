@@ -26,6 +26,7 @@ import msgspec
 from rich.console import Console
 
 from simulation.lives import Life, live_all, lives, page_of, people_of
+from simulation.one_by_one import one_by_one
 from simulation.prediction import Prediction, of_retailer, predicted_beside_measured
 from simulation.prediction import judged as judged_prediction
 from simulation.report import calls, contacts, costs, digests, freshness, picture_of, state
@@ -108,6 +109,7 @@ def told(
         freshness(both),
         contacts(own),
         state(own),
+        one_by_one(),
         digests(results),
         targets(judgements),
     ):
