@@ -1,7 +1,7 @@
 """What it would cost to ask for contacts one by one, by the address, as Activity can be asked.
 
-Orders follow clicks: where `activityType` doesn't tell orders apart, those who clicked last could be
-asked for first. What was opened although it had bounced could be asked for likewise.
+Orders follow clicks: where `activityType` doesn't tell orders apart, those who clicked last could
+be asked for first. What was opened although it had bounced could be asked for likewise.
 """
 
 from typing import Final, NamedTuple
