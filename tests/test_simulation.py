@@ -50,7 +50,7 @@ def test_each_life_is_judged() -> None:
     every = lives(large, small, days=60, others=20, seed=1)
     again = reread("again", SOME, some(), days=3, window=WEEK, page=PAGE)
     results = {
-        life.name: replace(again, name=life.name, retailer=life.retailer, calls_by_day=[1])
+        life.name: replace(again, name=life.name, retailer=life.retailer, calls_by_day=[1] * 11)
         for life in every
     }
     assert len(results) == len(every) == 7
