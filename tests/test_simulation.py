@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from simulation.census import Census
-from simulation.lives import BEGIN, Life, people_of
+from simulation.lives import BEGIN, Life, lives, people_of
 from simulation.people import Change, People, people
 from simulation.population import DAY, HOUR, LINKS, NEVER, Shares
 from simulation.result import Result, Retailer
@@ -42,6 +42,21 @@ def test_targets_can_be_missed() -> None:
     again.freshness.add("clicked", BEGIN, BEGIN, BEGIN + 3 * HOUR)
     slowest = {one.what: one.met for one in judged({"filters": again}, {})}
     assert slowest["hours until delivered, the slowest of all (clicked)"] is False
+
+
+def test_each_life_is_judged() -> None:
+    """By more than what it missed; each has a name of its own, and the longest comes first."""
+    large, small = Retailer("large", 150, 1), Retailer("small", 150, 1)
+    every = lives(large, small, days=60, others=20, seed=1)
+    again = reread("again", SOME, some(), days=3, window=WEEK, page=PAGE)
+    results = {
+        life.name: replace(again, name=life.name, retailer=life.retailer, calls_by_day=[1] * 11)
+        for life in every
+    }
+    assert len(results) == len(every) == 7
+    assert every[0].days == max(life.days for life in every)
+    figures = list(judged(results, results))
+    assert {one.strategy for one in figures if one.what != "missed"} == set(results)
 
 
 def test_the_alternatives_by_brute_force() -> None:
