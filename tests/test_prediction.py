@@ -1,7 +1,13 @@
 """What is estimated of an account is what the service then does: calls, rows, events."""
 
 from simulation.population import MINUTE, Shares
-from simulation.prediction import TOLERANCE, judged, predicted, shown, with_history
+from simulation.prediction import (
+    TOLERANCE,
+    judged,
+    predicted,
+    predicted_beside_measured,
+    with_history,
+)
 from simulation.result import Retailer
 from simulation.service import Course
 
@@ -18,4 +24,4 @@ def test_an_estimate_is_what_is_measured_then() -> None:
     assert set(prediction.errors) == {"calls", "rows", "events"}
     assert max(map(abs, prediction.errors.values())) <= TOLERANCE, prediction.errors
     assert all(one.met for one in judged(prediction))
-    assert shown(prediction).row_count == len(prediction.errors)
+    assert predicted_beside_measured(prediction).row_count == len(prediction.errors)

@@ -26,7 +26,7 @@ import msgspec
 from rich.console import Console
 
 from simulation.lives import Life, live_all, lives, page_of, people_of
-from simulation.prediction import Prediction, of_retailer, shown
+from simulation.prediction import Prediction, of_retailer, predicted_beside_measured
 from simulation.prediction import judged as judged_prediction
 from simulation.report import calls, contacts, costs, digests, freshness, picture_of, state
 from simulation.result import Result, Retailer
@@ -38,7 +38,7 @@ SCRIPTS = Path(__file__).parents[1]
 
 @click.command(help=__doc__)
 @click.option("--days", default=60, show_default=True, help="Days of the main life.")
-@click.option("--others", default=20, show_default=True, help="Days of the other lives.")
+@click.option("--others", default=25, show_default=True, help="Days of the other lives.")
 @click.option(
     "--scale", default=1000, show_default=True, help="The large audience is so much smaller."
 )
@@ -90,15 +90,18 @@ def told(
     prediction: Prediction | None,
 ) -> bool:
     """Prints and saves all tables; tells whether all is as it should be."""
-    weeks = {life.retailer.name: alternative(life, "7 days", WEEK) for life in reversed(wanted)}
-    month = [alternative(life, "30 days", MONTH) for life in wanted[:1]]
-    own = [result for result in results if not result.name.startswith("quiet")]
-    quiet = [result for result in results if result.name.startswith("quiet")]
-    both = [*own, *(weeks[name] for name in ("large", "small") if name in weeks), *month]
+    eventful = [life for life in wanted if life.eventful]
+    weeks = {life.name: alternative(life, "7 days", WEEK) for life in eventful}
+    # A retailer is shown once: in its longest life, which comes first.
+    shown = {life.retailer: weeks[life.name] for life in reversed(eventful)}
+    month = [alternative(life, "30 days", MONTH) for life in eventful[:1]]
+    own = [result for result in results if result.name in weeks]
+    quiet = [result for result in results if result.name not in weeks]
+    both = [*own, *reversed(shown.values()), *month]
     judgements = list(judged({result.name: result for result in results}, weeks))
     if prediction is not None:
         judgements += judged_prediction(prediction)
-        console.print(shown(prediction))
+        console.print(predicted_beside_measured(prediction))
     for table in (
         costs([*both, *quiet]),
         calls(results),

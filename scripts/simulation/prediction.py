@@ -95,7 +95,7 @@ def judged(prediction: Prediction) -> Iterator[Judged]:
         yield Judged("estimate", f"{name} a day, off by", abs(error), Target(TOLERANCE, most=True))
 
 
-def shown(prediction: Prediction) -> Table:
+def predicted_beside_measured(prediction: Prediction) -> Table:
     """What was estimated beside what was measured, of the simulated list."""
     made = table("Estimate", "a day", "estimated", "measured", "off by")
     pairs = zip(Day._fields, prediction.estimated, prediction.measured, strict=True)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planner_parts import snapshot_of
 
+from bridge.delays import moments
 from bridge.errors import TemporaryError
 from bridge.flow.acks.checkpoint import checkpoint_of
 from bridge.flow.acks.journal import journaled_events
@@ -269,3 +270,49 @@ async def test_a_poll_ends_with_the_run(desk: Desk) -> None:
     poll = await desk.poll()
     with pytest.raises(TemporaryError, match="down"):
         desk.page(poll, "a").failed(TemporaryError("down"))
+
+
+def delayed(desk: Desk) -> dict[str, float]:
+    """Numbers of events whose delay is told, by name."""
+    (family,) = desk.metrics.delays.collect()
+    return {
+        sample.labels["event"]: sample.value
+        for sample in family.samples
+        if sample.name.endswith("_count")
+    }
+
+
+async def test_delays_are_told_of_what_is_delivered(desk: Desk) -> None:
+    """By when Segment accepted it, once it is saved; not of what is refused or set aside."""
+    poll = await desk.poll()
+    page = desk.page(poll, "a")
+    outcomes = page.checkpoint.outcomes if page.checkpoint else Outcomes(0, {})
+    sent, other = "2026-05-10T12:00:00.000Z", "2026-05-10T12:00:01.000Z"
+    outcomes.happened = {
+        "Email Sent": moments([sent, other, sent, sent]),
+        "Email Opened": moments([sent]),
+    }
+    outcomes.names += Counter({"Email Sent": 3, "Email Opened": 1})
+    outcomes.numbers["delivered"] += 4
+    desk.metrics.delays.begin(lambda: NOW)
+    page.done([Refusal(event_of(1), "no")], [event_of(2)])
+    desk.metrics.delays.begin(lambda: NOW + 3600)
+    assert delayed(desk) == {}
+    await desk.ledger.flush()
+    assert delayed(desk) == {"Email Sent": 2, "Email Opened": 1}
+    registry = desk.metrics.registry
+    labels = {"list": "5", "event": "Email Sent", "happened": "before_start"}
+    total = registry.get_sample_value("bridge_event_delay_seconds_sum", labels)
+    assert total == 2 * NOW - sum(moments([sent, other]))
+
+
+async def test_a_backfill_tells_no_delays(desk: Desk) -> None:
+    """What was asked for late isn't late."""
+    poll = await desk.poll()
+    mapped = MappedPage()
+    mapped.dates.add("Email Sent", [0], moments(["2026-05-10T12:00:00.000Z"]))
+    assert mapped.dates.moments().keys() == {"Email Sent"}
+    mapped.dates.clear()
+    page = ActivityPage(poll, poll.acks.open(), PollCursor("activity", 0, ""), [], None)
+    runs = KeyRuns.of(mapped.reproducible)
+    assert checkpoint_of(page, mapped, runs, None).outcomes.happened == {}

@@ -121,6 +121,12 @@ def said(pages: list[MappedPage]) -> dict[str, Any]:
         "unread": {letter.reason for page in pages for letter in page.unread},
         "filtered": sum(page.filtered for page in pages),
         "names": names,
+        "dates": Counter(
+            (name, happened)
+            for page in pages
+            for name, times in page.dates.moments().items()
+            for happened in times.tolist()
+        ),
     }
 
 
