@@ -236,13 +236,15 @@ async def test_what_filters_do_is_tried(rig_of: Any, reading: Any) -> None:
         assert (set(behaviour.filters), set(behaviour.unfiltered)) == (set(), types)
 
 
-async def test_drafts_are_counted(rig_of: Any) -> None:
-    """A message without a date costs calls, as it may be sent."""
+async def test_what_is_not_sent_yet(rig_of: Any) -> None:
+    """A draft, and what is scheduled, cost calls, as they may be sent; nothing is sent usually."""
     world = a_list()
     world.add_message(LIST, "message", dated=False)
+    world.add_message(LIST, "message").sent_at = world.now + timedelta(days=2)
     async with rig_of(world=world, lists=str(LIST)) as rig:
         known = await read(rig)
-    assert known.account.lists[0].unsent == 1
+    assert known.account.lists[0].unsent == 2
+    assert not known.account.lists[0].messages
     assert forecast(known.account, known.terms).cost.calls["summary"] > 0
 
 

@@ -18,7 +18,7 @@ class Emails(NamedTuple):
 
     broadcasts: those with a date, each with its seconds since 1970.
     ongoing: messages that go on sending.
-    unsent: number of broadcasts without a date.
+    unsent: number of broadcasts without a date, or with one that is still to come.
     discovery: cost of a complete discovery.
     recent: cost of one that lists only what was sent lately.
     """
@@ -76,7 +76,7 @@ class EmailReader:
     def _add(self, row: wire.Message) -> None:
         self.has_campaigns = self.has_campaigns or bool(row.campaign_id)
         sent = self.asking.seconds(row.send_date)
-        if sent is None:
+        if sent is None or sent > self.asking.now:
             self.unsent += 1
         else:
             ref = MessageRef(self.source.list_id, "broadcast", row.message_id)

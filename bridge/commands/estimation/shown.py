@@ -135,8 +135,8 @@ def assumptions(estimate: Estimate) -> Iterator[str]:
             "and what only they show comes later"
         )
     yield (
-        "Summaries are taken to be up to date, and dates to filter; seconds of reading and sending "
-        "are not in the times"
+        "Summaries are taken to be up to date, and dates to filter; the time that reading and "
+        "sending take is not in the times: of a large send it is a minute or more"
     )
     yield "Contacts of whom only a profile value changes are not among the identifies"
     yield "What Segment bills is as its documentation has it; a month has 30 days"

@@ -88,7 +88,7 @@ class ListFigures:
 
     discovery: cost of a complete discovery of its messages.
     recent: cost of one that lists only what was sent lately.
-    unsent: number of messages that have no date of a send: drafts.
+    unsent: number of messages that were not sent yet: drafts, and what is scheduled.
     """
 
     list_id: int
