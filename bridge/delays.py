@@ -121,7 +121,7 @@ class Delays(Collector):
 
 
 def _measured(delays: NDArray[np.float64]) -> Measured:
-    """What some delays come to; a Date that is cut to the second may make them less than none."""
+    """The sums of some delays; a Date that is cut to the second may make them less than none."""
     measured = Measured(total=float(np.maximum(delays, 0, out=delays).sum()))
     first, last = np.searchsorted(_BOUNDS, (delays.min(), delays.max()))
     if first == last:
