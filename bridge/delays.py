@@ -23,6 +23,8 @@ Moments = NDArray[np.float64]
 BOUNDS: Final = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400, 259200)
 """Upper bounds of the buckets in seconds, up to three days; the last bucket has none."""
 
+_BOUNDS: Final = np.array(BOUNDS, dtype=np.float64)
+
 SINCE_START: Final = "since_start"
 BEFORE_START: Final = "before_start"
 """Values of the label that tells whether this run of the service had begun when it happened."""
@@ -88,16 +90,11 @@ class Delays(Collector):
 
         A date that is still to come can't be right, and is left out.
         """
-        delays = self._now() - happened
-        is_possible, is_since = delays >= -CLOSE_ENOUGH, happened >= self._began
-        measured: dict[str, Measured] = {}
-        for when, chosen in ((SINCE_START, is_since), (BEFORE_START, ~is_since)):
-            some = np.maximum(delays[chosen & is_possible], 0)
-            if some.size:
-                places = np.searchsorted(BOUNDS, some)
-                numbers = np.bincount(places, minlength=len(BOUNDS) + 1)
-                measured[when] = Measured(numbers, float(some.sum()))
-        return measured
+        now = self._now()
+        happened = happened[happened <= now + CLOSE_ENOUGH]
+        is_since = happened >= self._began
+        parts = {SINCE_START: happened[is_since], BEFORE_START: happened[~is_since]}
+        return {when: _measured(now - part) for when, part in parts.items() if part.size}
 
     def add(self, list_id: int, event: str, measured: Mapping[str, Measured]) -> None:
         """Counts events of a list and a name."""
@@ -121,3 +118,16 @@ class Delays(Collector):
             sums = np.cumsum(delays.numbers).tolist()
             family.add_metric(labels, list(zip(bounds, sums, strict=True)), delays.total)
         yield family
+
+
+def _measured(delays: NDArray[np.float64]) -> Measured:
+    """The sums of some delays; a Date that is cut to the second may make them less than none."""
+    measured = Measured(total=float(np.maximum(delays, 0, out=delays).sum()))
+    first, last = np.searchsorted(_BOUNDS, (delays.min(), delays.max()))
+    if first == last:
+        # Most pages are of one time: to look up each is what costs.
+        measured.numbers[first] = delays.size
+    else:
+        places = np.searchsorted(_BOUNDS, delays)
+        measured.numbers = np.bincount(places, minlength=len(BOUNDS) + 1)
+    return measured
