@@ -26,6 +26,9 @@ import msgspec
 from rich.console import Console
 
 from simulation.lives import Life, live_all, lives, page_of, people_of
+from simulation.one_by_one import one_by_one
+from simulation.prediction import Prediction, of_retailer, predicted_beside_measured
+from simulation.prediction import judged as judged_prediction
 from simulation.report import calls, contacts, costs, digests, freshness, picture_of, state
 from simulation.result import Result, Retailer
 from simulation.strategies import MONTH, WEEK, reread
@@ -76,10 +79,17 @@ def main(
             f"{result.name}: {result.days} days, {result.seconds:,.0f} s, {a_day:.1f} a day"
         )
     console.print(f"all of them: {time.perf_counter() - began:,.0f} s, {processes} at a time")
-    sys.exit(not told(console, [found[life.name] for life in wanted], wanted, out))
+    prediction = None if only else of_retailer(large, seed=seed)
+    sys.exit(not told(console, [found[life.name] for life in wanted], wanted, out, prediction))
 
 
-def told(console: Console, results: Sequence[Result], wanted: Sequence[Life], out: Path) -> bool:
+def told(
+    console: Console,
+    results: Sequence[Result],
+    wanted: Sequence[Life],
+    out: Path,
+    prediction: Prediction | None,
+) -> bool:
     """Prints and saves all tables; tells whether all is as it should be."""
     eventful = [life for life in wanted if life.eventful]
     weeks = {life.name: alternative(life, "7 days", WEEK) for life in eventful}
@@ -90,12 +100,16 @@ def told(console: Console, results: Sequence[Result], wanted: Sequence[Life], ou
     quiet = [result for result in results if result.name not in weeks]
     both = [*own, *reversed(shown.values()), *month]
     judgements = list(judged({result.name: result for result in results}, weeks))
+    if prediction is not None:
+        judgements += judged_prediction(prediction)
+        console.print(predicted_beside_measured(prediction))
     for table in (
         costs([*both, *quiet]),
         calls(results),
         freshness(both),
         contacts(own),
         state(own),
+        one_by_one(),
         digests(results),
         targets(judgements),
     ):

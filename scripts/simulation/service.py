@@ -99,11 +99,11 @@ async def live(result: Result, people: People, folder: Path, course: Course) -> 
     segment = Segment(people, now, result)
     state = folder / "bridge.db"
     async with AsyncExitStack() as stack:
-        log = stack.enter_context(_process(Machine(loop, now), course.page))
+        log = stack.enter_context(process(Machine(loop, now), course.page))
         source = await stack.enter_async_context(serve(listrak.answer, now))
         sink = await stack.enter_async_context(serve(segment.answer, now))
-        environment = _environment(source, sink, state, course)
-        service = Service(settings.load(environment), once=False)
+        environ = environment(source, sink, state, course)
+        service = Service(settings.load(environ), once=False)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(_run, service)
         await anyio.sleep(MINUTE)
@@ -126,7 +126,8 @@ async def _run(service: Service) -> None:
     raise EndedError("the service has ended before its life did")
 
 
-def _environment(source: str, sink: str, state: Path, course: Course) -> dict[str, str]:
+def environment(source: str, sink: str, state: Path, course: Course) -> dict[str, str]:
+    """The environment of a service between two servers, at these addresses."""
     return {
         "PATH": os.environ["PATH"],
         "LISTRAK_CLIENT_ID": "simulated-client",
@@ -146,7 +147,7 @@ def _environment(source: str, sink: str, state: Path, course: Course) -> dict[st
 
 
 @contextmanager
-def _process(machine: Machine, page: int) -> Iterator[StringIO]:
+def process(machine: Machine, page: int) -> Iterator[StringIO]:
     """Lends the process to the service, and undoes afterwards what it changes of it.
 
     Yields the stream that it warns on. Pages are smaller than those of the true Listrak; what

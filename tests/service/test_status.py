@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import Any
@@ -10,9 +11,19 @@ import aiohttp
 import anyio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from rig import open_files, retailer
+from rig import LISTS, open_files, retailer
+
+from bridge.completions import READINGS
 
 pytestmark = pytest.mark.anyio
+
+
+DATED = ("Email Sent", "Email Opened", "Email Bounced", "Unsubscribed")
+
+
+def is_dated(event: dict[str, Any]) -> bool:
+    """Tells whether an event has a date of its own; clicks that are only counted have none."""
+    return event.get("event") in DATED or "link_id" in event.get("properties", {})
 
 
 async def started(rig: Any) -> str:
@@ -41,6 +52,27 @@ def outcomes(metrics: str) -> dict[str, float]:
             elif sample.name == "bridge_events_in_flight":
                 found["in_flight"] = sample.value
     return found
+
+
+def completions(metrics: str) -> dict[tuple[str, str], float]:
+    """Until when each reading of each list is complete."""
+    return {
+        (sample.labels["list"], sample.labels["reading"]): sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if sample.name == "bridge_last_complete_timestamp_seconds"
+    }
+
+
+def delayed(metrics: str) -> dict[str, float]:
+    """Numbers of delivered events whose delay is told, by name."""
+    numbers: Counter[str] = Counter()
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == "bridge_event_delay_seconds_count":
+                assert sample.labels["happened"] == "before_start"
+                numbers[sample.labels["event"]] += int(sample.value)
+    return dict(numbers)
 
 
 def adds_up(counts: dict[str, float]) -> bool:
@@ -78,6 +110,12 @@ async def test_health_and_metrics(rig_of: Any) -> None:
         }
         text = (await get(f"{address}/metrics"))[1]
         assert "@" not in text
+        assert completions(text).keys() == {
+            (str(list_id), reading) for list_id in LISTS for reading in READINGS
+        }
+        await rig.until_async(lambda: is_complete(address))
+        dated = Counter(event["event"] for event in rig.segment.received() if is_dated(event))
+        assert delayed((await get(f"{address}/metrics"))[1]) == dated
 
         rig.segment.faults.add("status:code=503")
         rig.clock.advance(timedelta(hours=6))
@@ -86,6 +124,12 @@ async def test_health_and_metrics(rig_of: Any) -> None:
         assert status == 503
         assert json.loads(text)["waiting_for"] == ["segment"]
         assert (await get(f"{address}/livez"))[0] == 200
+
+
+async def is_complete(address: str) -> bool:
+    """Whether each reading was complete once, and all that came of it is counted."""
+    metrics = (await get(f"{address}/metrics"))[1]
+    return all(completions(metrics).values()) and outcomes(metrics)["in_flight"] == 0
 
 
 async def is_ready(address: str) -> bool:

@@ -131,8 +131,8 @@ def _due_scans(snapshot: MessageSnapshot, event: str) -> list[int]:
 
     1. Nothing counts the event: as the clock says.
     2. All that is counted was seen: none, unless counters are due to be checked.
-    3. As much or more was seen, and the counter moved: the narrowest, for what moved it, once it has
-       waited if it reads all there ever was of the event.
+    3. As much or more was seen, and the counter moved: the narrowest, for what moved it; once it
+       has waited, if it reads all there ever was of the event.
     4. More was seen, and it didn't: as the clock says. The counter lags, or counts otherwise.
     5. Something is missing: the narrowest that is worth it, and what has waited beside it.
     """
