@@ -17,7 +17,7 @@ FREE_PAGE_SHARE: Final = 1 / 50
 """Fraction of a page below which rows are free, as fewer rows take a request all the same."""
 
 STARTING_ACTIVITY: Final = (OPENED, BOUNCED, UNSUBSCRIBED)
-"""Events that give a row its date of activity (bridge/listrak/FACTS.md: Resources)."""
+"""Events that give a row its date of activity (bridge/listrak/FACTS.md: Activity)."""
 
 
 @dataclass(frozen=True)
