@@ -39,7 +39,7 @@ SCRIPTS = Path(__file__).parents[1]
 
 @click.command(help=__doc__)
 @click.option("--days", default=60, show_default=True, help="Days of the main life.")
-@click.option("--others", default=25, show_default=True, help="Days of the other lives.")
+@click.option("--others", default=30, show_default=True, help="Days of the other lives.")
 @click.option(
     "--scale", default=1000, show_default=True, help="The large audience is so much smaller."
 )
