@@ -1,5 +1,6 @@
 """The command line: its commands."""
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,15 @@ Exit codes: 0 done, 64 usage, 78 configuration, 65 damaged or newer state file,
 130 interrupted.
 """
 
+ESTIMATED = frozenset(
+    name
+    for name in DECLARATIONS
+    if name.startswith(("listrak_", "log_"))
+    or name in ("since", "track_days", "events", "poll_interval", "poll_concurrency")
+    or name == "events_per_second"
+)
+"""The settings that an estimate needs, besides the lists."""
+
 
 @click.group(
     cls=Commands,
@@ -33,6 +43,7 @@ def cli() -> None:
     \b
     A first run:
       listrak-bridge lists         what the account has, and which profile fields
+      listrak-bridge estimate      calls, events and MTUs to expect; stores nothing
       listrak-bridge check         credentials, lists, state file, clock
       listrak-bridge preview       what would be sent; sends and stores nothing
       listrak-bridge run           the service itself
@@ -94,6 +105,23 @@ def preview(limit: int | None) -> None:
     from bridge.commands.preview import show_preview
 
     complete(lambda: show_preview(settings, limit))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def estimate(as_json: bool) -> None:
+    """Estimate what the service will cost and bring, from the account itself.
+
+    Calls, rows and events a day, the first synchronisation, what Segment will count, and how fresh
+    events will be. Needs Listrak's credentials alone, and stores nothing; where LISTRAK_LISTS isn't
+    set, it is for all lists of the account.
+    """
+    from bridge.commands.estimate import estimate as run_estimate
+
+    settings = _settings(only=ESTIMATED)
+    are_set = os.environ.get(DECLARATIONS["lists"].variable, "").strip()
+    lists = load(only=frozenset({"lists"})).lists if are_set else None
+    complete(lambda: run_estimate(settings, lists, for_programs=as_json))
 
 
 @cli.command()

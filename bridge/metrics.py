@@ -118,6 +118,16 @@ class Metrics:
             "transaction_seconds", "Time that the disk has taken for a transaction so far"
         )
 
+    @staticmethod
+    def by_resource(counter: Counter) -> dict[str, float]:
+        """The numbers of a counter by the label `resource`, whatever its other labels are."""
+        numbers: dict[str, float] = {}
+        for sample in (one for metric in counter.collect() for one in metric.samples):
+            if sample.name.endswith("_total"):
+                resource = sample.labels["resource"]
+                numbers[resource] = numbers.get(resource, 0.0) + sample.value
+        return numbers
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"bridge_{name}", text, labels, registry=self.registry)
 

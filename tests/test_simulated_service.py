@@ -45,7 +45,7 @@ def test_a_seed_tells_all_of_a_day() -> None:
     made = (costs(results), calls(results), freshness(results), contacts(results), state(results))
     assert [table.row_count > 0 for table in (*made, digests(results))] == [True] * 6
     assert picture_of(results)["filters"]["rows"] > 1
-    figures = list(judged({"filters": first}, {"small": week}))
+    figures = list(judged({"filters": first}, {"filters": week}))
     assert targets(figures).row_count == len(figures)
     met = {one.what: one.met for one in figures}
     assert met["missed"]

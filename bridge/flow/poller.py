@@ -71,7 +71,8 @@ class Poller:
         self._queues: dict[tuple[Channel, int], DueQueue[Task]] = {
             (channel, list_id): DueQueue() for channel in Channel for list_id in self._sources
         }
-        self._changed = anyio.Event()
+        # Set once something else of a queue may be due, and replaced then.
+        self._changed = {key: anyio.Event() for key in self._queues}
         self._failures: dict[Task, int] = {}
         self._under_way = 0
         metrics.outstanding.labels("reading").set_function(self._outstanding)
@@ -103,7 +104,7 @@ class Poller:
             queue.put(Task(name, list_id, list_id), clock.monotonic())
         async with anyio.create_task_group() as tasks:
             while True:
-                await self._until_due(queue)
+                await self._until_due(channel, list_id)
                 slot = await slots.take(list_id)
                 task = queue.take(clock.monotonic())
                 if task is None:
@@ -111,9 +112,10 @@ class Poller:
                 else:
                     tasks.start_soon(self._do, task, slot)
 
-    async def _until_due(self, queue: DueQueue[Task]) -> None:
+    async def _until_due(self, channel: Channel, list_id: int) -> None:
+        queue = self._queues[channel, list_id]
         while (seconds := queue.wait(clock.monotonic())) > 0:
-            changed = self._changed
+            changed = self._changed[channel, list_id]
             with anyio.move_on_after(seconds):
                 await changed.wait()
 
@@ -127,8 +129,7 @@ class Poller:
             for task in tasks:
                 if task.list_id in self._sources:
                     self._queue_of(task).hasten(task, clock.monotonic())
-            if tasks:
-                self._announce()
+                    self._announce(task)
             await anyio.sleep(schedule.REQUEST_INTERVAL)
 
     def _queue_of(self, task: Task) -> DueQueue[Task]:
@@ -139,10 +140,11 @@ class Poller:
         now = clock.monotonic()
         return self._under_way + sum(queue.wait(now) <= 0 for queue in self._queues.values())
 
-    def _announce(self) -> None:
-        """Wakes those who wait for something to do."""
-        self._changed.set()
-        self._changed = anyio.Event()
+    def _announce(self, task: Task) -> None:
+        """Wakes who waits for something to do in the queue of a task."""
+        key = (task.channel, task.list_id)
+        self._changed[key].set()
+        self._changed[key] = anyio.Event()
 
     async def _do(self, task: Task, slot: Slot) -> None:
         """Does a task once, and queues it again, after a failure that may pass with a backoff."""
@@ -171,7 +173,7 @@ class Poller:
             self._last_polled.pop(task, None)
         else:
             queue.put(task, clock.monotonic() + delay, slack=delay)
-            self._announce()
+            self._announce(task)
 
     def _knows_attributions(self, task: Task, at: float) -> bool:
         """Tells whether a task has shown all unsubscribes up to a time that it may show."""
@@ -209,7 +211,9 @@ class Poller:
                     await slot.lengthen()
                 await self._readers.contacts.read(source, sweep=sweep)
             case "unsubscribes":
-                noted_by = await self._attributable_until(source)
+                # It takes all messages of the list to tell.
+                pending = await self._ledger.store.unsubscribes.are_pending(source.list_id)
+                noted_by = await self._attributable_until(source) if pending else 0.0
                 await self._readers.unsubscribes.release(source, noted_by)
             case "backfill" | "identify" as errand:
                 await slot.lengthen()
@@ -239,7 +243,7 @@ class Poller:
                 # After a start all are new: what is fresh goes before what is due rarely.
                 usual = schedule.poll_delay(message, self._clock.now(), self._poll_interval)
                 queue.put(task, clock.monotonic(), slack=usual)
-                self._announce()
+                self._announce(task)
         self._metrics.tracked.labels(str(source.list_id)).set(len(messages))
 
     def _backlog_of(self, list_id: int) -> Backlog[Task]:
@@ -279,7 +283,8 @@ class Poller:
             self._note_read(task, message, delay)
             return delay
         self._set_aside.recovered(Part(message.list_id, "message", message.path))
-        message = await messages.get(message.id)
+        if planned is not None:
+            message = await messages.get(message.id)
         delay = schedule.poll_delay(message, self._clock.now(), self._poll_interval)
         self._note_read(task, message, delay)
         return delay

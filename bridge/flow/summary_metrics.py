@@ -42,6 +42,7 @@ class SummaryMetrics:
                 self._gauges, now.get(event, nothing), before.get(event, nothing), strict=True
             )
             for gauge, new, old in changes:
-                # What is sent of unsubscribes isn't known here, and none is told.
-                if new is not None or old is not None:
+                # At most polls nothing is different. What is sent of unsubscribes isn't known here,
+                # and none is told.
+                if new != old:
                     gauge.labels(str(message.list_id), event).inc((new or 0) - (old or 0))

@@ -35,6 +35,8 @@ class Contacts:
     async def known(self, list_id: int, emails: Iterable[str]) -> dict[str, Contact]:
         """The known ones of some contacts of a list, by address in lower case."""
         keys = [email.lower() for email in emails]
+        if not keys:
+            return {}
         query = "SELECT * FROM contacts WHERE list_id = ? AND email"
         text = msgspec.json.encode(keys).decode()
         rows = await self._db.bulk(

@@ -215,7 +215,9 @@ class Database:
 
     async def many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
         """Runs a statement of a transaction for each row."""
-        await self._db.executemany(statement, rows)
+        # Most polls have nothing to save: no turn of the thread for that.
+        if rows := list(rows):
+            await self._db.executemany(statement, rows)
 
 
 _COUNTED_SINCE: Final = 5

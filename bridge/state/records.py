@@ -29,6 +29,18 @@ class MessageRef(NamedTuple):
     sent_at: str = ""
     subject: str | None = None
 
+    @property
+    def path(self) -> str:
+        """Its place in Listrak's API."""
+        match self.kind:
+            case "broadcast":
+                return f"List/{self.list_id}/Message/{self.message_id}"
+            case "conversation":
+                conversation = f"List/{self.list_id}/Conversation/{self.conversation_id}"
+                return f"{conversation}/Message/{self.message_id}"
+            case "transactional":
+                return f"List/{self.list_id}/TransactionalMessage/{self.message_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -89,14 +101,7 @@ class Message:
     @property
     def path(self) -> str:
         """Its place in Listrak's API."""
-        match self.kind:
-            case "broadcast":
-                return f"List/{self.list_id}/Message/{self.message_id}"
-            case "conversation":
-                conversation = f"List/{self.list_id}/Conversation/{self.conversation_id}"
-                return f"{conversation}/Message/{self.message_id}"
-            case "transactional":
-                return f"List/{self.list_id}/TransactionalMessage/{self.message_id}"
+        return self.ref.path
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ class Unsubscribes:
         )
         return float(row[0])
 
+    async def are_pending(self, list_id: int) -> bool:
+        """Tells whether any unsubscribe of a list is pending."""
+        query = "SELECT 1 FROM sound_unsubscribes WHERE list_id = ? LIMIT 1"
+        return await self._db.one(query, list_id) is not None
+
     async def pending(self, list_id: int, noted_by: float, limit: int) -> list[PendingUnsubscribe]:
         """Pending unsubscribes noted by then, with the properties of the message behind each."""
         rows = await self._db.all(

@@ -26,6 +26,9 @@ import msgspec
 from rich.console import Console
 
 from simulation.lives import Life, live_all, lives, page_of, people_of
+from simulation.one_by_one import one_by_one
+from simulation.prediction import Prediction, of_retailer, predicted_beside_measured
+from simulation.prediction import judged as judged_prediction
 from simulation.report import calls, contacts, costs, digests, freshness, picture_of, state
 from simulation.result import Result, Retailer
 from simulation.strategies import MONTH, WEEK, reread
@@ -36,7 +39,7 @@ SCRIPTS = Path(__file__).parents[1]
 
 @click.command(help=__doc__)
 @click.option("--days", default=60, show_default=True, help="Days of the main life.")
-@click.option("--others", default=20, show_default=True, help="Days of the other lives.")
+@click.option("--others", default=25, show_default=True, help="Days of the other lives.")
 @click.option(
     "--scale", default=1000, show_default=True, help="The large audience is so much smaller."
 )
@@ -76,23 +79,37 @@ def main(
             f"{result.name}: {result.days} days, {result.seconds:,.0f} s, {a_day:.1f} a day"
         )
     console.print(f"all of them: {time.perf_counter() - began:,.0f} s, {processes} at a time")
-    sys.exit(not told(console, [found[life.name] for life in wanted], wanted, out))
+    prediction = None if only else of_retailer(large, seed=seed)
+    sys.exit(not told(console, [found[life.name] for life in wanted], wanted, out, prediction))
 
 
-def told(console: Console, results: Sequence[Result], wanted: Sequence[Life], out: Path) -> bool:
+def told(
+    console: Console,
+    results: Sequence[Result],
+    wanted: Sequence[Life],
+    out: Path,
+    prediction: Prediction | None,
+) -> bool:
     """Prints and saves all tables; tells whether all is as it should be."""
-    weeks = {life.retailer.name: alternative(life, "7 days", WEEK) for life in reversed(wanted)}
-    month = [alternative(life, "30 days", MONTH) for life in wanted[:1]]
-    own = [result for result in results if not result.name.startswith("quiet")]
-    quiet = [result for result in results if result.name.startswith("quiet")]
-    both = [*own, *(weeks[name] for name in ("large", "small") if name in weeks), *month]
+    eventful = [life for life in wanted if life.eventful]
+    weeks = {life.name: alternative(life, "7 days", WEEK) for life in eventful}
+    # A retailer is shown once: in its longest life, which comes first.
+    shown = {life.retailer: weeks[life.name] for life in reversed(eventful)}
+    month = [alternative(life, "30 days", MONTH) for life in eventful[:1]]
+    own = [result for result in results if result.name in weeks]
+    quiet = [result for result in results if result.name not in weeks]
+    both = [*own, *reversed(shown.values()), *month]
     judgements = list(judged({result.name: result for result in results}, weeks))
+    if prediction is not None:
+        judgements += judged_prediction(prediction)
+        console.print(predicted_beside_measured(prediction))
     for table in (
         costs([*both, *quiet]),
         calls(results),
         freshness(both),
         contacts(own),
         state(own),
+        one_by_one(),
         digests(results),
         targets(judgements),
     ):

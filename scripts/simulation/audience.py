@@ -1,5 +1,6 @@
 """The contacts of the list as Listrak shows them, as time goes on."""
 
+from bisect import bisect_left
 from typing import Any, Final
 
 import numpy as np
@@ -34,7 +35,12 @@ class Audience:
         now: seconds since 1970; it never goes back.
         """
         self._advance(now)
-        there = (self._changed <= now) & (self._changed >= since)
+        if since > LONG_AGO:
+            first = bisect_left(self._changes, since, key=lambda change: change.at)
+            recent = {change.contact for change in self._changes[first : self._passed]}
+            found = sorted(one for one in recent if self._is_subscribed[one] == subscribed)
+            return np.array(found, dtype=np.int64)
+        there = self._changed <= now
         return np.flatnonzero(there & (self._is_subscribed == subscribed))
 
     def contacts(

@@ -25,10 +25,9 @@ BUDGET: Final = 5.0
 """Rows of a page, and calls a second, of a retailer."""
 
 QUIET_MESSAGES: Final = 100
-QUIET_FROM: Final = (0, 2, 7)
-"""Days since the youngest send of accounts where nothing happens; the oldest is of four weeks."""
-
 QUIET_DAYS: Final = 11
+"""Messages of which nothing happens: of all ages up to four weeks, and so many days later."""
+
 QUIET: Final = Retailer("quiet", 1, 1, lists=1)
 
 
@@ -37,8 +36,7 @@ class Life:
     """A life of the bridge.
 
     budget: calls a second, of all lists.
-    youngest: days since the youngest of the messages of which nothing happens; None for a life in
-        which something does.
+    eventful: something happens; else there are only messages of which nothing does.
     """
 
     name: str
@@ -47,7 +45,7 @@ class Life:
     reading: Reading = "filters"
     budget: float = BUDGET
     seed: int = 1
-    youngest: int | None = None
+    eventful: bool = True
 
 
 def lives(large: Retailer, small: Retailer, *, days: int, others: int, seed: int) -> list[Life]:
@@ -60,16 +58,8 @@ def lives(large: Retailer, small: Retailer, *, days: int, others: int, seed: int
             Life(f"small, {each}", small, others, each, seed=seed)
             for each in ("ignored", "refused")
         ),
-        *(
-            Life(quiet(youngest), QUIET, QUIET_DAYS, youngest=youngest, seed=seed)
-            for youngest in QUIET_FROM
-        ),
+        Life("quiet", QUIET, QUIET_DAYS, seed=seed, eventful=False),
     ]
-
-
-def quiet(youngest: int) -> str:
-    """The name of a life in which nothing happens."""
-    return f"quiet, {youngest} days"
 
 
 def live_all(each: Sequence[Life], processes: int) -> Iterator[Result]:
@@ -95,8 +85,8 @@ def page_of(retailer: Retailer) -> int:
 
 def people_of(life: Life) -> People:
     """Who is on the list, and what they do."""
-    if life.youngest is not None:
-        return _quiet(life.youngest)
+    if not life.eventful:
+        return _quiet()
     retailer = life.retailer
     return people(
         seed=life.seed,
@@ -107,10 +97,10 @@ def people_of(life: Life) -> People:
     )
 
 
-def _quiet(youngest: int) -> People:
+def _quiet() -> People:
     """A contact that was sent messages of all ages up to four weeks, and does nothing."""
     rng = np.random.default_rng(1)
-    ages = youngest + (28 - youngest) * np.arange(QUIET_MESSAGES) / QUIET_MESSAGES
+    ages = 28 * np.arange(QUIET_MESSAGES) / QUIET_MESSAGES
     sends = [
         send_of(rng, number, np.array([BEGIN - DAY * age]), until=0, conversation=False)
         for number, age in enumerate(ages.tolist())

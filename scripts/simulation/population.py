@@ -75,7 +75,7 @@ class Send:
     clickers: Numbers
     links: Numbers
 
-    @property
+    @cached_property
     def begins(self) -> float:
         """When its first email is sent."""
         return float(self.sent.min())

@@ -89,7 +89,11 @@ def state(results: Iterable[Result]) -> Table:
     kept = [result for result in results if result.state]
     most = max((result.days for result in kept), default=0)
     days = [*range(10, most + 1, 10)] or [most]
-    made = table("State file, bytes per tracked event", "strategy", *(f"day {day}" for day in days))
+    made = table(
+        "State file, bytes per tracked event; without contacts, and what an empty file has",
+        "strategy",
+        *(f"day {day}" for day in days),
+    )
     for result in kept:
         there = [result.state[day - 1] for day in days if day <= len(result.state)]
         cells = [f"{size / max(1, events):.1f} ({size / 1e6:.2f} MB)" for size, events in there]

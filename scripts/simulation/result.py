@@ -39,7 +39,8 @@ class Result:
     digest: of all calls and their times.
     events_digest: of all events and their times.
     warnings: lines of the service's log.
-    state: bytes of the state file and events it tracks, by day.
+    state: bytes of the state file and events it tracks, by day; without contacts, and what an
+        empty file has.
     seconds: how long it took, of real time.
     """
 

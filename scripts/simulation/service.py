@@ -49,6 +49,10 @@ IN_MEMORY: Final = "state.doubtful_place"
 """What the service warns of there."""
 
 
+class EndedError(Exception):
+    """A service that is no more."""
+
+
 @dataclass(frozen=True)
 class Course:
     """What a life is like.
@@ -95,16 +99,19 @@ async def live(result: Result, people: People, folder: Path, course: Course) -> 
     segment = Segment(people, now, result)
     state = folder / "bridge.db"
     async with AsyncExitStack() as stack:
-        log = stack.enter_context(_process(Machine(loop, now), course.page))
+        log = stack.enter_context(process(Machine(loop, now), course.page))
         source = await stack.enter_async_context(serve(listrak.answer, now))
         sink = await stack.enter_async_context(serve(segment.answer, now))
-        environment = _environment(source, sink, state, course)
-        service = Service(settings.load(environment), once=False)
+        environ = environment(source, sink, state, course)
+        service = Service(settings.load(environ), once=False)
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        tasks.start_soon(service.run)
-        for _ in range(course.days):
-            await anyio.sleep(DAY)
-            result.state.append(_size_of(state))
+        tasks.start_soon(_run, service)
+        await anyio.sleep(MINUTE)
+        empty, _ = _size_of(state)
+        for day in range(course.days):
+            await anyio.sleep(people.begin + (day + 1) * DAY - now())
+            size, events = _size_of(state)
+            result.state.append((size - empty, events))
         _count(result, listrak, segment)
         tasks.cancel_scope.cancel()
     result.warnings = [line for line in log.getvalue().splitlines() if IN_MEMORY not in line]
@@ -113,7 +120,14 @@ async def live(result: Result, people: People, folder: Path, course: Course) -> 
     return result
 
 
-def _environment(source: str, sink: str, state: Path, course: Course) -> dict[str, str]:
+async def _run(service: Service) -> None:
+    """Runs the service. Raises EndedError where it ends by itself, as it does at a signal."""
+    await service.run()
+    raise EndedError("the service has ended before its life did")
+
+
+def environment(source: str, sink: str, state: Path, course: Course) -> dict[str, str]:
+    """The environment of a service between two servers, at these addresses."""
     return {
         "PATH": os.environ["PATH"],
         "LISTRAK_CLIENT_ID": "simulated-client",
@@ -133,11 +147,12 @@ def _environment(source: str, sink: str, state: Path, course: Course) -> dict[st
 
 
 @contextmanager
-def _process(machine: Machine, page: int) -> Iterator[StringIO]:
+def process(machine: Machine, page: int) -> Iterator[StringIO]:
     """Lends the process to the service, and undoes afterwards what it changes of it.
 
-    Yields the stream that it warns on. Pages are smaller than those of the true Listrak, and what
-    looks for people's requests does so seldom: there are none.
+    Yields the stream that it warns on. Pages are smaller than those of the true Listrak; what
+    looks for people's requests does so seldom, and nothing looks at who else touches the state
+    file: nobody does.
     """
     log = StringIO()
     make: Any = MessageReader.__init__
@@ -149,6 +164,7 @@ def _process(machine: Machine, page: int) -> Iterator[StringIO]:
         mock.patch.object(schedule, "ERASE_INTERVAL", LOOK),
         mock.patch.object(schedule, "REQUEST_INTERVAL", LOOK),
         mock.patch.object(database, "INTERVAL", LOOK),
+        mock.patch.object(database.Database, "require_present", _is_present),
         mock.patch.object(lifecycle, "LONGEST_INTERVAL", LOOK),
         mock.patch.object(time_keeper, "LOOK_INTERVAL", LOOK),
     ):
@@ -156,18 +172,23 @@ def _process(machine: Machine, page: int) -> Iterator[StringIO]:
         yield log
 
 
+async def _is_present(_database: database.Database, *, content: bool = False) -> None:
+    """Stands in for a look at the state file."""
+    del content
+
+
 def _size_of(state: Path) -> tuple[float, int]:
-    """Bytes of the state file that hold anything, and the events of what is tracked."""
+    """Bytes of the state file, but for those of contacts, and the events of what is tracked."""
     with closing(sqlite3.connect(state)) as db:
-        pages, free, size = (
-            db.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        ((events,),) = db.execute(
+        (size,) = db.execute(
+            "SELECT sum(pgsize) FROM dbstat WHERE name NOT IN"
+            " (SELECT name FROM sqlite_schema WHERE tbl_name IN ('contacts', 'met'))"
+        ).fetchone()
+        (events,) = db.execute(
             "SELECT coalesce(sum(seen), 0) FROM event_counts"
             " WHERE message IN (SELECT id FROM messages WHERE retired = 0)"
-        )
-    return float((pages - free) * size), int(events)
+        ).fetchone()
+    return float(size), int(events)
 
 
 def _count(result: Result, listrak: Listrak, segment: Segment) -> None:

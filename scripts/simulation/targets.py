@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 from bench.tables import Target, table
 from rich.table import Table
 
-from simulation.lives import QUIET_FROM, quiet
 from simulation.population import DAY, HOUR, KINDS, MINUTE
 from simulation.result import Result
 
@@ -30,9 +29,9 @@ POORER: Final = 10
 ORDERS_UNFILTERED: Final = {"small": HOUR, "large": 12 * HOUR}
 """Seconds that p95 of orders may be late where activityType doesn't filter."""
 
-QUIET_CALLS: Final[Mapping[int, tuple[int, int]]] = {0: (0, 0), 2: (0, 0), 7: (0, 0)}
-"""By the youngest message's age in days: calls of an account where nothing happens, on its first
-day and on its last, as they were when orders waited for three hours."""
+QUIET_CALLS: Final = {1: 9983, 3: 8333, 8: 7675, 11: 7348}
+"""By day: calls of an account where nothing happens, as they were when orders waited for three
+hours."""
 
 BEGUN: Final = 10
 """Days after which the state file is held against what it tracks."""
@@ -60,7 +59,7 @@ def judged(results: Mapping[str, Result], weeks: Mapping[str, Result]) -> Iterat
     """All targets of the lives that there are.
 
     results: by the name of the life.
-    weeks: a week re-read hourly, by the name of the retailer.
+    weeks: a week re-read hourly, by the name of the life.
     """
     for result in results.values():
         yield Judged(result.name, "missed", result.missed, _most(0), ".0f")
@@ -76,10 +75,12 @@ def judged(results: Mapping[str, Result], weeks: Mapping[str, Result]) -> Iterat
         yield from _slowest(poor, POORER)
     for name in ("ignored", "refused", "small, ignored", "small, refused"):
         if name in results:
-            yield from _unfiltered(results[name], weeks[results[name].retailer.name])
-    for youngest in QUIET_FROM:
-        if still := results.get(quiet(youngest)):
-            yield from _quiet(still, QUIET_CALLS[youngest])
+            yield from _unfiltered(results[name], weeks[name])
+    if quiet := results.get("quiet"):
+        for day, most in QUIET_CALLS.items():
+            if day <= quiet.days:
+                figure = quiet.calls_by_day[day - 1]
+                yield Judged(quiet.name, f"calls on day {day}", figure, _most(most), ".0f")
 
 
 def _fresh(result: Result, times: int) -> Iterator[Judged]:
@@ -115,13 +116,6 @@ def _unfiltered(result: Result, week: Result) -> Iterator[Judged]:
         yield Judged(result.name, what, late[1] / HOUR, _most(most), ".1f")
     fewer = week.rows_a_day / result.rows_a_day
     yield Judged(result.name, f"times fewer rows than {week.name}", fewer, Target(5), ".1f")
-
-
-def _quiet(result: Result, calls: tuple[int, int]) -> Iterator[Judged]:
-    for what, figure, most in zip(
-        ("first", "last"), (result.calls_by_day[0], result.calls_by_day[-1]), calls, strict=True
-    ):
-        yield Judged(result.name, f"calls on its {what} day", figure, _most(most), ",.0f")
 
 
 def targets(figures: Sequence[Judged]) -> Table:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -49,7 +50,7 @@ class _Connection(asyncio.Protocol):
             answer = self._answer(request)
             head = (
                 f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
-                f"Date: {formatdate(self._now(), usegmt=True)}\r\n"
+                f"Date: {_date(int(self._now()))}\r\n"
                 "Content-Type: application/json\r\n"
                 f"Content-Length: {len(answer.body)}\r\n\r\n"
             )
@@ -68,6 +69,11 @@ class _Connection(asyncio.Protocol):
         self._unread = rest[length:]
         method, target, _ = first.split(" ")
         return Request(method, target, rest[:length])
+
+
+@lru_cache(16)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 @asynccontextmanager

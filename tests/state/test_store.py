@@ -329,12 +329,13 @@ async def test_polls(store: Store) -> None:
         await complete(store, message, 0, changed=True)
     assert await store.polls.open_one(message.id) is None
     seen = await store.messages.get(message.id)
-    assert (seen.polled_at, seen.changed_at, seen.summary) == (NOW, NOW, '{"sentCount":1}')
-    async with store.transaction():
-        await store.polls.begin(message.id, NOW + 60, "{}")
-        await complete(store, message, 0, changed=False)
-    seen = await store.messages.get(message.id)
-    assert (seen.polled_at, seen.changed_at, seen.summary) == (NOW + 60, NOW, "{}")
+    assert (seen.polled_at, seen.changed_at, seen.summary) == (NOW, None, '{"sentCount":1}')
+    for after, changed, changed_at in ((60, True, NOW + 60), (120, False, NOW + 60)):
+        async with store.transaction():
+            await store.polls.begin(message.id, NOW + after, "{}")
+            await complete(store, message, 0, changed=changed)
+        seen = await store.messages.get(message.id)
+        assert (seen.polled_at, seen.changed_at, seen.summary) == (NOW + after, changed_at, "{}")
 
 
 async def test_begun_again(store: Store) -> None:
@@ -570,6 +571,8 @@ async def test_pending(store: Store) -> None:
         await store.unsubscribes.add(5, [unsubscribe()], NOW)
         await store.unsubscribes.add(5, [unsubscribe(), other], NOW + 10)
         await store.unsubscribes.add(6, [unsubscribe()], NOW)
+    assert await store.unsubscribes.are_pending(5)
+    assert not await store.unsubscribes.are_pending(7)
     assert await store.unsubscribes.pending(5, NOW - 1, 10) == []
     assert await store.unsubscribes.pending(5, NOW, 10) == [unsubscribe()]
     assert await store.unsubscribes.pending(5, NOW + 10, 10) == [unsubscribe(), other]

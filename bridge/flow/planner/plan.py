@@ -120,9 +120,9 @@ def _reconciled(snapshot: MessageSnapshot) -> Watermarks:
     """A copy of the watermarks, moved to the present where all that is counted was seen."""
     watermarks = snapshot.watermarks.copy()
     for event in ESCALATION[snapshot.message.kind]:
-        watermark = watermarks.of(event)
-        if event in snapshot.counted and snapshot.missing(event) == 0:
-            watermark.reconcile(snapshot.now)
+        is_seen = event in snapshot.counted and snapshot.missing(event) == 0
+        if is_seen and not snapshot.has_moved(event):
+            watermarks.of(event).reconcile(snapshot.now)
     return watermarks
 
 
@@ -131,22 +131,22 @@ def _due_scans(snapshot: MessageSnapshot, event: str) -> list[int]:
 
     1. Nothing counts the event: as the clock says.
     2. All that is counted was seen: none, unless counters are due to be checked.
-    3. More was seen, and the counter moved: the narrowest, for what moved it.
+    3. As much or more was seen, and the counter moved: the narrowest, for what moved it; once it
+       has waited, if it reads all there ever was of the event.
     4. More was seen, and it didn't: as the clock says. The counter lags, or counts otherwise.
     5. Something is missing: the narrowest that is worth it, and what has waited beside it.
     """
     if event not in snapshot.counted:  # 1
         return _due_by_clock(snapshot, event)
     missing = snapshot.missing(event)
-    if missing == 0:  # 2
-        return _due_for_recheck(snapshot, event)
-    if missing < 0:
-        usable = snapshot.usable_scans(event)
-        moved = snapshot.counted[event] - snapshot.watermarks.of(event).last_counted
-        if usable and moved > TOLERANCE:  # 3
-            return [usable[0][0]]
-        return _due_by_clock(snapshot, event)  # 4
-    return _due_for_missing(snapshot, event, missing)  # 5
+    if missing > 0:
+        return _due_for_missing(snapshot, event, missing)  # 5
+    if snapshot.has_moved(event) and (narrowest := snapshot.usable_scans(event)[:1]):
+        ((number, scan_type),) = narrowest
+        waited = snapshot.now - snapshot.watermarks.of(event).attempt(number).started_at
+        if missing < 0 or scan_type.from_watermark or waited >= scan_type.max_wait:
+            return [number]  # 3
+    return _due_by_clock(snapshot, event) if missing < 0 else _due_for_recheck(snapshot, event)
 
 
 def _due_for_missing(snapshot: MessageSnapshot, event: str, missing: float) -> list[int]:
@@ -269,7 +269,7 @@ def _has_sign(snapshot: MessageSnapshot, attempt: ScanAttempt) -> bool:
 def _may_miss_events(snapshot: MessageSnapshot) -> bool:
     """Tells whether anything may be missing of a message that is about to be untracked. Any of:
 
-    1. A counter isn't reconciled.
+    1. A counter isn't reconciled, or has moved since.
     2. The Summary leaves out a counter.
     3. What nothing counts can't be filtered for, or no full poll has proven lately that its scan
        finds all.
@@ -279,7 +279,7 @@ def _may_miss_events(snapshot: MessageSnapshot) -> bool:
     counted = ESCALATION[kind].keys() - UNCOUNTED
     scans = [ESCALATION[kind][event][0] for event in UNCOUNTED]
     return (
-        any(snapshot.missing(event) != 0 for event in counted)  # 1
+        any(snapshot.missing(event) != 0 or snapshot.has_moved(event) for event in counted)  # 1
         or not counted <= snapshot.counted.keys()  # 2
         or not all(filters.is_usable(kind, scan, now) for scan in scans)  # 3
         or not all(filters.is_proven(kind, scan, now) for scan in scans)

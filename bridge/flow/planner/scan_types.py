@@ -36,6 +36,8 @@ LONGEST_UNSUBSCRIBE_WAIT: Final = 30 * MINUTE
 LONGEST_ORDER_WAIT: Final = 3 * HOUR
 
 COMPLAINT_WAIT: Final = 5 * MINUTE
+RARE_COMPLAINT_WAIT: Final = 15 * MINUTE
+"""Seconds between two where emails go out one by one."""
 LONGEST_COMPLAINT_WAIT: Final = 4 * HOUR
 """Seconds between two scans where nothing points to a complaint: one that left no other trace."""
 
@@ -144,6 +146,7 @@ def _full(max_wait: float, *, wait: float = 0.0) -> ScanType:
 _UNSUBSCRIBE_SCAN = _only(UNSUBSCRIBED, LONGEST_UNSUBSCRIBE_WAIT, wait=UNSUBSCRIBE_WAIT)
 _ORDER_SCAN = _only(CONVERTED, LONGEST_ORDER_WAIT)
 _COMPLAINT_SCAN = _only(SPAM, LONGEST_COMPLAINT_WAIT, wait=COMPLAINT_WAIT)
+_RARE_COMPLAINT_SCAN = _only(SPAM, LONGEST_COMPLAINT_WAIT, wait=RARE_COMPLAINT_WAIT)
 _CLICK_SCANS = (
     ScanType("recent clicks", RECENT_WAIT, from_watermark=True, reads_clicks=True),
     ScanType(ALL_CLICKS, 12 * HOUR, HIDDEN_WAIT, reads_clicks=True),
@@ -182,7 +185,7 @@ ESCALATION: Final[dict[Kind, dict[str, tuple[ScanType, ...]]]] = {
         CLICKED: _CLICK_SCANS,
         UNSUBSCRIBED: (_UNSUBSCRIBE_SCAN, _tracked(DAILY), _full(7 * DAY, wait=7 * DAY)),
         CONVERTED: (_ORDER_SCAN, _tracked(DAILY), _full(7 * DAY, wait=7 * DAY)),
-        SPAM: (_COMPLAINT_SCAN, _tracked(DAILY, wait=DAILY)),
+        SPAM: (_RARE_COMPLAINT_SCAN, _tracked(DAILY, wait=DAILY)),
     },
     # Nothing counts these, so that all is done by the clock.
     "transactional": {
@@ -192,7 +195,7 @@ ESCALATION: Final[dict[Kind, dict[str, tuple[ScanType, ...]]]] = {
         CLICKED: (_only(CLICKED, HOUR),),
         UNSUBSCRIBED: (_UNSUBSCRIBE_SCAN,),
         CONVERTED: (_ORDER_SCAN,),
-        SPAM: (_COMPLAINT_SCAN,),
+        SPAM: (_RARE_COMPLAINT_SCAN,),
     },
 }
 # fmt: on

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.event_types import BOUNCED, OPENED, SENT, UNSUBSCRIBED, event_type_asked_by
-from bridge.flow.figures import Counts
+from bridge.flow.figures import TOLERANCE, Counts
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.scan_types import ACTIVE, ESCALATION, TRACKED, ScanType
 from bridge.flow.planner.watermarks import Watermark, Watermarks
@@ -17,7 +17,7 @@ FREE_PAGE_SHARE: Final = 1 / 50
 """Fraction of a page below which rows are free, as fewer rows take a request all the same."""
 
 STARTING_ACTIVITY: Final = (OPENED, BOUNCED, UNSUBSCRIBED)
-"""Events that give a row its date of activity (bridge/listrak/FACTS.md: Resources)."""
+"""Events that give a row its date of activity (bridge/listrak/FACTS.md: Activity)."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,14 @@ class MessageSnapshot:
             return 0.0
         watermark = self.watermarks.by_event.get(event, Watermark())
         return watermark.missing(self.counted[event], self.seen.get(event, 0))
+
+    def has_moved(self, event: str) -> bool:
+        """Tells whether it is counted, and more often than at the latest scan for it.
+
+        Where more was seen than is counted, what has moved it may be as much.
+        """
+        watermark = self.watermarks.by_event.get(event, Watermark())
+        return self.counted.get(event, 0.0) - max(watermark.last_counted, 0.0) >= TOLERANCE
 
     def usable_scans(self, event: str) -> list[tuple[int, ScanType]]:
         """The scans for an event that aren't in cooldown, narrow ones first, with their numbers.

@@ -1,4 +1,4 @@
-"""Who has left the lists lately: signs that somebody may have complained."""
+"""Unsubscribes that lists have shown lately: signs that somebody may have complained."""
 
 from collections.abc import Iterable, Set
 
@@ -6,7 +6,7 @@ from bridge.listrak import wire
 
 
 def marks(rows: Iterable[wire.Contact]) -> set[int]:
-    """What tells unsubscribes apart, of the rows of a page."""
+    """The marks that tell unsubscribes apart, of the rows of a page."""
     return {hash((row.email_address, row.unsubscribe_date)) for row in rows}
 
 

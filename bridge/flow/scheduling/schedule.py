@@ -55,7 +55,7 @@ LONGEST_NAME_WAIT: Final = 1 * HOUR
 and what only the message itself tells."""
 
 AGE_INTERVALS: Final = (
-    (DAY, 1, 5, 6),
+    (DAY, 1, 5, 30),
     (3 * DAY, 3, 20, 70),
     (7 * DAY, 4, 60, 70),
     (math.inf, 8, 60, 70),

@@ -51,6 +51,8 @@ def test_a_scan_of_many_requests_waits_for_each(age: float, waits: float) -> Non
         seen={**snapshot.seen, **active},
         message=message_of(polled_at=now - HOUR, sent_at="", discovered_at=now - age * DAY),
     )
+    for event, number in active.items():
+        snapshot.watermarks.of(event).last_counted = number
     # 100,000 rows show an activity: 20 requests, 19 beyond the first.
     due = without_filters(snapshot)
     for minutes, expected in ((19 * waits - 1, []), (19 * waits, ["active"])):
@@ -168,3 +170,27 @@ def test_old_messages_are_asked_less_often_for_complaints() -> None:
     for minutes, expected in ((49, []), (50, ["only abuse"])):
         snapshot.watermarks.of(SPAM).attempt(0).started_at = snapshot.now - minutes * MINUTE
         assert names(snapshot) == expected
+
+
+@pytest.mark.parametrize("event", [SENT, OPENED, BOUNCED, CLICKED])
+def test_as_much_is_seen_as_counted_since_the_counter_moved(event: str) -> None:
+    """More had been seen than is counted: what moved the counter is looked for all the same."""
+    snapshot = polled_an_hour_ago(event, 0)
+    assert names(snapshot) == []
+    snapshot.watermarks.of(event).last_counted -= 2
+    chosen = plan(snapshot)
+    assert [scan.scan_type for scan in chosen.scans] == [ESCALATION["broadcast"][event][0]]
+    assert chosen.watermarks.of(event).reconciled_at < snapshot.now, "nothing is known of it yet"
+    result = evaluate(snapshot, chosen, ScanStats(), snapshot.seen)
+    assert names(replace(snapshot, watermarks=result.watermarks)) == []
+
+
+def test_a_message_is_not_given_up_while_a_counter_has_moved() -> None:
+    """Of orders all are asked for each time: not for what was perhaps seen, but before the end."""
+    snapshot = polled_an_hour_ago(CONVERTED, 0)
+    snapshot.watermarks.of(CONVERTED).last_counted -= 10
+    complaints = ESCALATION["broadcast"][SPAM][0]
+    snapshot.filters.record_proof("broadcast", complaints, snapshot.now)
+    assert names(snapshot) == []
+    assert names(replace(snapshot, now=snapshot.now + 2 * HOUR)) == ["only conversion"]
+    assert plan(replace(snapshot, is_last=True)).full

@@ -78,6 +78,7 @@ class Shifting:
     size: int
     coming: list[tuple[int, int, Shown]]
     crashes: set[int]
+    requests_per_second: float = 5.0
     clock: Clock = field(default_factory=Clock)
     requests: int = 0
     calls: Counter[str] = field(default_factory=Counter)

@@ -72,9 +72,9 @@ def test_delays(old: float, factor: float) -> None:
 @pytest.mark.parametrize(
     ("old", "quiet", "minutes"),
     [
-        (HOUR, 5 * MINUTE, 1),
-        (HOUR, 12 * MINUTE, 2),
-        (HOUR, HOUR, 5),
+        (HOUR, 25 * MINUTE, 1),
+        (3 * HOUR, HOUR, 2),
+        (6 * HOUR, 4 * HOUR, 5),
         (2 * DAY, DAY, 20),
         (5 * DAY, 4 * HOUR, 4),
         (5 * DAY, 3 * DAY, 60),
