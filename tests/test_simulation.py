@@ -40,8 +40,10 @@ def test_targets_can_be_missed() -> None:
     assert ("0.5 calls/s", "seconds until delivered, p95: opened within a day") in missed
     assert ("quiet", "calls on day 3") in missed
     again.freshness.add("clicked", BEGIN, BEGIN, BEGIN + 3 * HOUR)
-    slowest = {one.what: one.met for one in judged({"filters": again}, {})}
-    assert slowest["hours until delivered, the slowest of all (clicked)"] is False
+    again.freshness.add("opened", BEGIN, BEGIN, BEGIN + 14 * HOUR, hidden=True)
+    late = {one.what: one.met for one in judged({"filters": again}, {})}
+    assert late["hours until delivered, the slowest of all that a date leads to (clicked)"] is False
+    assert late["hours until delivered, the slowest of what is hidden (opened)"] is False
 
 
 def test_each_life_is_judged() -> None:

@@ -14,15 +14,25 @@ AGES: Final = (("first day", 0.0, DAY), ("to a week", DAY, 7 * DAY), ("later", 7
 
 @dataclass
 class Freshness:
-    """Seconds from happening to being seen; ages are seconds since the send."""
+    """Seconds from happening to being seen; ages are seconds since the send.
+
+    hidden: the slowest of what only scans show that read most of it again, by kind.
+    open: the slowest of all else.
+    """
 
     seconds: dict[str, list[float]] = field(
         default_factory=lambda: {kind: [] for kind in ALL_KINDS}
     )
     ages: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in ALL_KINDS})
+    hidden: dict[str, float] = field(default_factory=dict)
+    open: dict[str, float] = field(default_factory=dict)
 
-    def add(self, kind: str, happened: float, sent: float, seen: float) -> None:
+    def add(
+        self, kind: str, happened: float, sent: float, seen: float, *, hidden: bool = False
+    ) -> None:
         """One event."""
+        slowest = self.hidden if hidden else self.open
+        slowest[kind] = max(seen - happened, slowest.get(kind, 0.0))
         self.seconds[kind].append(seen - happened)
         self.ages[kind].append(happened - sent)
 

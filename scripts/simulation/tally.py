@@ -91,4 +91,8 @@ class Tally:
 
     def _add(self, send: Send, kind: str, number: int, happened: float) -> None:
         self._seen[send.number, kind] += 1
-        self._result.freshness.add(kind, happened, float(send.sent[number]), self._now())
+        # No date of a row leads to these: only their number tells that they are there.
+        is_behind_bounce = kind == "opened" and bool(send.bounced[number] < happened)
+        hidden = is_behind_bounce or (send.conversation and kind in ("opened", "bounced"))
+        sent = float(send.sent[number])
+        self._result.freshness.add(kind, happened, sent, self._now(), hidden=hidden)

@@ -32,10 +32,11 @@ WIDER_AFTER: Final = 20 * MINUTE
 """Seconds until a wider scan than the narrowest follows, which has been done again by then."""
 
 COSTLY_AGE: Final = 2 * DAY
-"""Age of a message from which on a scan of several requests waits longer, in proportion to it."""
+"""Age of a message from which on what a scan costs makes it wait longer, in proportion to it."""
 
 COMPLAINT_AGE: Final = 3 * DAY
-"""Age from which on scans for complaints are made less often, in proportion to it."""
+RARER_COMPLAINTS: Final = 4
+"""Age after which few still complain, and the factor by which scans for that are fewer then."""
 
 RECHECK_INTERVAL: Final = 7 * DAY
 """Seconds until all tracked rows of what goes on sending are read again, reconciled or not."""
@@ -204,11 +205,11 @@ def _wait(snapshot: MessageSnapshot, event: str, number: int, scan_type: ScanTyp
     """Seconds until a scan is worth its requests, at most what its type says.
 
     What takes one request is done at once, or as soon as what it reads again is worth it. Each
-    further one costs a part of what the account may be asked, and more so the older the message is.
+    further one costs a part of what the account may be asked. Of older messages less is expected.
     """
     further = snapshot.expected_calls(event, number, scan_type) - 1
-    cost = further * snapshot.seconds_per_call * max(1.0, snapshot.age / COSTLY_AGE)
-    return min(max(scan_type.wait, cost), scan_type.max_wait)
+    cost = max(scan_type.wait, further * snapshot.seconds_per_call)
+    return min(cost * max(1.0, snapshot.age / COSTLY_AGE), scan_type.max_wait)
 
 
 def _due_for_recheck(snapshot: MessageSnapshot, event: str) -> list[int]:
@@ -244,7 +245,7 @@ def _due_by_clock(snapshot: MessageSnapshot, event: str) -> list[int]:
         wait = scan_type.max_wait  # 3
         if event == SPAM and scan_type.activity_type and _has_sign(snapshot, attempt):
             often = _wait(snapshot, event, number, scan_type)
-            wait = min(wait, often * max(1.0, snapshot.age / COMPLAINT_AGE))
+            wait = min(wait, often if snapshot.age < COMPLAINT_AGE else often * RARER_COMPLAINTS)
         if scan_type.from_watermark:
             if event in snapshot.counted:  # 1
                 continue

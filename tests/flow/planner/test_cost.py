@@ -165,9 +165,9 @@ def test_old_messages_are_asked_less_often_for_complaints() -> None:
     snapshot = replace(
         snapshot,
         unsubscribed_at=snapshot.now,
-        message=message_of(sent_at="", discovered_at=snapshot.now - 30 * DAY, polled_at=1.0),
+        message=message_of(sent_at="", discovered_at=snapshot.now - 8 * DAY, polled_at=1.0),
     )
-    for minutes, expected in ((49, []), (50, ["only abuse"])):
+    for minutes, expected in ((79, []), (80, ["only abuse"])):
         snapshot.watermarks.of(SPAM).attempt(0).started_at = snapshot.now - minutes * MINUTE
         assert names(snapshot) == expected
 
