@@ -48,7 +48,7 @@ def moments(instants: Sequence[str]) -> Moments:
 
 
 def _pairs(words: Words) -> Words:
-    """In each byte, the number that the digits of it and of the next one write."""
+    """The numbers of two digits: in each byte that of its digit and the next one."""
     # Not even what is no digit is carried over into the next byte.
     digits = words & 0x0F0F0F0F0F0F0F0F
     return digits * 10 + (digits >> 8)
