@@ -243,9 +243,11 @@ def _due_by_clock(snapshot: MessageSnapshot, event: str) -> list[int]:
         attempt = watermark.attempt(number)
         waited = now - attempt.started_at
         wait = scan_type.max_wait  # 3
-        if event == SPAM and scan_type.activity_type and _has_sign(snapshot, attempt):
-            often = _wait(snapshot, event, number, scan_type)
-            wait = min(wait, often if snapshot.age < COMPLAINT_AGE else often * RARER_COMPLAINTS)
+        if event == SPAM and scan_type.activity_type:
+            if _has_sign(snapshot, attempt):
+                wait = _wait(snapshot, event, number, scan_type)
+            if snapshot.age >= COMPLAINT_AGE:
+                wait *= RARER_COMPLAINTS
         if scan_type.from_watermark:
             if event in snapshot.counted:  # 1
                 continue
