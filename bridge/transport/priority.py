@@ -15,8 +15,9 @@ class Priority(IntEnum):
     """The priorities of calls to Listrak, the first the highest."""
 
     FRESH = 0
-    FULL = 1
-    BACKFILL = 2
+    OLDER = 1
+    FULL = 2
+    BACKFILL = 3
 
 
 class PriorityQueue(Generic[Item]):
