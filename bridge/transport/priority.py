@@ -15,9 +15,8 @@ class Priority(IntEnum):
     """The priorities of calls to Listrak, the first the highest."""
 
     FRESH = 0
-    OLDER = 1
-    FULL = 2
-    BACKFILL = 3
+    FULL = 1
+    BACKFILL = 2
 
 
 class PriorityQueue(Generic[Item]):

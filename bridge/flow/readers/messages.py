@@ -17,7 +17,6 @@ from bridge.flow.planner.plan import plan
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import ROW_DELAY
 from bridge.flow.readers.departures import Departures
-from bridge.flow.readers.polling import PollClients
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.budget import CallBudget
@@ -47,7 +46,6 @@ class MessageReader:
         page_rows: int = wire.MOST_ROWS,
     ) -> None:
         self._listrak = context.listrak
-        self._clients = PollClients(context.listrak)
         self._ledger = context.ledger
         self._scope = context.scope
         self._set_aside = context.set_aside
@@ -193,8 +191,7 @@ class MessageReader:
 
         async def read() -> wire.Summary | None:
             try:
-                age = schedule.age(message, self._listrak.clock.now())
-                return await self._clients.for_age(age).summary(message.path)
+                return await self._listrak.summary(message.path)
             except MissingError:
                 return None
 

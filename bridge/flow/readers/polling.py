@@ -4,7 +4,6 @@ from typing import Final
 
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.planner.scan_types import Scan
-from bridge.flow.scheduling import schedule
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
@@ -15,11 +14,10 @@ END_MARGIN: Final = 15.0
 
 
 class PollClients:
-    """The clients of polls: those of older messages let fresh ones go first, long ones all."""
+    """The clients of polls: long ones let others go first."""
 
     def __init__(self, listrak: Listrak, unhurried: Priority = Priority.FULL) -> None:
         self._listrak = listrak
-        self._older = listrak.with_priority(Priority.OLDER)
         self._unhurried = listrak.with_priority(unhurried)
 
     def with_priority(self, priority: Priority) -> "PollClients":
@@ -28,13 +26,7 @@ class PollClients:
 
     def of(self, poll: MessagePoll) -> Listrak:
         """The client of a poll."""
-        if poll.planned.is_long:
-            return self._unhurried
-        return self.for_age(poll.planned.snapshot.age)
-
-    def for_age(self, seconds: float) -> Listrak:
-        """The client of short polls of a message of an age."""
-        return self._listrak if seconds < schedule.FRESH_AGE else self._older
+        return self._unhurried if poll.planned.is_long else self._listrak
 
 
 async def opened(poll: MessagePoll) -> int:

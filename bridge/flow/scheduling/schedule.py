@@ -54,11 +54,8 @@ LONGEST_NAME_WAIT: Final = 1 * HOUR
 """Seconds that the events of a message wait at most for names that can't be read: its campaign's,
 and what only the message itself tells."""
 
-FRESH_AGE: Final = DAY
-"""Seconds after which the calls of a message let those of fresher ones go first."""
-
 AGE_INTERVALS: Final = (
-    (FRESH_AGE, 1, 5, 30),
+    (DAY, 1, 5, 30),
     (3 * DAY, 3, 20, 70),
     (7 * DAY, 4, 60, 70),
     (math.inf, 8, 60, 70),
