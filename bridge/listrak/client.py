@@ -99,15 +99,13 @@ class Listrak(Calls):
         activity_type: str | None = None,
         date_type: Literal["Send", "Activity"] | None = None,
         since: str | None = None,
-        until: str | None = None,
     ) -> PageOf[wire.Activity]:
         """A page of a message's activity rows, filtered if Listrak does so (FACTS.md: Filters).
 
         cursor: of the page; wire.START for the first.
         activity_type: only rows with that activity.
-        date_type: date of a row that `since` and `until` are compared with.
+        date_type: date of a row that `since` is compared with.
         since: naive time of the earliest row.
-        until: likewise of the latest.
         """
         # Send is the default, and conversation messages have no dateType (FACTS.md: Filters).
         return await self.page(
@@ -118,7 +116,6 @@ class Listrak(Calls):
             activityType=activity_type,
             dateType=date_type if date_type == "Activity" else None,
             startDate=since,
-            endDate=until,
         )
 
     async def activity_of(self, path: str, email: str, cursor: str) -> PageOf[wire.Activity]:

@@ -31,9 +31,6 @@ RETRY_AFTER: Final = 5 * MINUTE
 WIDER_AFTER: Final = 20 * MINUTE
 """Seconds until a wider scan than the narrowest follows, which has been done again by then."""
 
-SHORTEST_PART: Final = 1 * MINUTE
-"""Seconds of sends that are read in one poll at least."""
-
 COSTLY_AGE: Final = 2 * DAY
 """Age of a message from which on what a scan costs makes it wait longer, in proportion to it."""
 
@@ -311,28 +308,7 @@ def _scan(snapshot: MessageSnapshot, event: str, scan_type: ScanType) -> Scan:
     asked = scan_type.activity_type
     # Sends of a short lookback are few enough to be read without their filter.
     is_accepted = asked is not None and snapshot.filters.accepts(asked, snapshot.now)
-    until = _end_of_sends(snapshot, since) if event == SENT and scan_type.from_watermark else None
-    return Scan(scan_type, since, asked if is_accepted else None, until)
-
-
-def _end_of_sends(snapshot: MessageSnapshot, since: float | None) -> float | None:
-    """The end of a scan of new sends that begins then, None for the present. Any of:
-
-    1. They are few enough: none.
-    2. It isn't known where they begin, or they have no date of their own: none.
-    3. A part of them was asked for, and none came: none, as the end may be read another way.
-    4. As much of the time since then as may bring so many; none if that is all.
-    """
-    missing = snapshot.missing(SENT)
-    if missing <= snapshot.most_sends:  # 1
-        return None
-    if since is None or snapshot.message.kind != "broadcast":  # 2
-        return None
-    if snapshot.watermarks.of(SENT).attempt(0).misses:  # 3
-        return None
-    part = (snapshot.now - since) * snapshot.most_sends / missing  # 4
-    until = since + max(part, SHORTEST_PART)
-    return until if until < snapshot.now else None
+    return Scan(scan_type, since, asked if is_accepted else None)
 
 
 def _wider(scan: Scan, other: Scan) -> Scan:

@@ -88,7 +88,6 @@ class MessageReader:
             track=self._scope.track,
             page_rows=self._page_rows,
             seconds_per_call=self._budget.seconds_per_call(),
-            most_sends=self._budget.pages_at_once() * self._page_rows,
             unsubscribed_at=self._departures.noted_at(message.list_id),
             certain=min(started, self._listrak.clock.certain()),
             is_last=last,

@@ -1,16 +1,11 @@
 """Parts of every reading of a poll: its client, its next page, where its scan begins."""
 
-from typing import Final
-
 from bridge.flow.message_poll import MessagePoll
 from bridge.flow.planner.scan_types import Scan
 from bridge.listrak import times
 from bridge.listrak.client import Listrak
 from bridge.listrak.times import Zone
 from bridge.transport.priority import Priority
-
-END_MARGIN: Final = 15.0
-"""Seconds by which a scan reads on after its end, as clocks differ."""
 
 
 class PollClients:
@@ -41,10 +36,3 @@ def start_of(scan: Scan | None, zone: Zone) -> str | None:
     if scan is None or scan.since is None:
         return None
     return zone.naive_from(times.from_seconds(scan.since))
-
-
-def end_of(scan: Scan | None, zone: Zone) -> str | None:
-    """The naive time up to which a scan reads, None for the present."""
-    if scan is None or scan.until is None:
-        return None
-    return zone.naive(times.from_seconds(scan.until + END_MARGIN))

@@ -17,7 +17,7 @@ from bridge.flow.planner.filter_check import (
 )
 from bridge.flow.planner.scan_types import Scan
 from bridge.flow.readers.clicks import FIRST_CLICKS, ClickReader
-from bridge.flow.readers.polling import PollClients, end_of, opened, start_of
+from bridge.flow.readers.polling import PollClients, opened, start_of
 from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
@@ -119,7 +119,6 @@ class RowReader:
                 activity_type=scan.activity_type if scan else None,
                 date_type=scan.scan_type.date_type if scan else None,
                 since=start_of(scan, self._zone),
-                until=end_of(scan, self._zone),
             )
             if page.rows:
                 await self._properties.prepare(poll, source)

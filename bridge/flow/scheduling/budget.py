@@ -9,11 +9,6 @@ from bridge.state.records import Message
 SCAN_SHARE: Final = 0.5
 """Fraction of the budget that scans of many requests may take together."""
 
-AT_ONCE: Final = 120.0
-FEWEST_AT_ONCE: Final = 10
-"""Seconds of a list's part of the budget that a poll may take for new sends, and the pages that it
-may take in any case."""
-
 UNLIMITED: Final = 5.0
 """Calls a second that count as the budget where no limit is set."""
 
@@ -38,12 +33,4 @@ class CallBudget:
     def seconds_per_call(self) -> float:
         """Seconds in which a message may take one call, if all that are active do the same."""
         active = max(1, sum(self._active.values()))
-        return active / (SCAN_SHARE * self._per_second())
-
-    def pages_at_once(self) -> int:
-        """Pages of new sends that a poll may read, while other things happen to its message."""
-        of_a_list = self._per_second() / max(1, len(self._active))
-        return max(FEWEST_AT_ONCE, round(AT_ONCE * of_a_list))
-
-    def _per_second(self) -> float:
-        return self._requests_per_second() or UNLIMITED
+        return active / (SCAN_SHARE * (self._requests_per_second() or UNLIMITED))
