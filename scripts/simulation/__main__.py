@@ -39,11 +39,11 @@ SCRIPTS = Path(__file__).parents[1]
 
 @click.command(help=__doc__)
 @click.option("--days", default=60, show_default=True, help="Days of the main life.")
-@click.option("--others", default=30, show_default=True, help="Days of the other lives.")
+@click.option("--others", default=14, show_default=True, help="Days of the other lives.")
 @click.option(
-    "--scale", default=1000, show_default=True, help="The large audience is so much smaller."
+    "--scale", default=200, show_default=True, help="The large audience is so much smaller."
 )
-@click.option("--small-scale", default=25, show_default=True, help="Likewise the small one.")
+@click.option("--small-scale", default=10, show_default=True, help="Likewise the small one.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--processes", default=2, show_default=True, help="Lives at a time.")
 @click.option("--only", multiple=True, help="Names of lives; all of them unless told.")

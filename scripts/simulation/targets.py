@@ -73,7 +73,8 @@ def judged(results: Mapping[str, Result], weeks: Mapping[str, Result]) -> Iterat
         yield from _slowest(main, 1)
         yield from _state(main)
     if poor := results.get("0.5 calls/s"):
-        yield Judged(poor.name, "calls a second", poor.calls_a_second, _most(0.5))
+        # Tokens come on top of what is limited.
+        yield Judged(poor.name, "calls a second", poor.calls_a_second, _most(0.505))
         yield from _fresh(poor, POORER)
         yield from _slowest(poor, POORER)
     for name in ("ignored", "refused", "small, ignored", "small, refused"):

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.event_types import BOUNCED, OPENED, SENT, UNSUBSCRIBED, event_type_asked_by
+from bridge.event_types import BOUNCED, CONVERTED, OPENED, SENT, UNSUBSCRIBED, event_type_asked_by
 from bridge.flow.figures import TOLERANCE, Counts
 from bridge.flow.planner.filter_support import FilterSupport
 from bridge.flow.planner.scan_types import ACTIVE, ESCALATION, TRACKED, ScanType
@@ -116,7 +116,8 @@ class MessageSnapshot:
         2. Of everything, or of all tracked rows: all.
         3. Of all that show an activity: as many as are counted to have begun one.
         4. Others: as many as at the last attempt.
-        5. Never tried yet: as many as there are events of the kind that it filters for.
+        5. Never tried yet: as many as there are events of the kind that it filters for; of orders,
+           whose revenue doesn't tell their number, none.
         """
         watermark = self.watermarks.of(event)
         if scan_type.from_watermark:  # 1
@@ -128,7 +129,8 @@ class MessageSnapshot:
         if rows := watermark.attempt(number).rows:  # 4
             return rows
         asked = scan_type.activity_type
-        return self._known_of(event_type_asked_by(asked).name if asked else event)  # 5
+        shown = event_type_asked_by(asked).name if asked else event
+        return 0.0 if shown == CONVERTED else self._known_of(shown)  # 5
 
     def expected_calls(self, event: str, number: int, scan_type: ScanType) -> float:
         """Requests that a scan will take, as far as one can tell: pages, and one for each link."""

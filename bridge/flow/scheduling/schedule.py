@@ -58,7 +58,7 @@ AGE_INTERVALS: Final = (
     (DAY, 1, 5, 30),
     (3 * DAY, 3, 20, 70),
     (7 * DAY, 4, 60, 70),
-    (math.inf, 8, 60, 70),
+    (math.inf, 10, 60, 70),
 )
 """Rows of a limit of age in seconds, the poll intervals between two polls of a younger message, the
 most of them where it is quiet, and the number of polls of a quiet one in a time as long as that
@@ -66,7 +66,7 @@ since its last change."""
 
 KIND_FACTORS: Final[dict[Kind, tuple[int, int]]] = {
     "broadcast": (1, 1),
-    "conversation": (2, 1),
+    "conversation": (3, 1),
     "transactional": (5, 5),
 }
 """Factors of these intervals, and of the most of them: there are many conversation messages, each

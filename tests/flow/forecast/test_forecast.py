@@ -131,13 +131,13 @@ def test_a_message_of_which_nothing_happens_costs_little() -> None:
 def test_a_message_that_goes_on_sending() -> None:
     """It has no end; what it costs a day depends on what is sent a day."""
     costs = []
-    for number in (10.0, 1000.0):
+    for number in (1.0, 1000.0):
         rng = np.random.default_rng(1)
         synthetic = SyntheticMessage("conversation", {SENT: number}, BEHAVIOUR, rng, (32.0, 9.0))
         reader = LifeReader(synthetic, COURSE)
         reader.live(2 * DAY)
         costs.append(reader.live(9 * DAY).cost)
-    assert costs[0].rows["activity"] >= 60
+    assert costs[0].rows["activity"] >= 5
     assert costs[1].rows["activity"] >= 6000
     assert costs[0].calls["summary"] < costs[1].calls["summary"] <= 7 * DAY / 600
 

@@ -40,6 +40,13 @@ def test_an_order_that_one_request_shows_is_asked_for_at_once() -> None:
     assert names(snapshot) == ["only conversion"]
 
 
+def test_the_first_order_of_a_message_is_asked_for_at_once() -> None:
+    """Its revenue is no number of rows."""
+    snapshot = polled_an_hour_ago(CONVERTED, 1e6, seconds_per_call=1000.0)
+    snapshot.watermarks.of(CONVERTED).reconciled_at = snapshot.now - MINUTE
+    assert names(snapshot) == ["only conversion"]
+
+
 @pytest.mark.parametrize(("age", "waits"), [(0.5, 1), (2, 1), (8, 4), (20, 10)])
 def test_a_scan_of_many_requests_waits_for_each(age: float, waits: float) -> None:
     """Each beyond the first takes its part of the budget; more, the older the message is."""

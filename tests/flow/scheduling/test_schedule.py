@@ -53,8 +53,8 @@ def test_age_of_what_goes_on_sending() -> None:
         (DAY, 3),
         (3 * DAY - 1, 3),
         (3 * DAY, 4),
-        (7 * DAY, 8),
-        (300 * DAY, 8),
+        (7 * DAY, 10),
+        (300 * DAY, 10),
     ],
 )
 def test_delays(old: float, factor: float) -> None:
@@ -66,7 +66,7 @@ def test_delays(old: float, factor: float) -> None:
     assert poll_delay(message_of(changed_at=now), now, 60) == 60 * factor
     if old < DAY:
         assert poll_delay(message_of("transactional", changed_at=now), now, 60) == 60 * 5
-        assert poll_delay(message_of("conversation", changed_at=now), now, 60) == 60 * 2
+        assert poll_delay(message_of("conversation", changed_at=now), now, 60) == 60 * 3
 
 
 @pytest.mark.parametrize(
