@@ -41,8 +41,9 @@ RARE_COMPLAINT_WAIT: Final = 15 * MINUTE
 LONGEST_COMPLAINT_WAIT: Final = 4 * HOUR
 """Seconds between two scans where nothing points to a complaint: one that left no other trace."""
 
-HIDDEN_WAIT: Final = 2 * HOUR
-"""Seconds for what a date of first activity hides: few opens, in a scan of all bounces."""
+HIDDEN_WAIT: Final = 100 * MINUTE
+"""Seconds, two hours with the poll before it, for what a date of first activity hides: few opens,
+in a scan of all bounces."""
 
 DAILY: Final = 20 * HOUR
 """Seconds, less than a day, so that what these scans find is never more than a day late."""
