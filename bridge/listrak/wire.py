@@ -5,6 +5,7 @@ appear at any time and are skipped, but for those that may carry an IP address o
 (`origin.py`). FACTS.md of this folder says what else is known, and how well.
 """
 
+import math
 from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -289,6 +290,11 @@ class TokenBody(msgspec.Struct):
 
     access_token: str
     expires_in: float = 3599
+
+
+def pages_of(rows: float, page_rows: int) -> int:
+    """The number of pages of so many rows, which is that of requests: one at least."""
+    return max(1, math.ceil(rows / page_rows))
 
 
 def text_of(value: Any) -> str | None:

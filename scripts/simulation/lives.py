@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from bridge.listrak import wire
 from simulation.listrak import Reading
 from simulation.people import People, people
 from simulation.population import DAY, send_of
@@ -20,9 +21,8 @@ BEGIN: Final = 1_780_272_000.0
 TALKS: Final = 40
 """Conversation messages of a retailer."""
 
-PAGE: Final = 5000
 BUDGET: Final = 5.0
-"""Rows of a page, and calls a second, of a retailer."""
+"""Calls a second of a retailer."""
 
 QUIET_MESSAGES: Final = 100
 QUIET_DAYS: Final = 11
@@ -80,7 +80,7 @@ def live(life: Life) -> Result:
 
 def page_of(retailer: Retailer) -> int:
     """Rows of a page as the simulated list has it."""
-    return max(1, PAGE // retailer.scale)
+    return max(1, wire.MOST_ROWS // retailer.scale)
 
 
 def people_of(life: Life) -> People:

@@ -10,10 +10,8 @@ import numpy as np
 from bench.tables import table
 from rich.table import Table
 
+from bridge.listrak import wire
 from simulation.population import MINUTE, NEVER, Send, order_of, send_of
-
-PAGE: Final = 5000
-"""Rows of a page."""
 
 AUDIENCES: Final = (50_000, 2_000_000)
 
@@ -70,7 +68,8 @@ def _orders(audience: int, send: Send) -> Comparison:
         clickers = send.clickers[: int(np.searchsorted(send.clicked, at, "right"))][::-1]
         later = clickers[: int(np.flatnonzero(clickers == contact)[0])]
         ranks.append(len(np.unique(later)) + 1)
-        scans.append(max(1, -(-int(np.searchsorted(active, at, "right")) // PAGE)))
+        shown = int(np.searchsorted(active, at, "right"))
+        scans.append(wire.pages_of(shown, wire.MOST_ROWS))
     return Comparison(audience, "order", ranks, scans)
 
 
@@ -78,6 +77,5 @@ def _hidden_opens(audience: int, send: Send) -> Comparison:
     """Who bounced is asked for in turn; the scan is that of all that bounced."""
     bounced = int(np.count_nonzero(send.bounced < NEVER))
     hidden = int(np.count_nonzero((send.bounced < send.opened) & (send.opened < NEVER)))
-    return Comparison(
-        audience, "open after a bounce", [bounced] * hidden, [-(-bounced // PAGE)] * hidden
-    )
+    pages = wire.pages_of(bounced, wire.MOST_ROWS)
+    return Comparison(audience, "open after a bounce", [bounced] * hidden, [pages] * hidden)

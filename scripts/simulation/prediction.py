@@ -26,7 +26,7 @@ from bridge.environment import settings
 from bridge.flow.forecast.forecast import Forecast, forecast
 from bridge.service import Service
 from simulation.listrak import Listrak, Reading
-from simulation.lives import BEGIN, BUDGET, PAGE, TALKS, page_of
+from simulation.lives import BEGIN, BUDGET, TALKS, page_of
 from simulation.people import People, people
 from simulation.population import DAY, USUAL, Shares
 from simulation.result import Result, Retailer
@@ -176,8 +176,8 @@ def _bounds(page: int) -> Bounds:
     return Bounds(
         usual.counters,
         usual.ongoing,
-        usual.contact_pages * PAGE // page,
-        usual.sample_pages * PAGE // page,
+        usual.contact_pages * usual.page_rows // page,
+        usual.sample_pages * usual.page_rows // page,
         page,
     )
 

@@ -99,6 +99,12 @@ def test_next_cursor_of_a_uri(cursor: str) -> None:
     assert wire.next_cursor(address) == cursor
 
 
+@pytest.mark.parametrize(("rows", "pages"), [(0, 1), (0.1, 1), (50, 1), (50.5, 2), (101, 3)])
+def test_pages_of(rows: float, pages: int) -> None:
+    """To find out that there are no rows takes a page, too."""
+    assert wire.pages_of(rows, 50) == pages
+
+
 # Answers
 
 

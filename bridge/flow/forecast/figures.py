@@ -1,12 +1,12 @@
 """The figures of an account that a forecast is made of."""
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.event_types import BOUNCED, CLICKED, OPENED, SENT
 from bridge.flow.forecast.spread import BOUNCING, OPENING, SENDING, Spread
+from bridge.listrak import wire
 from bridge.state.records import Kind
 
 
@@ -174,4 +174,4 @@ class Terms:
 
     def pages(self, rows: float) -> int:
         """The number of requests for so many rows: one at least."""
-        return max(1, math.ceil(rows / self.page_rows))
+        return wire.pages_of(rows, self.page_rows)

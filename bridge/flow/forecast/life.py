@@ -21,7 +21,7 @@ from bridge.flow.planner.scan_types import ESCALATION, FULL, Scan, ScanType
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.flow.scheduling import schedule
-from bridge.listrak import times
+from bridge.listrak import times, wire
 from bridge.state.records import Kind, Message
 
 EPOCH: Final = 1e9
@@ -55,7 +55,7 @@ class Course:
 
     def pages(self, rows: float) -> int:
         """The number of requests for so many rows: one at least."""
-        return max(1, math.ceil(rows / self.page_rows))
+        return wire.pages_of(rows, self.page_rows)
 
     def departed_at(self, now: float) -> float:
         """The latest of the departures by then, in seconds since 1970; 0 for none."""

@@ -134,10 +134,10 @@ class MessageSnapshot:
 
     def expected_calls(self, event: str, number: int, scan_type: ScanType) -> float:
         """Requests that a scan will take, as far as one can tell: pages, and one for each link."""
-        pages = math.ceil(self.expected_rows(event, number, scan_type) / self.page_rows)
+        pages = wire.pages_of(self.expected_rows(event, number, scan_type), self.page_rows)
         reads_links = scan_type.is_full or scan_type.reads_clicks
         links = 1 + len(self.watermarks.link_clicks) if reads_links else 0
-        return max(1, pages) + links
+        return pages + links
 
     def _known_of(self, event: str) -> float:
         """The number of an event that is counted, or seen, whichever is more."""
