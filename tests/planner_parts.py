@@ -1,6 +1,7 @@
 """Parts that tests of the planner are made of."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from bridge.clock import HOUR
@@ -10,7 +11,7 @@ from bridge.flow.planner.scan_types import ESCALATION
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.listrak import times
-from bridge.state.records import Kind, Message
+from bridge.state.records import Kind, Message, MessageRef
 
 BEGAN = times.seconds("2026-05-10T12:00:00.000Z")
 PROPERTIES = json.dumps(
@@ -21,22 +22,15 @@ PROPERTIES = json.dumps(
 
 def message_of(kind: Kind = "broadcast", **changes: Any) -> Message:
     """A tracked message, sent at noon UTC on 10 May 2026, in Eastern at eight."""
-    values: dict[str, Any] = {
-        "id": 1,
-        "list_id": 5,
-        "kind": kind,
-        "message_id": 7,
-        "conversation_id": 3 if kind == "conversation" else 0,
-        "campaign_id": 0,
-        "sent_at": "2026-05-10T12:00:00.000Z" if kind == "broadcast" else "",
-        "properties": PROPERTIES,
-        "discovered_at": 1_778_414_400.0,
-        "polled_at": None,
-        "changed_at": None,
-        "summary": "",
-        "untracked": 0,
-    }
-    return Message(**values | changes)
+    ref = MessageRef(
+        5,
+        kind,
+        7,
+        conversation_id=3 if kind == "conversation" else 0,
+        sent_at="2026-05-10T12:00:00.000Z" if kind == "broadcast" else "",
+    )
+    message = ref.never_polled(1, properties=PROPERTIES, discovered_at=1_778_414_400.0)
+    return replace(message, **changes)
 
 
 def snapshot_of(message: Message | None = None, **changes: Any) -> MessageSnapshot:

@@ -41,6 +41,30 @@ class MessageRef(NamedTuple):
             case "transactional":
                 return f"List/{self.list_id}/TransactionalMessage/{self.message_id}"
 
+    def never_polled(
+        self, row: int, *, properties: str | None = None, discovered_at: float = 0.0
+    ) -> "Message":
+        """The message as one that was never polled; its parameters are fields of Message.
+
+        row: the `id`.
+        """
+        return Message(
+            id=row,
+            list_id=self.list_id,
+            kind=self.kind,
+            message_id=self.message_id,
+            conversation_id=self.conversation_id,
+            campaign_id=self.campaign_id or 0,
+            sent_at=self.sent_at,
+            properties=properties,
+            discovered_at=discovered_at,
+            polled_at=None,
+            changed_at=None,
+            summary="",
+            untracked=0,
+            subject=self.subject,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -176,23 +200,7 @@ class BackfillMessage:
     @property
     def message(self) -> Message:
         """The message as one that was never polled."""
-        list_id, kind, message_id, conversation_id, campaign_id, sent_at, subject = self.ref
-        return Message(
-            id=self.tracked,
-            list_id=list_id,
-            kind=kind,
-            message_id=message_id,
-            conversation_id=conversation_id,
-            campaign_id=campaign_id or 0,
-            sent_at=sent_at,
-            properties=self.properties,
-            discovered_at=0.0,
-            polled_at=None,
-            changed_at=None,
-            summary="",
-            untracked=0,
-            subject=subject,
-        )
+        return self.ref.never_polled(self.tracked, properties=self.properties)
 
 
 @dataclass(frozen=True, slots=True)

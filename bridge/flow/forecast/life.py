@@ -22,7 +22,7 @@ from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.flow.scheduling import schedule
 from bridge.listrak import times, wire
-from bridge.state.records import Kind, Message
+from bridge.state.records import Kind, Message, MessageRef
 
 EPOCH: Final = 1e9
 """Time at which every synthetic message begins, in seconds since 1970; any would do."""
@@ -301,18 +301,6 @@ def new_message(kind: Kind, at: float, *, is_dated: bool) -> Message:
 
     is_dated: tells whether it has the date of its send, which is EPOCH.
     """
-    return Message(
-        id=1,
-        list_id=1,
-        kind=kind,
-        message_id=1,
-        conversation_id=int(kind == "conversation"),
-        campaign_id=0,
-        sent_at=times.from_seconds(EPOCH) if is_dated else "",
-        properties=None,
-        discovered_at=at,
-        polled_at=None,
-        changed_at=None,
-        summary="",
-        untracked=0,
-    )
+    sent_at = times.from_seconds(EPOCH) if is_dated else ""
+    ref = MessageRef(1, kind, 1, conversation_id=int(kind == "conversation"), sent_at=sent_at)
+    return ref.never_polled(1, discovered_at=at)
