@@ -22,7 +22,7 @@ from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.flow.scheduling import schedule
 from bridge.listrak import times, wire
-from bridge.state.records import Kind, Message, MessageRef
+from bridge.state.records import MessageRef
 
 EPOCH: Final = 1e9
 """Time at which every synthetic message begins, in seconds since 1970; any would do."""
@@ -111,8 +111,10 @@ class LifeReader:
     ) -> None:
         self._synthetic = synthetic
         self._course = course
-        is_dated = synthetic.kind == "broadcast" and not is_draft
-        self._message = new_message(synthetic.kind, EPOCH + discovered, is_dated=is_dated)
+        sent_at = "" if is_draft or synthetic.kind != "broadcast" else times.from_seconds(EPOCH)
+        conversation = int(synthetic.kind == "conversation")
+        ref = MessageRef(1, synthetic.kind, 1, conversation, sent_at=sent_at)
+        self._message = ref.never_polled(1, discovered_at=EPOCH + discovered)
         self._now = EPOCH + discovered
         self._is_over = False
         self._watermarks = Watermarks()
@@ -294,13 +296,3 @@ class LifeReader:
                 self._cost.note(CLICKS, self._course.pages(of_link), of_link)
                 rows += of_link
         return rows
-
-
-def new_message(kind: Kind, at: float, *, is_dated: bool) -> Message:
-    """A message as it is discovered at a time (since 1970).
-
-    is_dated: tells whether it has the date of its send, which is EPOCH.
-    """
-    sent_at = times.from_seconds(EPOCH) if is_dated else ""
-    ref = MessageRef(1, kind, 1, conversation_id=int(kind == "conversation"), sent_at=sent_at)
-    return ref.never_polled(1, discovered_at=at)

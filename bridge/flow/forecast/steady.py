@@ -1,7 +1,6 @@
 """The cost of a day as every other: what messages and lists cost once all was read for once."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,12 +9,12 @@ from bridge.clock import DAY
 from bridge.event_types import SENT
 from bridge.flow.forecast.figures import AccountFigures, Behaviour, Cost, ListFigures, Terms
 from bridge.flow.forecast.freshness import FreshnessTally
-from bridge.flow.forecast.life import EPOCH, Course, LifeReader, new_message
+from bridge.flow.forecast.life import Course, LifeReader
 from bridge.flow.forecast.synthetic import SyntheticMessage
 from bridge.flow.forecast.usual import MessageClass, complaints_of
 from bridge.flow.planner.filter_support import PROOF_LASTS
 from bridge.flow.scheduling import schedule
-from bridge.flow.scheduling.budget import CallBudget
+from bridge.flow.scheduling.budget import seconds_per_call
 from bridge.state.records import Kind
 
 LIVES: Final = 3
@@ -51,7 +50,7 @@ class Days:
         # Those of a list show on all of its messages.
         lists = [each.contacts.left for each in account.lists]
         self._left = sum(lists) / max(1, len(lists))
-        self._seconds_per_call = self._budget()
+        self._seconds_per_call = seconds_per_call(round(self._active()), terms.rate)
 
     def add(self, one: MessageClass) -> None:
         """Adds what a class of messages costs a day, and how late its events are."""
@@ -92,8 +91,8 @@ class Days:
             departures=shown,
         )
 
-    def _budget(self) -> float:
-        """Seconds in which a message may take a call for what costs many, as the service has it."""
+    def _active(self) -> float:
+        """The number of messages at a time that something happened to within a day."""
         active = 0.0
         for one in self._classes:
             synthetic = self._synthetic(one, np.random.default_rng(0))
@@ -102,10 +101,7 @@ class Days:
             else:
                 begin, end = (day * DAY for day in STEADY)
                 active += one.number * synthetic.active_seconds(begin, end) / (end - begin)
-        changed = replace(new_message("broadcast", EPOCH, is_dated=True), changed_at=EPOCH)
-        budget = CallBudget(lambda: self._terms.rate)
-        budget.note(0, [changed] * round(active), EPOCH)
-        return budget.seconds_per_call()
+        return active
 
 
 def add_list(cost: Cost, each: ListFigures, terms: Terms) -> None:

@@ -32,5 +32,12 @@ class CallBudget:
 
     def seconds_per_call(self) -> float:
         """Seconds in which a message may take one call, if all that are active do the same."""
-        active = max(1, sum(self._active.values()))
-        return active / (SCAN_SHARE * (self._requests_per_second() or UNLIMITED))
+        return seconds_per_call(sum(self._active.values()), self._requests_per_second())
+
+
+def seconds_per_call(active: int, requests_per_second: float) -> float:
+    """Seconds in which each of so many active messages may take one call for its scans.
+
+    requests_per_second: limit of calls a second; 0 for none.
+    """
+    return max(1, active) / (SCAN_SHARE * (requests_per_second or UNLIMITED))
