@@ -175,7 +175,7 @@ def _due_for_missing(snapshot: MessageSnapshot, event: str, missing: float) -> l
             missing = min(missing, narrower.missing)
             if missing < TOLERANCE:  # 1
                 break
-            wait = max(wait, min(WIDER_AFTER, scan_type.max_wait))
+            wait = max(wait, WIDER_AFTER)
         newly_missing = missing - attempt.missing
         narrower = attempt
         if newly_missing < TOLERANCE:
