@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from bridge import clock
+from bridge.clock import DAY
 from bridge.commands.estimation.asking import Asking, first_pages
 from bridge.flow.forecast.figures import ContactFigures
 from bridge.flow.source import SourceList
@@ -67,7 +68,7 @@ async def _daily(asking: Asking, source: SourceList, state: str) -> float:
         )
         if page is None:
             break
-        oldest = asking.now - days * 86_400
+        oldest = asking.now - days * DAY
         dates = [asking.seconds(_date(row, state)) for row in page.rows]
         number = sum(date is None or date >= oldest for date in dates) / days
         if page.next_cursor is None:
