@@ -1,23 +1,27 @@
 """The simulated service: nothing is missed, and a seed tells all of a history."""
 
+import pytest
 from simulation.lives import BEGIN
 from simulation.people import People, people
 from simulation.population import DAY, MINUTE, Shares
+from simulation.prediction import predicted
 from simulation.report import calls, contacts, costs, digests, freshness, picture_of, state
 from simulation.result import Result, Retailer
-from simulation.service import Course, lived
+from simulation.service import Course, EndedError, lived
 from simulation.strategies import WEEK, reread
 from simulation.targets import judged, targets
 
+from bridge.service import Service
+
 PAGE = 20
 SOME = Retailer("small", 60, 1)
+COURSE = Course(1, page=PAGE, rate=2, reading="filters", interval=30 * MINUTE)
 BUSY = Shares(unsubscribed=0.2, complained=0.05, returned=1.0, joined=0.1)
 
 
 def day_of(many: People) -> Result:
     """A day of a few people."""
-    course = Course(1, page=PAGE, rate=2, reading="filters", interval=30 * MINUTE)
-    return lived("filters", SOME, many, course)
+    return lived("filters", SOME, many, COURSE)
 
 
 def few() -> People:
@@ -50,3 +54,18 @@ def test_a_seed_tells_all_of_a_day() -> None:
     met = {one.what: one.met for one in figures}
     assert met["missed"]
     assert met["calls a second"]
+
+
+@pytest.mark.parametrize("is_predicted", [False, True])
+def test_a_service_that_ends_by_itself(
+    monkeypatch: pytest.MonkeyPatch, *, is_predicted: bool
+) -> None:
+    """Nothing is told of the days that it did not live."""
+
+    async def ends(_service: Service) -> None:
+        pass
+
+    monkeypatch.setattr(Service, "run", ends)
+    with pytest.raises(ExceptionGroup) as raised:
+        predicted(few(), COURSE, 1.0) if is_predicted else day_of(few())
+    assert raised.group_contains(EndedError)

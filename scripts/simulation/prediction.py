@@ -4,13 +4,8 @@ The service lives through some days first, so that what it learns in them is kno
 is estimated, as before a first start, and the days that follow are measured.
 """
 
-import asyncio
-import random
-import tempfile
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import anyio
@@ -18,20 +13,17 @@ from bench.tables import Target, table
 from rich.table import Table
 from virtual.loop import VirtualLoop
 from virtual.server import serve
-from virtual.surroundings import Machine
 
 from bridge.commands.estimate import ReadAccount, read_account
 from bridge.commands.estimation.asking import Bounds
 from bridge.environment import settings
 from bridge.flow.forecast.forecast import Forecast, forecast
-from bridge.service import Service
 from simulation.listrak import Listrak, Reading
 from simulation.lives import BEGIN, BUDGET, TALKS, page_of
 from simulation.people import People, people
 from simulation.population import DAY, USUAL, Shares
 from simulation.result import Result, Retailer
-from simulation.segment import Segment
-from simulation.service import MEMORY, Course, environment, process
+from simulation.service import Course, environment, living
 from simulation.targets import Judged
 
 WARM: Final = 2.5
@@ -107,12 +99,9 @@ def predicted_beside_measured(prediction: Prediction) -> Table:
 
 def predicted(many: People, course: Course, warm: float) -> Prediction:
     """Lives through the days of a course after `warm` others: the same twice."""
-
-    async def run() -> tuple[ReadAccount, Day]:
-        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-            return await _live(many, Path(folder), course, warm)
-
-    known, measured = anyio.run(run, backend_options={"loop_factory": VirtualLoop})
+    known, measured = anyio.run(
+        _live, many, course, warm, backend_options={"loop_factory": VirtualLoop}
+    )
     return Prediction(forecast(known.account, known.terms), measured)
 
 
@@ -130,42 +119,19 @@ def with_history(retailer: Retailer, days: float, *, seed: int, shares: Shares =
     return replace(many, begin=BEGIN)
 
 
-async def _live(many: People, folder: Path, course: Course, warm: float) -> tuple[ReadAccount, Day]:
-    """Lives through the days, on a VirtualLoop; the state file is in the folder."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    since = loop.time()
-    random.seed(course.days)
-
-    def now() -> float:
-        return many.begin + loop.time() - since
-
+async def _live(many: People, course: Course, warm: float) -> tuple[ReadAccount, Day]:
+    """Lives through the days, on a VirtualLoop."""
     result = Result("prediction", Retailer("predicted", 1, 1, 1), course.days)
-    listrak, asked = (
-        Listrak(many, now, page=course.page, reading=course.reading) for _ in range(2)
-    )
-    segment = Segment(many, now, result)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(process(Machine(loop, now), course.page))
-        source, other = [
-            await stack.enter_async_context(serve(one.answer, now)) for one in (listrak, asked)
-        ]
-        sink = await stack.enter_async_context(serve(segment.answer, now))
-        service = Service(
-            settings.load(environment(source, sink, folder / "bridge.db", course)), once=False
-        )
-        tasks = await stack.enter_async_context(anyio.create_task_group())
-        tasks.start_soon(service.run)
-        await anyio.sleep(warm * DAY)
-        before = _so_far(listrak, result)
-        known = await read_account(
-            settings.load(environment(other, sink, folder / "none.db", course)),
-            None,
-            _bounds(course.page),
-        )
-        await anyio.sleep(course.days * DAY)
-        after = _so_far(listrak, result)
-        tasks.cancel_scope.cancel()
+    async with living(result, many, course) as running:
+        # Asked by itself, so that what the service costs can be told.
+        asked = Listrak(many, running.now, page=course.page, reading=course.reading)
+        async with serve(asked.answer, running.now) as source:
+            await anyio.sleep(warm * DAY)
+            before = _so_far(running.listrak, result)
+            environ = environment(source, running.sink, running.folder / "none.db", course)
+            known = await read_account(settings.load(environ), None, _bounds(course.page))
+            await anyio.sleep(course.days * DAY)
+            after = _so_far(running.listrak, result)
     pairs = zip(before, after, strict=True)
     return known, Day(*((late - early) / course.days for early, late in pairs))
 

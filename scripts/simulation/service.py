@@ -8,8 +8,8 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -71,24 +71,62 @@ class Course:
     interval: float = MINUTE
 
 
+@dataclass(frozen=True)
+class Running:
+    """A service that runs, and what it lives among.
+
+    now: tells the time, in seconds since 1970.
+    sink: the address of Segment.
+    log: the stream that it warns on.
+    folder: where its state file is.
+    """
+
+    now: Callable[[], float]
+    listrak: Listrak
+    segment: Segment
+    sink: str
+    log: StringIO
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        """The state file."""
+        return self.folder / "bridge.db"
+
+
 def lived(name: str, retailer: Retailer, people: People, course: Course) -> Result:
     """Lives through the days, on a clock of its own: the same twice, call by call."""
-
-    async def run() -> Result:
-        with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-            return await live(Result(name, retailer, course.days), people, Path(folder), course)
-
-    return anyio.run(run, backend_options={"loop_factory": VirtualLoop})
+    result = Result(name, retailer, course.days)
+    anyio.run(_live, result, people, course, backend_options={"loop_factory": VirtualLoop})
+    return result
 
 
-async def live(result: Result, people: People, folder: Path, course: Course) -> Result:
-    """Lives through the days, on a VirtualLoop; the state file is in the folder.
+async def _live(result: Result, people: People, course: Course) -> None:
+    """Lives through the days, on a VirtualLoop, and fills the result."""
+    began = time.perf_counter()
+    async with living(result, people, course) as running:
+        await anyio.sleep(MINUTE)
+        empty, _ = _size_of(running.state)
+        for day in range(course.days):
+            await anyio.sleep(people.begin + (day + 1) * DAY - running.now())
+            size, events = _size_of(running.state)
+            result.state.append((size - empty, events))
+        _count(result, running.listrak, running.segment)
+    lines = running.log.getvalue().splitlines()
+    result.warnings = [line for line in lines if IN_MEMORY not in line]
+    running.segment.close(people.begin + course.days * DAY)
+    result.seconds = time.perf_counter() - began
 
-    result: an empty one, to be filled.
+
+@asynccontextmanager
+async def living(result: Result, people: People, course: Course) -> AsyncIterator[Running]:
+    """Runs the service meanwhile, on a VirtualLoop; EndedError where it ends by itself.
+
+    result: an empty one; what Segment gets is counted in it.
     """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    began, since = time.perf_counter(), loop.time()
+    since = loop.time()
     # What the service draws (its waits) is the same each time.
     random.seed(result.name)
 
@@ -97,27 +135,17 @@ async def live(result: Result, people: People, folder: Path, course: Course) -> 
 
     listrak = Listrak(people, now, page=course.page, reading=course.reading)
     segment = Segment(people, now, result)
-    state = folder / "bridge.db"
     async with AsyncExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None))
         log = stack.enter_context(process(Machine(loop, now), course.page))
         source = await stack.enter_async_context(serve(listrak.answer, now))
         sink = await stack.enter_async_context(serve(segment.answer, now))
-        environ = environment(source, sink, state, course)
-        service = Service(settings.load(environ), once=False)
+        running = Running(now, listrak, segment, sink, log, Path(folder))
+        environ = environment(source, sink, running.state, course)
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        tasks.start_soon(_run, service)
-        await anyio.sleep(MINUTE)
-        empty, _ = _size_of(state)
-        for day in range(course.days):
-            await anyio.sleep(people.begin + (day + 1) * DAY - now())
-            size, events = _size_of(state)
-            result.state.append((size - empty, events))
-        _count(result, listrak, segment)
+        tasks.start_soon(_run, Service(settings.load(environ), once=False))
+        yield running
         tasks.cancel_scope.cancel()
-    result.warnings = [line for line in log.getvalue().splitlines() if IN_MEMORY not in line]
-    segment.close(people.begin + course.days * DAY)
-    result.seconds = time.perf_counter() - began
-    return result
 
 
 async def _run(service: Service) -> None:
