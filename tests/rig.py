@@ -14,11 +14,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
 import fork_server
 import printed
+from aiohttp import web
 from machine_clock import MachineClock
 from virtual_machine import VirtualMachineClock, virtual_loop
 
@@ -159,6 +161,21 @@ class Rig:
         self.clock.advance(timedelta(**delta))
         self.world.advance(self.clock.now)
         return self.world
+
+    def fail(self, pattern: str, fault: str) -> None:
+        """Puts a fault in force on calls to Listrak whose path fits, with its query or without.
+
+        pattern: a regular expression, found anywhere.
+        """
+        added = Faults.parse(fault)
+        strikes = added.strikes
+
+        def strikes_there(request: web.Request, rng: Random) -> bool:
+            fits = any(re.search(pattern, each) for each in (request.path, request.path_qs))
+            return fits and strikes(request, rng)
+
+        added.strikes = strikes_there  # type: ignore[method-assign]
+        self.listrak.faults.add(added)
 
     def rows(self, query: str) -> list[Any]:
         """What a query finds in the state file."""

@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 import in_process
 import pytest
-from aiohttp import web
 from rig import Rig, quiet_world
 
 from bridge.commands.backfill import backfill, wish_of
@@ -25,7 +24,6 @@ from bridge.errors import TemporaryError
 from bridge.flow.scheduling import schedule
 from bridge.listrak import answers
 from bridge.sandbox.account import Message
-from bridge.sandbox.faults import Faults
 from bridge.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("impatient")]
@@ -65,14 +63,7 @@ class Account:
     def fail(self, resource: str, fault: str) -> None:
         """Puts a fault in force on all that a pattern fits: names of emails stand for their ids."""
         pattern = re.sub(r"<(\w+)>", lambda found: str(self.emails[found[1]].message_id), resource)
-        added = Faults.parse(fault)
-        strikes = added.strikes
-
-        def strikes_there(request: web.Request, rng: Any) -> bool:
-            return bool(re.search(pattern, request.path)) and strikes(request, rng)
-
-        added.strikes = strikes_there  # type: ignore[method-assign]
-        self.rig.listrak.faults.add(added)
+        self.rig.fail(pattern, fault)
 
     async def caught_up(self) -> str:
         """Makes a catch-up; the error that it ends with, "" for none."""
