@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from bridge.event_types import BOUNCED, CLICKED, EVENT_TYPES, OPENED, UNCOUNTED, event_type
-from bridge.flow.forecast.figures import Cost
+from bridge.flow.forecast.figures import Cost, Terms
 from bridge.flow.forecast.spread import Times
 from bridge.flow.forecast.synthetic import Places, SyntheticMessage
 from bridge.flow.planner.evaluation import ScanStats, evaluate
@@ -21,7 +21,7 @@ from bridge.flow.planner.scan_types import ESCALATION, FULL, Scan, ScanType
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import Watermarks
 from bridge.flow.scheduling import schedule
-from bridge.listrak import times, wire
+from bridge.listrak import times
 from bridge.state.records import MessageRef
 
 EPOCH: Final = 1e9
@@ -33,11 +33,9 @@ CLICKS: Final = "clickers"
 
 @dataclass(frozen=True)
 class Course:
-    """The settings of a life.
+    """The circumstances of a life.
 
-    interval: seconds between two polls of what is fresh.
-    track: seconds that an email is tracked.
-    page_rows: rows of a full page.
+    terms: the settings.
     filters: values of activityType that the account filters by.
     is_proven: tells whether full polls have shown that the scans for complaints miss none.
     seconds_per_call: see MessageSnapshot.
@@ -45,17 +43,11 @@ class Course:
         its list, in order.
     """
 
-    interval: float
-    track: float
-    page_rows: int
+    terms: Terms
     filters: frozenset[str]
     is_proven: bool
     seconds_per_call: float = 0.0
     departures: Times = field(default_factory=lambda: np.zeros(0))
-
-    def pages(self, rows: float) -> int:
-        """The number of requests for so many rows: one at least."""
-        return wire.pages_of(rows, self.page_rows)
 
     def departed_at(self, now: float) -> float:
         """The latest of the departures by then, in seconds since 1970; 0 for none."""
@@ -133,13 +125,13 @@ class LifeReader:
         while not self._is_over and self._now < EPOCH + end:
             self._is_over = self._poll(self._now)
             self.life.polls += 1
-            self._now += schedule.poll_delay(self._message, self._now, self._course.interval)
+            self._now += schedule.poll_delay(self._message, self._now, self._course.terms.interval)
         return self.life
 
     def _poll(self, now: float) -> bool:
         """Makes a poll; tells whether it was the last one."""
         self._cost = Cost()
-        over = schedule.is_over(self._message, self._course.track, now)
+        over = schedule.is_over(self._message, self._course.terms.track, now)
         done = self._planned(now, is_last=over)
         self.life.cost.add(self._cost)
         return over and done
@@ -157,8 +149,8 @@ class LifeReader:
             watermarks=self._watermarks,
             filters=self._filters,
             now=now,
-            track=course.track,
-            page_rows=course.page_rows,
+            track=course.terms.track,
+            page_rows=course.terms.page_rows,
             seconds_per_call=course.seconds_per_call,
             unsubscribed_at=course.departed_at(now),
             is_last=is_last,
@@ -220,7 +212,7 @@ class LifeReader:
                 found += self._find(CLICKED, since, now)
             else:
                 rows = self._rows_of(scan, since, now)
-                self._cost.note("activity", self._course.pages(rows), rows)
+                self._cost.note("activity", self._course.terms.pages(rows), rows)
                 stats.read += rows
                 for event in self._shown_by(scan):
                     found += self._find(event, since, now, scan)
@@ -293,6 +285,6 @@ class LifeReader:
         for link, number in clicks.items():
             if number != before.get(link, 0):
                 of_link = of_links.get(link, 0)
-                self._cost.note(CLICKS, self._course.pages(of_link), of_link)
+                self._cost.note(CLICKS, self._course.terms.pages(of_link), of_link)
                 rows += of_link
         return rows

@@ -59,9 +59,9 @@ class Days:
             rng = np.random.default_rng([self._classes.index(one), number])
             course = self._course(one.kind, rng)
             if one.kind == "broadcast":
-                discovered = float(rng.uniform(0.0, course.interval))
+                discovered = float(rng.uniform(0.0, self._terms.interval))
                 reader = LifeReader(self._synthetic(one, rng), course, discovered)
-                life, days = reader.live(course.track + OVERDUE), 1.0
+                life, days = reader.live(self._terms.track + OVERDUE), 1.0
             else:
                 reader = LifeReader(self._synthetic(one, rng), course)
                 reader.live(STEADY[0] * DAY)
@@ -82,9 +82,7 @@ class Days:
         # They show at the next poll of the contacts.
         shown = np.unique(np.ceil(departed / terms.interval) * terms.interval)
         return Course(
-            terms.interval,
-            terms.track,
-            terms.page_rows,
+            terms,
             self._account.behaviour.filters,
             is_proven=complaints_of(self._classes, kind, PROOF_LASTS) >= 1,
             seconds_per_call=self._seconds_per_call,
@@ -120,7 +118,7 @@ def add_list(cost: Cost, each: ListFigures, terms: Terms) -> None:
     pages = terms.pages(contacts.subscribed) + terms.pages(left) - 2
     cost.note("contacts", sweeps * pages, sweeps * (contacts.subscribed + left))
     if each.unsent:
-        course = Course(terms.interval, terms.track, terms.page_rows, frozenset(), is_proven=True)
+        course = Course(terms, frozenset(), is_proven=True)
         rng = np.random.default_rng(0)
         nothing = SyntheticMessage("broadcast", {}, Behaviour(), rng)
         reader = LifeReader(nothing, course, is_draft=True)

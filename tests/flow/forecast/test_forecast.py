@@ -44,8 +44,8 @@ TOTALS = {
     UNSUBSCRIBED: 3.0,
     SPAM: 2.0,
 }
-COURSE = Course(600.0, 30 * DAY, 5000, FILTERS, is_proven=True)
 TERMS = Terms(600.0, 30 * DAY, 5.0, frozenset(TRACKS), 1000.0, 0.0, 5000)
+COURSE = Course(TERMS, FILTERS, is_proven=True)
 BEHAVIOUR = Behaviour(dated={OPENED: 0.99, BOUNCED: 1.0}, links=(3, 1), filters=FILTERS)
 
 
