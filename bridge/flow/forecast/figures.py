@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bridge.clock import DAY
 from bridge.event_types import BOUNCED, CLICKED, OPENED, SENT
 from bridge.flow.forecast.spread import BOUNCING, OPENING, SENDING, Spread
 from bridge.listrak import wire
@@ -175,3 +176,12 @@ class Terms:
     def pages(self, rows: float) -> int:
         """The number of requests for so many rows: one at least."""
         return wire.pages_of(rows, self.page_rows)
+
+    def all_contacts(self, contacts: ContactFigures) -> tuple[int, float]:
+        """The pages and rows of a reading of all contacts of a list.
+
+        They are those subscribed, and those who left since a day before the start horizon.
+        """
+        subscribed = contacts.subscribed
+        left = contacts.left * (self.horizon / DAY + 1)
+        return self.pages(subscribed) + self.pages(left), subscribed + left

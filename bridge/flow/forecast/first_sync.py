@@ -59,10 +59,8 @@ def first_sync(account: AccountFigures, terms: Terms) -> FirstSync:
 
 def _add_contacts(cost: Cost, each: ListFigures, terms: Terms) -> int:
     """Adds the reading of a list's contacts; returns its pages."""
-    subscribed = each.contacts.subscribed
-    left = each.contacts.left * (terms.horizon / DAY + 1)
-    pages = terms.pages(subscribed) + terms.pages(left)
-    cost.note("contacts", pages, subscribed + left)
+    pages, rows = terms.all_contacts(each.contacts)
+    cost.note("contacts", pages, rows)
     return pages
 
 

@@ -113,10 +113,9 @@ def add_list(cost: Cost, each: ListFigures, terms: Terms) -> None:
     # Those subscribed and those unsubscribed are listed by themselves.
     cost.note("contacts", 2 * polls, polls * changes * (terms.interval + schedule.CONTACT_OVERLAP))
     sweeps = DAY / schedule.SWEEP_INTERVAL
-    left = contacts.left * (terms.horizon / DAY + 1)
+    pages, rows = terms.all_contacts(contacts)
     # A sweep stands in for a poll.
-    pages = terms.pages(contacts.subscribed) + terms.pages(left) - 2
-    cost.note("contacts", sweeps * pages, sweeps * (contacts.subscribed + left))
+    cost.note("contacts", sweeps * (pages - 2), sweeps * rows)
     if each.unsent:
         course = Course(terms, frozenset(), is_proven=True)
         rng = np.random.default_rng(0)
