@@ -36,11 +36,6 @@ class Asked(NamedTuple):
     revenue: float = 0.0
     orders: float = 0.0
 
-    @property
-    def path(self) -> str:
-        """Its place in Listrak's API."""
-        return self.ref.path
-
 
 def sampled(items: Sequence[Item], most: int) -> Sequence[Item]:
     """At most so many items, evenly from all of them."""

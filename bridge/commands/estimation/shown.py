@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bridge.clock import DAY, HOUR, MINUTE
 from bridge.event_types import CLICKED, IDENTIFY, OPENED, SENT, TRACKS, UNSUBSCRIBED
-from bridge.flow.forecast.billing import Billing
+from bridge.flow.forecast.billing import MONTH, Billing
 from bridge.flow.forecast.figures import AccountFigures, Terms
 from bridge.flow.forecast.first_sync import FirstSync
 from bridge.flow.forecast.forecast import Forecast
@@ -139,7 +139,7 @@ def assumptions(estimate: Estimate) -> Iterator[str]:
         "sending take is not in the times: of a large send it is a minute or more"
     )
     yield "Contacts of whom only a profile value changes are not among the identifies"
-    yield "What Segment bills is as its documentation has it; a month has 30 days"
+    yield f"What Segment bills is as its documentation has it; a month has {MONTH} days"
 
 
 def _lists(estimate: Estimate) -> Table:
@@ -168,7 +168,7 @@ def _days(expected: Forecast) -> Table:
     for name in (*TRACKS, IDENTIFY):
         if name in expected.events:
             number = expected.events[name]
-            table.add_row(name, _number(number), _number(number * 30))
+            table.add_row(name, _number(number), _number(number * MONTH))
     table.add_row("all events", _number(sum(expected.events.values())), "")
     table.add_row("rows read", _number(expected.cost.all_rows), "")
     return table
