@@ -1,6 +1,6 @@
 """What is estimated of an account is what the service then does: calls, rows, events."""
 
-from simulation.population import MINUTE, Shares
+from simulation.population import Shares
 from simulation.prediction import (
     TOLERANCE,
     judged,
@@ -10,6 +10,8 @@ from simulation.prediction import (
 )
 from simulation.result import Retailer
 from simulation.service import Course
+
+from bridge.clock import MINUTE
 
 SOME = Retailer("small", 500, 1)
 COMING_AND_GOING = Shares(complained=0.002, joined=0.003)

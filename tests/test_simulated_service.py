@@ -3,7 +3,7 @@
 import pytest
 from simulation.lives import BEGIN
 from simulation.people import People, people
-from simulation.population import DAY, MINUTE, Shares
+from simulation.population import Shares
 from simulation.prediction import predicted
 from simulation.report import calls, contacts, costs, digests, freshness, picture_of, state
 from simulation.result import Result, Retailer
@@ -11,6 +11,7 @@ from simulation.service import Course, EndedError, lived
 from simulation.strategies import WEEK, reread
 from simulation.targets import judged, targets
 
+from bridge.clock import DAY, MINUTE
 from bridge.service import Service
 
 PAGE = 20

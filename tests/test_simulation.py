@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from simulation.census import Census
 from simulation.lives import BEGIN, Life, lives, people_of
 from simulation.people import Change, People, people
-from simulation.population import DAY, HOUR, LINKS, NEVER, Shares
+from simulation.population import LINKS, NEVER, Shares
 from simulation.result import Result, Retailer
 from simulation.strategies import WEEK, reread
 from simulation.tally import Event, Tally
 from simulation.targets import judged
 
+from bridge.clock import DAY, HOUR
 from bridge.listrak import times
 
 PAGE = 20

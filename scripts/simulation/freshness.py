@@ -5,11 +5,15 @@ from typing import Final
 
 import numpy as np
 
-from simulation.population import CONTACT_KINDS, DAY, KINDS, Times
+from bridge.clock import DAY
+from simulation.population import CONTACT_KINDS, KINDS, Times
 
 ALL_KINDS: Final = (*KINDS, *CONTACT_KINDS)
 
-AGES: Final = (("first day", 0.0, DAY), ("to a week", DAY, 7 * DAY), ("later", 7 * DAY, 1e12))
+ALWAYS: Final = 1e12
+"""An age in seconds that no email reaches."""
+
+AGES: Final = (("first day", 0.0, DAY), ("to a week", DAY, 7 * DAY), ("later", 7 * DAY, ALWAYS))
 
 
 @dataclass

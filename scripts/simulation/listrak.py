@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from virtual.server import Answer, Request
 
+from bridge.clock import DAY
 from bridge.listrak import times, wire
 from bridge.sandbox.listrak import API_PATH, TOKEN_PATH
 from simulation import rows
@@ -72,7 +73,7 @@ class Listrak:
     def answer(self, request: Request) -> Answer:
         """Answers a request."""
         now = self._now()
-        self.calls_by_day[int((now - self._begin) // 86400)] += 1
+        self.calls_by_day[int((now - self._begin) // DAY)] += 1
         self.digest.update(f"{now:.6f} {request.target}\n".encode())
         path, _, query = request.target.partition("?")
         if path == TOKEN_PATH:

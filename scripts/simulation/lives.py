@@ -8,10 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from bridge.clock import DAY
 from bridge.listrak import wire
 from simulation.listrak import Reading
 from simulation.people import People, people
-from simulation.population import DAY, send_of
+from simulation.population import send_of
 from simulation.result import Result, Retailer
 from simulation.service import Course, lived
 

@@ -10,8 +10,9 @@ import numpy as np
 from bench.tables import table
 from rich.table import Table
 
+from bridge.clock import MINUTE
 from bridge.listrak import wire
-from simulation.population import MINUTE, NEVER, Send, order_of, send_of
+from simulation.population import NEVER, Send, order_of, send_of
 
 AUDIENCES: Final = (50_000, 2_000_000)
 

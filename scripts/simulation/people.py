@@ -8,18 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.population import (
-    DAY,
-    HOUR,
-    MINUTE,
-    NEVER,
-    USUAL,
-    Send,
-    Shares,
-    Times,
-    only,
-    send_of,
-)
+from bridge.clock import DAY, HOUR, MINUTE
+from simulation.population import NEVER, USUAL, Send, Shares, Times, only, send_of
 
 FIRST_TALK: Final = 100_000
 """Number of the first conversation message; broadcasts are numbered by day."""

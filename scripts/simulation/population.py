@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+from bridge.clock import DAY, HOUR, MINUTE
+
 NEVER: Final = float("inf")
 LINKS: Final = 12
 
@@ -86,24 +87,9 @@ class Send:
         return np.minimum(np.minimum(self.opened, self.bounced), self.unsubscribed)
 
     @cached_property
-    def latest_order(self) -> NDArray[np.int64]:
-        """Recipients who ordered, by the time of their first order."""
-        return order_of(self.ordered)
-
-    @cached_property
     def events(self) -> dict[str, Times]:
         """Times of all events, sorted, by kind."""
-        orders = np.concatenate((self.ordered, self.ordered_again))
-        times_of = {
-            "sent": self.sent,
-            "opened": self.opened,
-            "bounced": self.bounced,
-            "clicked": self.clicked,
-            "unsubscribed": self.unsubscribed,
-            "ordered": orders,
-            "complained": self.complained,
-        }
-        return {kind: np.sort(times[times < NEVER]) for kind, times in times_of.items()}
+        return {kind: np.sort(happened) for kind, (happened, _) in self.sent_of.items()}
 
     @cached_property
     def sent_of(self) -> dict[str, tuple[Times, Times]]:

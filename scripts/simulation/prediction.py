@@ -14,6 +14,7 @@ from rich.table import Table
 from virtual.loop import VirtualLoop
 from virtual.server import serve
 
+from bridge.clock import DAY
 from bridge.commands.estimate import ReadAccount, read_account
 from bridge.commands.estimation.asking import Bounds
 from bridge.environment import settings
@@ -21,7 +22,7 @@ from bridge.flow.forecast.forecast import Forecast, forecast
 from simulation.listrak import Listrak, Reading
 from simulation.lives import BEGIN, BUDGET, TALKS, page_of
 from simulation.people import People, people
-from simulation.population import DAY, USUAL, Shares
+from simulation.population import USUAL, Shares
 from simulation.result import Result, Retailer
 from simulation.service import Course, environment, living
 from simulation.targets import Judged

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from bench.tables import table
 from rich.table import Table
 
-from simulation.freshness import AGES
-from simulation.population import CONTACT_KINDS, DAY, HOUR, KINDS, MINUTE
+from bridge.clock import DAY, HOUR, MINUTE
+from simulation.freshness import AGES, ALWAYS
+from simulation.population import CONTACT_KINDS, KINDS
 from simulation.result import Result
 
 
@@ -127,7 +128,7 @@ def picture_of(results: Iterable[Result]) -> dict[str, dict[str, float]]:
     figures: dict[str, dict[str, float]] = {}
     for result in results:
         opens = result.freshness.of("opened", 0, DAY)
-        orders = result.freshness.of("ordered", 0, 1e12)
+        orders = result.freshness.of("ordered", 0, ALWAYS)
         figures[result.name] = {
             "rows": result.rows_per_event,
             "opens": opens[1] / MINUTE if opens else 0.0,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from bridge.clock import DAY
 from simulation.freshness import Freshness
-from simulation.population import DAY
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from virtual.loop import VirtualLoop
 from virtual.server import serve
 from virtual.surroundings import Machine, restored_process, surroundings
 
+from bridge.clock import DAY, MINUTE
 from bridge.environment import settings
 from bridge.flow import time_keeper
 from bridge.flow.readers.messages import MessageReader
@@ -34,7 +35,6 @@ from bridge.state import database
 from bridge.supervision import lifecycle
 from simulation.listrak import LIST, Listrak, Reading
 from simulation.people import People
-from simulation.population import DAY, MINUTE
 from simulation.result import Result, Retailer
 from simulation.segment import Segment
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from bridge.clock import DAY, HOUR
 from simulation.people import People
-from simulation.population import DAY, HOUR, LINKS
+from simulation.population import LINKS
 from simulation.result import Result, Retailer
 
 

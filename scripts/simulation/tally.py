@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from bridge.clock import DAY
 from bridge.listrak import times
-from simulation.population import DAY, KINDS, Send
+from simulation.population import KINDS, Send
 from simulation.result import Result
 from simulation.rows import number_of
 

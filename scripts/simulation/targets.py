@@ -6,11 +6,12 @@ from typing import Final, NamedTuple
 from bench.tables import Target, table
 from rich.table import Table
 
-from simulation.population import DAY, HOUR, KINDS, MINUTE
+from bridge.clock import DAY, HOUR, MINUTE
+from simulation.freshness import ALWAYS
+from simulation.population import KINDS
 from simulation.result import Result
 
 POLL: Final = MINUTE
-ALWAYS: Final = 1e12
 
 WITHIN: Final = (
     ("a day", 0.0, DAY, 2 * POLL, ("opened", "clicked", "bounced", "ordered")),
