@@ -12,7 +12,7 @@ from bridge.clock import DAY
 from bridge.listrak import wire
 from simulation.listrak import Reading
 from simulation.people import People, people
-from simulation.population import send_of
+from simulation.population import USUAL, Shares, send_of
 from simulation.result import Result, Retailer
 from simulation.service import Course, lived
 
@@ -74,9 +74,16 @@ def live_all(each: Sequence[Life], processes: int) -> Iterator[Result]:
 
 def live(life: Life) -> Result:
     """Lives a life, from the first start of the service to its end."""
-    retailer = life.retailer
-    course = Course(life.days, page_of(retailer), life.budget / retailer.lists, life.reading)
-    return lived(life.name, retailer, people_of(life), course)
+    course = course_of(life.retailer, life.days, life.reading, life.budget)
+    return lived(life.name, life.retailer, people_of(life), course)
+
+
+def course_of(retailer: Retailer, days: int, reading: Reading, budget: float = BUDGET) -> Course:
+    """A course of so many days, of the simulated list.
+
+    budget: calls a second, of all lists.
+    """
+    return Course(days, page_of(retailer), budget / retailer.lists, reading)
 
 
 def page_of(retailer: Retailer) -> int:
@@ -86,15 +93,20 @@ def page_of(retailer: Retailer) -> int:
 
 def people_of(life: Life) -> People:
     """Who is on the list, and what they do."""
-    if not life.eventful:
-        return _quiet()
-    retailer = life.retailer
+    return listed(life.retailer, life.seed, BEGIN, life.days) if life.eventful else _quiet()
+
+
+def listed(
+    retailer: Retailer, seed: int, begin: float, days: int, shares: Shares = USUAL
+) -> People:
+    """The people of a retailer's simulated list; `begin` in seconds since 1970."""
     return people(
-        seed=life.seed,
-        begin=BEGIN,
-        days=life.days,
+        seed=seed,
+        begin=begin,
+        days=days,
         audience=retailer.contacts // retailer.scale,
         talks=TALKS // retailer.lists,
+        shares=shares,
     )
 
 

@@ -20,8 +20,8 @@ from bridge.commands.estimation.asking import Bounds
 from bridge.environment import settings
 from bridge.flow.forecast.forecast import Forecast, forecast
 from simulation.listrak import Listrak, Reading
-from simulation.lives import BEGIN, BUDGET, TALKS, page_of
-from simulation.people import People, people
+from simulation.lives import BEGIN, course_of, listed
+from simulation.people import People
 from simulation.population import USUAL, Shares
 from simulation.result import Result, Retailer
 from simulation.service import Course, environment, living
@@ -78,8 +78,8 @@ class Prediction:
 
 def of_retailer(retailer: Retailer, *, seed: int, reading: Reading = "filters") -> Prediction:
     """The prediction of a retailer, as its simulated list has it."""
-    course = Course(DAYS, page_of(retailer), BUDGET / retailer.lists, reading)
-    return predicted(with_history(retailer, WARM + DAYS, seed=seed), course, WARM)
+    many = with_history(retailer, WARM + DAYS, seed=seed)
+    return predicted(many, course_of(retailer, DAYS, reading), WARM)
 
 
 def judged(prediction: Prediction) -> Iterator[Judged]:
@@ -109,15 +109,7 @@ def predicted(many: People, course: Course, warm: float) -> Prediction:
 def with_history(retailer: Retailer, days: float, *, seed: int, shares: Shares = USUAL) -> People:
     """The people of a retailer that has been sending for long when the service starts."""
     began = BEGIN - HISTORY * DAY
-    many = people(
-        seed=seed,
-        begin=began,
-        days=HISTORY + int(days) + 1,
-        audience=retailer.contacts // retailer.scale,
-        talks=TALKS // retailer.lists,
-        shares=shares,
-    )
-    return replace(many, begin=BEGIN)
+    return replace(listed(retailer, seed, began, HISTORY + int(days) + 1, shares), begin=BEGIN)
 
 
 async def _live(many: People, course: Course, warm: float) -> tuple[ReadAccount, Day]:
