@@ -1,11 +1,26 @@
 """Listrak's read operations, one method a resource."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bridge.errors import MissingError
 from bridge.listrak import requests, shapes, wire
 from bridge.listrak.calls import Calls
 from bridge.listrak.pages import PageOf
+
+
+class RowFilter(NamedTuple):
+    """The activity rows that are asked for.
+
+    activity_type: only rows with that activity.
+    date_type: the date of a row that `since` and `until` are compared with.
+    since: naive time of the earliest row.
+    until: likewise of the latest.
+    """
+
+    activity_type: str | None = None
+    date_type: Literal["Send", "Activity"] | None = None
+    since: str | None = None
+    until: str | None = None
 
 
 class Listrak(Calls):
@@ -92,30 +107,24 @@ class Listrak(Calls):
         return await self.collection(f"{path}/Link", shapes.LINKS, "links")
 
     async def activity(
-        self,
-        path: str,
-        cursor: str,
-        *,
-        activity_type: str | None = None,
-        date_type: Literal["Send", "Activity"] | None = None,
-        since: str | None = None,
+        self, path: str, cursor: str, only: RowFilter | None = None
     ) -> PageOf[wire.Activity]:
         """A page of a message's activity rows, filtered if Listrak does so (FACTS.md: Filters).
 
         cursor: of the page; wire.START for the first.
-        activity_type: only rows with that activity.
-        date_type: date of a row that `since` is compared with.
-        since: naive time of the earliest row.
+        only: the rows that are asked for; None for all.
         """
+        asked = only or RowFilter()
         # Send is the default, and conversation messages have no dateType (FACTS.md: Filters).
         return await self.page(
             f"{path}/Activity",
             shapes.ACTIVITIES,
             "activity",
             cursor,
-            activityType=activity_type,
-            dateType=date_type if date_type == "Activity" else None,
-            startDate=since,
+            activityType=asked.activity_type,
+            dateType=asked.date_type if asked.date_type == "Activity" else None,
+            startDate=asked.since,
+            endDate=asked.until,
         )
 
     async def activity_of(self, path: str, email: str, cursor: str) -> PageOf[wire.Activity]:

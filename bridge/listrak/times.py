@@ -137,7 +137,7 @@ class Zone:
 
     def naive(self, text: Instant) -> str:
         """An instant as a naive time for a query, to the second."""
-        return f"{moment(text).astimezone(self._zone):%Y-%m-%dT%H:%M:%S}"
+        return self._naive(moment(text))
 
     def moved(self, text: Instant, other: str) -> Instant:
         """The instant that divides naive times here as `text` does in another zone, by name.
@@ -157,11 +157,26 @@ class Zone:
 
         In the hour before the clocks go back, later instants have earlier naive times.
         """
-        start = moment(text).astimezone(self._zone)
-        soon = (moment(text) + _HOUR).astimezone(self._zone)
+        start = moment(text)
+        return self._naive(start, -self._back_within(start, start + _HOUR))
+
+    def naive_until(self, text: Instant) -> str:
+        """A naive time for the end of a span: not before that of any earlier instant.
+
+        In the hour after the clocks went back, earlier instants have later naive times.
+        """
+        end = moment(text)
+        return self._naive(end, self._back_within(end - _HOUR, end))
+
+    def _naive(self, at: datetime, later: timedelta = timedelta(0)) -> str:
+        """A moment as a naive time, by so much later."""
+        return f"{at.astimezone(self._zone).replace(tzinfo=None) + later:%Y-%m-%dT%H:%M:%S}"
+
+    def _back_within(self, start: datetime, end: datetime) -> timedelta:
+        """The time by which the clocks go back from one moment to another, 0 if they don't."""
         none = timedelta(0)
-        back = max((start.utcoffset() or none) - (soon.utcoffset() or none), none)
-        return f"{start.replace(tzinfo=None) - back:%Y-%m-%dT%H:%M:%S}"
+        before, after = (one.astimezone(self._zone).utcoffset() or none for one in (start, end))
+        return max(before - after, none)
 
     def _plain_hour(self, text: str) -> str:
         """An hour in UTC. Raises KeyError where it has two readings, or no simple one."""

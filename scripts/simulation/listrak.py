@@ -197,7 +197,8 @@ class Listrak:
         elif start and query.get("dateType") == "Activity" and not send.conversation:
             places = self._moments.between(send, "first", start, now)
         else:
-            places = self._moments.between(send, "sent", start, now)
+            end = min(now, _moment(query.get("endDate")) or now)
+            places = self._moments.between(send, "sent", start, end)
         return lambda shown: rows.activity_rows(send, shown, self._now()), places
 
 

@@ -18,7 +18,7 @@ from bridge.errors import (
     TemporaryError,
 )
 from bridge.listrak import calls, wire
-from bridge.listrak.client import Listrak
+from bridge.listrak.client import Listrak, RowFilter
 from bridge.listrak.origin import Origin
 from bridge.listrak.pages import PageOf
 from bridge.listrak.shapes import ACTIVITIES, CONTACTS, LINKS, Answer, Shape
@@ -170,7 +170,7 @@ async def test_a_429_is_meant_for_all() -> None:
     stand_in = StandIn(status(429, Retry_After="300"), ok([LIST]))
     async with client_of(stand_in) as listrak:
         with pytest.raises(TemporaryError):
-            await listrak.with_priority(Priority.FULL).lists()
+            await listrak.with_priority(Priority.OLD).lists()
         for other in (
             listrak,
             listrak.with_deadline(None),
@@ -388,9 +388,9 @@ async def test_filters() -> None:
     naive = "2026-05-10T08:00:00"
     async with client_of(stand_in) as listrak:
         await listrak.messages(5, naive)
-        await listrak.activity("L/1", wire.START, date_type="Send", since=naive)
-        await listrak.activity("L/1", wire.START, date_type="Activity", since=naive)
-        await listrak.activity("L/1", wire.START, activity_type="bounce")
+        await listrak.activity("L/1", wire.START, RowFilter(date_type="Send", since=naive))
+        await listrak.activity("L/1", wire.START, RowFilter(None, "Activity", naive, naive))
+        await listrak.activity("L/1", wire.START, RowFilter("bounce"))
         await listrak.clickers("L/1", 7, wire.START, since=naive)
         await listrak.activity("L/1", wire.START)
     paging = {"cursor", "count"}
@@ -400,7 +400,7 @@ async def test_filters() -> None:
     ] == [
         {"startDate": naive},
         {"startDate": naive},
-        {"startDate": naive, "dateType": "Activity"},
+        {"startDate": naive, "dateType": "Activity", "endDate": naive},
         {"activityType": "bounce"},
         {"startDate": naive},
         {},

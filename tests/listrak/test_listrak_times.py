@@ -318,18 +318,26 @@ def test_what_is_remembered_is_bounded() -> None:
     st.sampled_from(["America/New_York", "UTC", "Australia/Lord_Howe"]),
 )
 def test_a_span_leaves_nothing_out(start: int, later: timedelta, name: str) -> None:
-    """What follows an instant is not before it in naive time either, and little else is."""
+    """What follows its beginning is not before it in naive time either, and little else is; what
+    goes before its end is not after it."""
     zone = Zone(ZoneInfo(name))
-    begin = datetime.fromtimestamp(start, UTC)
-    plain, naive = zone.naive(times.instant(begin)), zone.naive_from(times.instant(begin))
-    assert naive <= zone.naive(times.instant(begin + later))
-    reach = datetime.fromisoformat(plain) - datetime.fromisoformat(naive)
-    assert reach in [timedelta(minutes=minutes) for minutes in (0, 30, 60)]
+    begin, minutes = datetime.fromtimestamp(start, UTC), [timedelta(minutes=0)]
+    minutes += [timedelta(minutes=30), timedelta(minutes=60)]
+    here = times.instant(begin)
+    plain, since, until = zone.naive(here), zone.naive_from(here), zone.naive_until(here)
+    assert since <= zone.naive(times.instant(begin + later))
+    assert until >= zone.naive(times.instant(begin - later))
+    assert datetime.fromisoformat(plain) - datetime.fromisoformat(since) in minutes
+    assert datetime.fromisoformat(until) - datetime.fromisoformat(plain) in minutes
 
 
-def test_the_hour_before_the_clocks_go_back() -> None:
-    """On 1 November 2026 half past one comes twice; the first time, a span begins earlier."""
+def test_the_hours_in_which_the_clocks_go_back() -> None:
+    """On 1 November 2026 half past one comes twice; the first time, a span begins earlier, the
+    second time it ends later."""
     zone = Zone(ZoneInfo("America/New_York"))
     assert zone.naive_from("2026-11-01T05:30:00.000Z") == "2026-11-01T00:30:00"
     assert zone.naive_from("2026-11-01T06:30:00.000Z") == "2026-11-01T01:30:00"
     assert zone.naive_from("2026-11-01T04:30:00.000Z") == "2026-11-01T00:30:00"
+    assert zone.naive_until("2026-11-01T05:30:00.000Z") == "2026-11-01T01:30:00"
+    assert zone.naive_until("2026-11-01T06:30:00.000Z") == "2026-11-01T02:30:00"
+    assert zone.naive_until("2026-11-01T07:30:00.000Z") == "2026-11-01T02:30:00"

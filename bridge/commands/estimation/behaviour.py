@@ -29,6 +29,7 @@ from bridge.flow.forecast.spread import (
 )
 from bridge.flow.planner.scan_types import ESCALATION
 from bridge.listrak import wire
+from bridge.listrak.client import RowFilter
 from bridge.listrak.pages import PageOf
 
 MATURE: Final = 14 * DAY
@@ -228,7 +229,7 @@ class BehaviourReader:
         async def read() -> tuple[bool, list[wire.Activity]]:
             """Tells whether the filter is accepted; with the rows."""
             try:
-                page = await asking.listrak.activity(path, wire.START, activity_type=activity_type)
+                page = await asking.listrak.activity(path, wire.START, RowFilter(activity_type))
             except RefusedError:
                 return False, []
             return True, page.rows

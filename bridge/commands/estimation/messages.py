@@ -14,6 +14,7 @@ from bridge.flow.figures import counters
 from bridge.flow.forecast.figures import MessageFigures
 from bridge.flow.planner.filter_check import GRACE
 from bridge.listrak import wire
+from bridge.listrak.client import RowFilter
 from bridge.state.records import MessageRef
 
 Item = TypeVar("Item")
@@ -149,7 +150,7 @@ class MessageReader:
             page = await asking.attempt(
                 f"emails of list {ref.list_id}",
                 lambda since=since: asking.listrak.activity(  # type: ignore[misc]
-                    path, wire.START, since=since
+                    path, wire.START, RowFilter(since=since)
                 ),
             )
             if page is None:
