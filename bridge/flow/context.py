@@ -58,6 +58,7 @@ class ReaderContext:
     ledger: where they save.
     pages: where they send the pages they read, by channel.
     set_aside: where they note what fails by itself.
+    interval: seconds between two polls of what is fresh.
     """
 
     listrak: Listrak
@@ -65,3 +66,4 @@ class ReaderContext:
     pages: Mapping[Channel, ObjectSendStream[Page]]
     scope: Scope
     set_aside: SetAside
+    interval: float

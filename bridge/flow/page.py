@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge.flow.in_flight import InFlight
 from bridge.flow.mapping.twins import Twins
@@ -98,6 +98,7 @@ class ContactPoll:
     revision_floor: changes get revisions above this.
     twins: the addresses that the list has more than once.
     failure: that of a page, after which none is mapped.
+    beside: where the sweep goes on in the midst of which it is made, None for none.
     """
 
     source: SourceList
@@ -110,6 +111,21 @@ class ContactPoll:
     revision_floor: int = 0
     twins: Twins = field(default_factory=Twins)
     failure: PageFailure = field(default_factory=PageFailure)
+    beside: ContactCursor | None = None
+
+    def beside_it(self, cursor: ContactCursor) -> "ContactPoll":
+        """A poll of recent contacts in the midst of this one, a sweep that goes on at `cursor`.
+
+        It decides nothing of twins that the sweep does.
+        """
+        return replace(
+            self,
+            sweep=False,
+            user_ids=UserIdFindings(),
+            twins=Twins(set(self.twins.known)),
+            failure=PageFailure(),
+            beside=cursor,
+        )
 
     def revision_after(self, revision: int) -> int:
         """The revision of a contact's next change."""

@@ -1,6 +1,6 @@
 """The actors and the bounded queues between them: poller, mapper, sender."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol
 
@@ -128,9 +128,7 @@ class Pipeline:
             self._metrics,
         )
         into = {channel: stream for channel, (stream, _) in pages.items()}
-        unreadable = Unreadable(self._ledger, self._metrics)
-        listrak = self._listrak.telling(unreadable.note_answer)
-        context = ReaderContext(listrak, self._ledger, into, scope, self._set_aside)
+        context = self._context(into)
         readers = readers_of(context, self._metrics)
 
         async def read_all() -> bool:
@@ -150,6 +148,18 @@ class Pipeline:
                 # What one channel waits for must not keep the other one from going on.
                 actors.cancel_scope.deadline = anyio.current_time() + DRAIN_WITHIN
         return bool(complete)
+
+    def _context(self, pages: Mapping[Channel, MemoryObjectSendStream[Page]]) -> ReaderContext:
+        """The surroundings of readers that send their pages there."""
+        unreadable = Unreadable(self._ledger, self._metrics)
+        return ReaderContext(
+            self._listrak.telling(unreadable.note_answer),
+            self._ledger,
+            pages,
+            self._scope,
+            self._set_aside,
+            self._limits.interval,
+        )
 
 
 def _waiting_in(queues: Iterable[tuple[MemoryObjectSendStream[Any], Any]]) -> Callable[[], int]:

@@ -202,7 +202,7 @@ class ContactCheckpoint:
         else:
             if changes.told:
                 await store.identify_runs.add_told(list_id, sorted_keys(address_keys(changes.told)))
-            if page.poll.sweep:
+            if page.poll.sweep or page.poll.beside is not None:
                 await store.contact_polls.add_seen_in_sweep(list_id, self._keys)
             await store.contact_polls.save_cursor(list_id, page.next_cursor)
         await store.counters.add(self.outcomes.numbers)

@@ -27,6 +27,7 @@ from bridge.flow.user_id_alarm import UserIdAlarm
 from bridge.listrak import times, wire
 from bridge.listrak.client import Listrak
 from bridge.listrak.paging import Trail
+from bridge.listrak.times import Instant
 from bridge.state.contacts import KnownAddress
 from bridge.state.cursors import ContactCursor
 from bridge.state.keys import SeenKeys
@@ -62,8 +63,11 @@ class ContactReader:
         self._user_ids = user_ids
         self._departures = departures
         self._completions = completions
+        self._interval = context.interval
         # When polls began that this process began, by list and by the clock for what waits.
         self._began: dict[int, float] = {}
+        # When who came or left lately was last read, by list and by the clock that never jumps.
+        self._recent_at: dict[int, float] = {}
 
     async def is_sweep_next(self, source: SourceList) -> bool:
         """Tells whether a sweep is next: it has begun already, or is due."""
@@ -90,6 +94,7 @@ class ContactReader:
             )
         else:
             sweep, started_at, cursor = begun
+        self._recent_at[source.list_id] = clock.monotonic()
         readings = await self._readings.of(source.list_id)
         poll = await self._readings.poll_of(source, sweep=sweep)
         complete = self._completion_of(source.list_id, started_at)
@@ -166,9 +171,11 @@ class ContactReader:
 
     def _since(self, poll: ContactPoll) -> str | None:
         """The naive time since when contacts are read; None for all of them."""
-        if poll.sweep or not poll.previous:
-            return None
-        recent = times.seconds(poll.previous) - schedule.CONTACT_OVERLAP
+        return None if poll.sweep or not poll.previous else self._recent(poll.previous)
+
+    def _recent(self, previous: Instant) -> str:
+        """The naive time since when contacts are recent, after a poll that began then."""
+        recent = times.seconds(previous) - schedule.CONTACT_OVERLAP
         return self._scope.zone.naive(times.from_seconds(recent))
 
     async def _read_state(
@@ -178,27 +185,54 @@ class ContactReader:
         state, listrak = cursor.stage, self._client_for(poll)
         list_id, field_id = poll.source.list_id, poll.source.field_id
         next_stage = UNSUBSCRIBED_STAGE if state == "Subscribed" else DELETED_STAGE
-        more: str | None = cursor.page
         trail = Trail(f"the contacts of list {list_id}", cursor.page)
         departed: set[int] = set()
-        while more is not None:
+        while cursor.stage == state:
             async with readings.turn:
-                page = await listrak.contacts(list_id, state, more, field_id, since)
+                page = await listrak.contacts(list_id, state, cursor.page, field_id, since)
                 more = trail.after(page)
-                following = ContactCursor(state, more) if more else next_stage
+                cursor = ContactCursor(state, more) if more else next_stage
                 read_at, is_subscribed = readings.instant(), state == "Subscribed"
                 if not is_subscribed and not poll.sweep:
                     departed |= marks(page.rows)
                 await readings.send(
                     ContactPage(
-                        poll, following, page.rows, read_at, is_subscribed, unread=page.unread
+                        poll,
+                        poll.beside or cursor,
+                        page.rows,
+                        read_at,
+                        is_subscribed,
+                        unread=page.unread,
                     )
                 )
+            await self._read_beside(poll, cursor, readings)
         # The next stage compares with what this one found, and no two identifies of a contact are
         # on their way at once.
         await readings.drain(poll)
         if departed:
             self._departures.note(list_id, departed, self._listrak.clock.now())
+
+    async def _read_beside(
+        self, sweep: ContactPoll, cursor: ContactCursor, readings: ListReadings
+    ) -> None:
+        """Reads who came or left lately, each interval while a sweep goes on, which may be hours.
+
+        The sweep goes on at `cursor`. Nothing else is saved of this: the next poll reads all again
+        that is later than the one before the sweep.
+        """
+        list_id, now = sweep.source.list_id, clock.monotonic()
+        if not sweep.sweep or now - self._recent_at[list_id] < self._interval:
+            return
+        began = clock.boot_time()
+        await readings.drain(sweep)
+        poll = sweep.beside_it(cursor)
+        since = self._recent(sweep.previous or times.from_seconds(self._listrak.clock.now()))
+        await self._read_state(poll, FIRST_STAGE, since, readings)
+        self._completions.complete(list_id, "subscribed", began)
+        await self._read_state(poll, UNSUBSCRIBED_STAGE, since, readings)
+        self._completions.complete(list_id, "unsubscribed", began)
+        self._user_ids.complete(poll, "", 0)
+        self._recent_at[list_id] = clock.monotonic()
 
     async def _decide_twins(
         self, poll: ContactPoll, cursor: ContactCursor, readings: ListReadings
@@ -249,6 +283,7 @@ class ContactReader:
                         unread=requested.unread,
                     )
                 )
+            await self._read_beside(poll, cursor, readings)
         await readings.drain(poll)
         # Whoever is left stays as it is known, and is requested again by the next sweep.
         if failures:
@@ -257,7 +292,7 @@ class ContactReader:
             self._set_aside.recovered(part)
 
     def _client_for(self, poll: ContactPoll) -> Listrak:
-        return self._listrak.with_priority(Priority.FULL) if poll.sweep else self._listrak
+        return self._listrak.with_priority(Priority.OLD if poll.sweep else Priority.RECENT)
 
 
 def _summary_of(failures: Sequence[BridgeError]) -> TemporaryError:

@@ -115,7 +115,7 @@ class Shifting:
     async def campaigns(self, _list_id: int) -> PageOf[wire.Campaign]:
         return PageOf([], None)
 
-    async def activity(self, _path: str, _cursor: str, **_: Any) -> PageOf[wire.Activity]:
+    async def activity(self, _path: str, _cursor: str, _only: object) -> PageOf[wire.Activity]:
         self.ask("activity")
         rows = [wire.Activity(f"c{number}@x.example", SENT) for number in range(3)]
         return PageOf(rows, None)
@@ -177,7 +177,7 @@ async def polled(listrak: Any, store: Store, told: Told, *, full: bool) -> None:
     source = SourceList(1, "News", None, times.from_seconds(NOW - 1e6))
     set_aside = SetAside(ledger, Metrics(), lambda: NOW, interval=60)
     scope = Scope([source], zone, 1e8, names)
-    context = ReaderContext(listrak, ledger, dict.fromkeys(Channel, page_in), scope, set_aside)
+    context = ReaderContext(listrak, ledger, dict.fromkeys(Channel, page_in), scope, set_aside, 60)
     rows = RowReader(context, PropertyReader(context, Names(context)))
     reader = MessageReader(context, rows, SummaryMetrics(Metrics()), Departures())
     mapper = Mapper(ledger, ActivityRules(zone, names), ContactRules(zone, names), Metrics())
