@@ -166,6 +166,7 @@ LAYERS = [
         "bridge.flow.readers.restart",
         "bridge.flow.readers.polling",
         "bridge.flow.readers.click_tally",
+        "bridge.flow.readers.beside",
         "bridge.flow.readers.names",
         "bridge.flow.readers.contact_readings",
         "bridge.flow.readers.departures",

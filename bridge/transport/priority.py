@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from enum import IntEnum
 from itertools import count
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 
@@ -12,18 +12,39 @@ FAIRNESS_INTERVAL: Final = 4
 
 
 class Priority(IntEnum):
-    """The priorities of calls to Listrak, the first the highest."""
+    """The priorities of calls to Listrak: by what they are for, the first the highest."""
 
     FRESH = 0
-    FULL = 1
-    BACKFILL = 2
+    RECENT = 1
+    OLD = 2
+    BACKFILL = 3
+
+
+SLACKS: Final = {
+    Priority.FRESH: 1.0,
+    Priority.RECENT: 10.0,
+    Priority.OLD: 30.0,
+    Priority.BACKFILL: 100.0,
+}
+"""By priority: how many times as long an item may wait as a fresh one. Steeper than how often each
+is polled, so that a fresh message of hundreds of pages has most of what is scarce."""
+
+
+class _Waiting(NamedTuple, Generic[Item]):
+    """An item, and since when it waits."""
+
+    item: Item
+    since: float
 
 
 class PriorityQueue(Generic[Item]):
-    """Items by priority, first in, first out within each; now and then the oldest of all."""
+    """Items of which each waits in proportion to its slack; now and then the oldest of all goes.
+
+    Times are seconds of any one clock. Within a priority the first in is the first out.
+    """
 
     def __init__(self) -> None:
-        self._queues: dict[Priority, OrderedDict[int, Item]] = {
+        self._queues: dict[Priority, OrderedDict[int, _Waiting[Item]]] = {
             priority: OrderedDict() for priority in Priority
         }
         self._numbers = count()
@@ -32,10 +53,10 @@ class PriorityQueue(Generic[Item]):
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
 
-    def put(self, priority: Priority, item: Item) -> int:
+    def put(self, priority: Priority, item: Item, now: float) -> int:
         """Queues an item; returns its number."""
         number = next(self._numbers)
-        self._queues[priority][number] = item
+        self._queues[priority][number] = _Waiting(item, now)
         return number
 
     def remove(self, number: int) -> None:
@@ -44,17 +65,26 @@ class PriorityQueue(Generic[Item]):
             queue.pop(number, None)
 
     def first(self) -> Item | None:
-        """The first item of the highest priority, None if the queue is empty."""
-        return next((item for queue in self._queues.values() for item in queue.values()), None)
+        """The longest waiting item of the highest priority, None if the queue is empty."""
+        return next((one.item for queue in self._queues.values() for one in queue.values()), None)
 
-    def take(self) -> Item:
+    def take(self, now: float) -> Item:
         """Removes and returns the next item. Raises IndexError if the queue is empty."""
         self._taken += 1
-        queues = [queue for queue in self._queues.values() if queue]
-        is_for_the_oldest = self._taken % FAIRNESS_INTERVAL == 0
-        queue = min(queues, key=_first_number) if queues and is_for_the_oldest else queues[0]
-        return queue.popitem(last=False)[1]
+        waiting = [priority for priority, queue in self._queues.items() if queue]
+        if not waiting:
+            raise IndexError("nothing waits")
+        if self._taken % FAIRNESS_INTERVAL == 0:
+            priority = min(waiting, key=self._first_number)
+        else:
+            # The higher one of two that are as late.
+            priority = max(waiting, key=lambda priority: self._lateness(priority, now))
+        return self._queues[priority].popitem(last=False)[1].item
 
+    def _first_number(self, priority: Priority) -> int:
+        return next(iter(self._queues[priority]))
 
-def _first_number(queue: OrderedDict[int, Item]) -> int:
-    return next(iter(queue))
+    def _lateness(self, priority: Priority, now: float) -> float:
+        """The time that the first of a queue has waited, as a share of its slack."""
+        first = next(iter(self._queues[priority].values()))
+        return (now - first.since) / SLACKS[priority]

@@ -70,7 +70,7 @@ class AdaptiveRate:
         if self._per_second < self._ceiling and self._unchanged_for(RECOVERY):
             self._change(min(self._per_second * 2, self._ceiling))
         mine = _Call()
-        number = self._waiting.put(priority, mine)
+        number = self._waiting.put(priority, mine, anyio.current_time())
         try:
             if self._leader is None:
                 self._leader = mine
@@ -78,7 +78,7 @@ class AdaptiveRate:
                 await mine.woken.wait()
             while not mine.allowed:
                 await self._next()
-                call = self._waiting.take()
+                call = self._waiting.take(anyio.current_time())
                 call.allowed = True
                 call.woken.set()
         except BaseException:

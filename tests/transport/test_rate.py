@@ -115,7 +115,7 @@ async def test_urgent_calls_overtake_long_scans(scans: int) -> None:
 
     async def scan() -> None:
         for _ in range(200 // scans):
-            await rate.take(Priority.FULL)
+            await rate.take(Priority.OLD)
             scanned.append(anyio.current_time())
 
     async with anyio.create_task_group() as tasks:
@@ -141,7 +141,7 @@ async def test_who_gives_up_leaves_no_hole() -> None:
 
     async def call(number: int) -> None:
         with anyio.move_on_after(2.5 if number % 2 else None):
-            await rate.take(Priority(number % 3))
+            await rate.take(Priority(number % len(Priority)))
             done.append(number)
 
     with anyio.fail_after(60):
@@ -160,7 +160,7 @@ async def test_who_gives_up_takes_no_call_along() -> None:
     async def hasty() -> None:
         while True:
             with anyio.move_on_after(0.15):
-                await rate.take(Priority.FULL)
+                await rate.take(Priority.OLD)
                 await anyio.sleep_forever()
 
     async def patient() -> None:
@@ -191,13 +191,13 @@ async def test_a_call_that_nobody_made_is_made_by_the_next() -> None:
     called: list[str] = []
 
     async def first() -> None:
-        await rate.take(Priority.FULL)
+        await rate.take(Priority.OLD)
         called.append("first")
         scope.cancel()
 
     async def second() -> None:
         with scope:
-            await rate.take(Priority.FULL)
+            await rate.take(Priority.OLD)
             called.append("second")
 
     began = anyio.current_time()

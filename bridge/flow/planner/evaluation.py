@@ -144,6 +144,11 @@ class _EventEvaluation:
         counted = self.snapshot.counted.get(self.event)
         missing = 0.0 if counted is None else watermark.missing(counted, self.seen)
         watermark.last_counted = -1.0 if counted is None else counted
+        if missing > 0 and (until := self._read_until()) is not None:
+            # All up to then was asked for: the next poll goes on from there, at once.
+            watermark.advance(until)
+            self._note_attempt(watermark.attempt(0), 0, 0.0)
+            return
         for number in done:
             self._note_attempt(watermark.attempt(number), number, missing)
         if counted is None:
@@ -160,6 +165,14 @@ class _EventEvaluation:
         if watermark.never_shown > 0:
             # Rows show now what they never showed before, or a part of it.
             watermark.never_shown = max(0.0, min(watermark.never_shown, counted - self.seen))
+
+    def _read_until(self) -> float | None:
+        """The end of a scan that asked for a part of the event's rows, and found some."""
+        if self.plan.full or self._found < TOLERANCE:
+            return None
+        narrowest = self._scan_types[0].name
+        ends = (scan.until for scan in self.plan.scans if scan.scan_type.name == narrowest)
+        return None if narrowest in self.stats.skipped else next(ends, None)
 
     @property
     def _scan_types(self) -> tuple[ScanType, ...]:

@@ -18,6 +18,7 @@ from bridge.flow.figures import TOLERANCE
 from bridge.flow.planner.scan_types import ACTIVE, ALL_CLICKS, ESCALATION, TRACKED, Scan, ScanType
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import ROW_DELAY, ScanAttempt, Watermarks
+from bridge.flow.scheduling import schedule
 
 PAGE_SHARE_PER_EVENT: Final = 1 / 250
 """Fraction of a page that may be read again at once to find one missing event."""
@@ -30,6 +31,9 @@ RETRY_AFTER: Final = 5 * MINUTE
 
 WIDER_AFTER: Final = 20 * MINUTE
 """Seconds until a wider scan than the narrowest follows, which has been done again by then."""
+
+SHORTEST_PART: Final = 30.0
+"""Seconds of sends that are read in one poll at least."""
 
 COSTLY_AGE: Final = 2 * DAY
 """Age of a message from which on what a scan costs makes it wait longer, in proportion to it."""
@@ -308,7 +312,31 @@ def _scan(snapshot: MessageSnapshot, event: str, scan_type: ScanType) -> Scan:
     asked = scan_type.activity_type
     # Sends of a short lookback are few enough to be read without their filter.
     is_accepted = asked is not None and snapshot.filters.accepts(asked, snapshot.now)
-    return Scan(scan_type, since, asked if is_accepted else None)
+    until = _end_of_sends(snapshot, since) if event == SENT and scan_type.from_watermark else None
+    return Scan(scan_type, since, asked if is_accepted else None, until)
+
+
+def _end_of_sends(snapshot: MessageSnapshot, since: float | None) -> float | None:
+    """The end of a scan of new sends that begins then, None for the present. Any of:
+
+    1. They are few enough: none.
+    2. It isn't known where they begin, or they have no date of their own: none.
+    3. A part of them was asked for, and none came: none, as the end may be read another way.
+    4. As much of the time since then as may bring so many; none if that is all.
+    """
+    missing = snapshot.missing(SENT)
+    if missing <= snapshot.most_sends:  # 1
+        return None
+    if since is None or snapshot.message.kind != "broadcast":  # 2
+        return None
+    if snapshot.watermarks.of(SENT).attempt(0).misses:  # 3
+        return None
+    per_second = missing / (snapshot.now - since)
+    if (begun := since - schedule.sent_at(snapshot.message)) > 0:
+        # Most go out soon: they come as fast as those before.
+        per_second = max(per_second, snapshot.seen.get(SENT, 0.0) / begun)
+    until = since + WATERMARK_OVERLAP + max(snapshot.most_sends / per_second, SHORTEST_PART)  # 4
+    return until if until < snapshot.now else None
 
 
 def _wider(scan: Scan, other: Scan) -> Scan:

@@ -100,6 +100,8 @@ class Scan(NamedTuple):
     """The scan's beginning, in seconds since 1970; None for the first row of all."""
     activity_type: str | None = None
     """activityType to filter by, None where the account doesn't support it."""
+    until: float | None = None
+    """The scan's end, where it is to be short; None for all rows there are by now."""
 
 
 def _recent(date_type: DateType) -> ScanType:

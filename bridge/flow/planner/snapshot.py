@@ -42,6 +42,8 @@ class MessageSnapshot:
     """Rows of a page."""
     seconds_per_call: float = 0.0
     """Seconds that a scan waits for each request that it takes beyond the first."""
+    most_sends: float = math.inf
+    """Rows of new sends that a poll reads at most: what else happens shall not wait for them."""
     unsubscribed_at: float = 0.0
     """Time at which contacts last showed a new unsubscribe of the list; 0 for never."""
     certain: float | None = None

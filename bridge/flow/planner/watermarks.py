@@ -62,6 +62,10 @@ class Watermark(msgspec.Struct, array_like=True):
         for attempt in self.attempts:
             attempt.missing, attempt.misses = 0.0, 0
 
+    def advance(self, until: float) -> None:
+        """Notes that everything of an earlier time than `until` was read, and nothing later."""
+        self.complete_until, self.pending_at = max(self.complete_until, until), 0.0
+
     def note_pending(self, at: float, counted: float, seen: float, *, full: bool = False) -> None:
         """Notes that the counter is ahead of the rows, after a poll that was perhaps `full`.
 

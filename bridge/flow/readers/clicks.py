@@ -34,7 +34,7 @@ class ClickReader:
         self._properties = properties
 
     def with_priority(self, priority: Priority) -> "ClickReader":
-        """A copy of the reader with another priority of its long polls."""
+        """A copy of the reader with another priority of its polls."""
         other = copy.copy(self)
         other._clients = self._clients.with_priority(priority)
         return other
@@ -51,7 +51,9 @@ class ClickReader:
         list_id, path = poll.message.list_id, poll.message.path
         of_all = Part(list_id, "links", path)
         failed = of_all in self._set_aside
-        links = await self._set_aside.attempt(of_all, lambda: self._clients.of(poll).links(path))
+        links = await self._set_aside.attempt(
+            of_all, lambda: self._clients.of_poll(poll).links(path)
+        )
         if links is None:
             poll.stats.clicks_left = True
             return
@@ -97,7 +99,7 @@ class ClickReader:
 
     async def _read_pages(self, reading: "_LinkReading") -> ClickTally:
         poll, source, scan, link, since = reading
-        listrak, path = self._clients.of(poll), poll.message.path
+        listrak, path = self._clients.of_poll(poll), poll.message.path
         here = PollCursor("clicks", link.link_id, wire.START)
         tally = ClickTally()
         more: str | None = wire.START
@@ -134,7 +136,7 @@ class ClickReader:
         counted = after = link.click_count or 0
         if tally.pages > 1 and tally.rows == counted:
             again = await self._tally(everything)
-            links = await self._clients.of(poll).links(poll.message.path)
+            links = await self._clients.of_poll(poll).links(poll.message.path)
             after = sum(one.click_count or 0 for one in links if one.link_id == link.link_id)
         is_certain = tally.is_certain(counted, again, after)
         repeats = tally.repeats if is_certain else []

@@ -17,6 +17,7 @@ from bridge.flow.planner.plan import plan
 from bridge.flow.planner.snapshot import MessageSnapshot
 from bridge.flow.planner.watermarks import ROW_DELAY
 from bridge.flow.readers.departures import Departures
+from bridge.flow.readers.polling import PollClients
 from bridge.flow.readers.rows import RowReader
 from bridge.flow.scheduling import schedule
 from bridge.flow.scheduling.budget import CallBudget
@@ -46,6 +47,7 @@ class MessageReader:
         page_rows: int = wire.MOST_ROWS,
     ) -> None:
         self._listrak = context.listrak
+        self._clients = PollClients(context.listrak)
         self._ledger = context.ledger
         self._scope = context.scope
         self._set_aside = context.set_aside
@@ -88,6 +90,7 @@ class MessageReader:
             track=self._scope.track,
             page_rows=self._page_rows,
             seconds_per_call=self._budget.seconds_per_call(),
+            most_sends=self._budget.pages_at_once() * self._page_rows,
             unsubscribed_at=self._departures.noted_at(message.list_id),
             certain=min(started, self._listrak.clock.certain()),
             is_last=last,
@@ -187,10 +190,11 @@ class MessageReader:
         """
         if message.kind == "transactional":
             return None
+        listrak = self._clients.of(message, self._listrak.clock.now())
 
         async def read() -> wire.Summary | None:
             try:
-                return await self._listrak.summary(message.path)
+                return await listrak.summary(message.path)
             except MissingError:
                 return None
 

@@ -16,8 +16,9 @@ from bridge.flow.planner.filter_check import (
     without_filter,
 )
 from bridge.flow.planner.scan_types import Scan
+from bridge.flow.readers.beside import Beside
 from bridge.flow.readers.clicks import FIRST_CLICKS, ClickReader
-from bridge.flow.readers.polling import PollClients, opened, start_of
+from bridge.flow.readers.polling import PollClients, opened, rows_of
 from bridge.flow.readers.properties import PropertyReader
 from bridge.flow.readers.restart import read_from
 from bridge.flow.source import SourceList
@@ -41,7 +42,7 @@ class RowReader:
         self._clicks = ClickReader(context, properties)
 
     def with_priority(self, priority: Priority) -> "RowReader":
-        """A copy of the reader with another priority of its long polls."""
+        """A copy of the reader with another priority of its polls."""
         other = copy.copy(self)
         other._clients = self._clients.with_priority(priority)
         other._clicks = self._clicks.with_priority(priority)
@@ -73,14 +74,19 @@ class RowReader:
         if poll.message.kind != "transactional":
             await self._clicks.read(poll, source, cursor)
 
-    async def _read_scan(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:
-        """Reads one scan; one that is refused or ignored is in cooldown afterwards."""
+    async def _read_scan(
+        self, poll: MessagePoll, source: SourceList, scan: Scan, held: PollCursor | None = None
+    ) -> None:
+        """Reads one scan; one that is refused or ignored is in cooldown afterwards.
+
+        held: where the poll goes on, if that is elsewhere.
+        """
         name = scan.scan_type.name
         try:
             await read_from(
                 FIRST_PAGE,
                 FIRST_PAGE,
-                lambda _: self._read_rows(poll, source, scan),
+                lambda _: self._read_rows(poll, source, scan, held),
                 poll.message.path,
             )
             return
@@ -92,34 +98,40 @@ class RowReader:
         if other is None:
             poll.stats.skipped.add(name)
         else:
-            await self._read_scan(poll, source, other)
+            await self._read_scan(poll, source, other, held)
             if name in poll.stats.skipped:
                 return
             parameter = "activityType"
         filters, kind = poll.planned.snapshot.filters, poll.message.kind
         record_refused_scan(filters, kind, scan, parameter, poll.started_at)
 
-    async def _read_rows(self, poll: MessagePoll, source: SourceList, scan: Scan) -> None:
+    async def _read_rows(
+        self, poll: MessagePoll, source: SourceList, scan: Scan, held: PollCursor | None
+    ) -> None:
         if scan.scan_type.reads_clicks:
             await self._clicks.read(poll, source, FIRST_CLICKS, scan)
         else:
-            await self._read_activity(poll, source, wire.START, scan)
+            await self._read_activity(poll, source, wire.START, scan, held)
 
     async def _read_activity(
-        self, poll: MessagePoll, source: SourceList, cursor: str, scan: Scan | None = None
+        self,
+        poll: MessagePoll,
+        source: SourceList,
+        cursor: str,
+        scan: Scan | None = None,
+        held: PollCursor | None = None,
     ) -> None:
-        """Reads activity rows, from a page on; in a scan, those that its filters let through."""
-        listrak, floor = self._clients.of(poll), self._floor_of(scan)
+        """Reads activity rows, from a page on; in a scan, those that its filters let through.
+
+        held: where the poll goes on, if that is elsewhere.
+        """
+        listrak, floor = self._clients.of_poll(poll), self._floor_of(scan)
         more: str | None = cursor
+        asked = rows_of(scan, self._zone)
         trail = Trail(f"the activity of {poll.message.path}", cursor)
+        beside = Beside(poll) if scan is None else None
         while more is not None:
-            page = await listrak.activity(
-                poll.message.path,
-                more,
-                activity_type=scan.activity_type if scan else None,
-                date_type=scan.scan_type.date_type if scan else None,
-                since=start_of(scan, self._zone),
-            )
+            page = await listrak.activity(poll.message.path, more, asked)
             if page.rows:
                 await self._properties.prepare(poll, source)
             if scan is not None:
@@ -128,11 +140,13 @@ class RowReader:
             following = PollCursor("activity", 0, more) if more else FIRST_CLICKS
             number = await opened(poll)
             await self._pages.send(
-                ActivityPage(poll, number, following, page.rows, page.origins, page.unread)
+                ActivityPage(poll, number, held or following, page.rows, page.origins, page.unread)
             )
             if scan is not None and (parameter := ignored_parameter(scan, page.certain, floor)):
                 # The scan may be of the whole message: whether to read that is planned later.
                 raise _IgnoredError(parameter)
+            if beside is not None and more and (recent := beside.due(listrak.clock.now())):
+                await self._read_scan(poll, source, recent, following)
 
     def _floor_of(self, scan: Scan | None) -> str:
         """The naive time before which no row of a scan may be; "" where there is none."""

@@ -7,6 +7,7 @@ from typing import Final
 from bridge.clock import DAY, HOUR, MINUTE
 from bridge.listrak import times
 from bridge.state.records import Kind, ListState, Message
+from bridge.transport.priority import Priority
 
 SWEEP_INTERVAL: Final = DAY
 """Seconds between two sweeps of all contacts: only they show changed profile values."""
@@ -58,7 +59,7 @@ AGE_INTERVALS: Final = (
     (DAY, 1, 5, 30),
     (3 * DAY, 3, 20, 70),
     (7 * DAY, 4, 60, 70),
-    (math.inf, 10, 60, 70),
+    (math.inf, 10, 60, 200),
 )
 """Rows of a limit of age in seconds, the poll intervals between two polls of a younger message, the
 most of them where it is quiet, and the number of polls of a quiet one in a time as long as that
@@ -66,12 +67,16 @@ since its last change."""
 
 KIND_FACTORS: Final[dict[Kind, tuple[int, int]]] = {
     "broadcast": (1, 1),
-    "conversation": (3, 1),
+    "conversation": (4, 1),
     "transactional": (5, 5),
 }
 """Factors of these intervals, and of the most of them: there are many conversation messages, each
 with few emails at a time, and of transactional messages each poll reads rows, as they have no
 Summary."""
+
+FRESH_INTERVALS: Final = 1
+RECENT_INTERVALS: Final = 5
+"""Poll intervals between two polls of what counts as fresh, and as recent, at most."""
 
 DETAILS_INTERVAL: Final = DAY
 """Seconds after which a message that is polled is asked for by itself again: only that tells its
@@ -98,12 +103,29 @@ def poll_delay(message: Message, now: float, poll_interval: float) -> float:
 
     Where nothing has changed for long, little is missed by polling a little later.
     """
-    seconds = age(message, now)
-    intervals, most, polls = next(row for limit, *row in AGE_INTERVALS if seconds < limit)
-    factor, most_factor = KIND_FACTORS[message.kind]
-    usual = poll_interval * intervals * factor
+    _, most, polls = _intervals_of(message, now)
+    usual = poll_interval * usual_intervals(message, now)
     quiet = now - (message.changed_at or min(message.discovered_at, sent_at(message)))
-    return max(usual, min(quiet / polls, poll_interval * most * most_factor))
+    return max(usual, min(quiet / polls, poll_interval * most * KIND_FACTORS[message.kind][1]))
+
+
+def usual_intervals(message: Message, now: float) -> int:
+    """Poll intervals between two polls of a message to which things happen."""
+    return _intervals_of(message, now)[0] * KIND_FACTORS[message.kind][0]
+
+
+def _intervals_of(message: Message, now: float) -> list[int]:
+    """The columns of AGE_INTERVALS for a message."""
+    seconds = age(message, now)
+    return next(columns for limit, *columns in AGE_INTERVALS if seconds < limit)
+
+
+def priority(message: Message, now: float) -> Priority:
+    """The priority of calls for a message: by how often it is polled."""
+    intervals = usual_intervals(message, now)
+    if intervals <= FRESH_INTERVALS:
+        return Priority.FRESH
+    return Priority.RECENT if intervals <= RECENT_INTERVALS else Priority.OLD
 
 
 def is_over(message: Message, track: float, now: float) -> bool:

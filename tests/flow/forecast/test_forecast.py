@@ -124,7 +124,7 @@ def test_the_schedule_is_the_service_s_own(monkeypatch: pytest.MonkeyPatch, inte
 def test_a_message_of_which_nothing_happens_costs_little() -> None:
     """It is polled, and hardly anything is read."""
     life = life_of({SENT: 1.0})
-    assert life.cost.calls["summary"] < 30 * DAY / 600 / 10
+    assert life.cost.calls["summary"] < 30 * DAY / 600 / 8
     assert life.cost.all_rows < 10
 
 

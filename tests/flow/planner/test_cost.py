@@ -1,9 +1,10 @@
 """What a scan costs in requests, and what it waits for that."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from planner_parts import message_of, polled_an_hour_ago
+from planner_parts import BEGAN, message_of, polled_an_hour_ago
 
 from bridge.clock import DAY, HOUR, MINUTE
 from bridge.event_types import BOUNCED, CLICKED, CONVERTED, OPENED, SENT, SPAM
@@ -201,3 +202,66 @@ def test_a_message_is_not_given_up_while_a_counter_has_moved() -> None:
     assert names(snapshot) == []
     assert names(replace(snapshot, now=snapshot.now + 2 * HOUR)) == ["only conversion"]
     assert plan(replace(snapshot, is_last=True)).full
+
+
+def sending(missing: float, *, before: float = 1000.0, **changes: Any) -> MessageSnapshot:
+    """An email of which so many are known to have gone out in the last hour, and in 11 before."""
+    snapshot = polled_an_hour_ago(SENT, missing, most_sends=1000.0, **changes)
+    counted = {**snapshot.counted, SENT: before + missing}
+    return replace(snapshot, counted=counted, seen={**snapshot.seen, SENT: before})
+
+
+def test_new_sends_are_read_part_by_part() -> None:
+    """One part after the other, at once, up to the present; nothing is known of later ones."""
+    snapshot = sending(4000.0)
+    for part in range(1, 4):
+        (scan,) = plan(snapshot).scans
+        assert scan.scan_type.name == "recent Send"
+        assert scan.until is not None
+        seen = {**snapshot.seen, SENT: snapshot.seen[SENT] + 1000.0}
+        result = evaluate(snapshot, plan(snapshot), ScanStats(), seen)
+        watermark = result.watermarks.of(SENT)
+        assert watermark.complete_until == scan.until < snapshot.now
+        assert watermark.reconciled_at < snapshot.now
+        assert not result.reconciled
+        expected = snapshot.now - HOUR + part * 15 * MINUTE
+        assert scan.until == pytest.approx(expected, abs=MINUTE)
+        snapshot = replace(snapshot, seen=seen, watermarks=result.watermarks)
+    (scan,) = plan(snapshot).scans
+    assert scan.until is None
+    seen = {**snapshot.seen, SENT: snapshot.counted[SENT]}
+    assert evaluate(snapshot, plan(snapshot), ScanStats(), seen).reconciled
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds"), [(1000.0, 15 * MINUTE), (11 * 36_000.0, 100), (1e6, 40), (1e7, 30)]
+)
+def test_a_part_is_short_where_many_go_out_at_once(before: float, seconds: float) -> None:
+    """What is missing comes as fast as those before, if that is faster; half a minute at least."""
+    snapshot = sending(4000.0, before=before)
+    (scan,) = plan(snapshot).scans
+    assert scan.until == pytest.approx(snapshot.now - HOUR + seconds, abs=5)
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        sending(1000.0),
+        sending(4000.0, now=BEGAN + 11 * HOUR + 30),
+        replace(sending(4000.0), message=message_of("conversation", polled_at=1.0)),
+    ],
+    ids=["few", "lately", "of a conversation"],
+)
+def test_sends_that_are_read_at_once(snapshot: MessageSnapshot) -> None:
+    """Few, in a short time, or without a date to go by."""
+    scans = [scan for scan in plan(snapshot).scans if scan.scan_type.name == "recent Send"]
+    assert [scan.until for scan in scans] == [None]
+
+
+def test_a_part_that_shows_nothing() -> None:
+    """The end may be read as another time: all is asked for the next time."""
+    snapshot = sending(4000.0)
+    result = evaluate(snapshot, plan(snapshot), ScanStats(), snapshot.seen)
+    assert result.watermarks.of(SENT).complete_until < snapshot.now - 50 * MINUTE
+    later = replace(snapshot, watermarks=result.watermarks, now=snapshot.now + 6 * MINUTE)
+    assert [scan.until for scan in plan(later).scans] == [None]

@@ -27,3 +27,12 @@ def test_it_follows_the_present_limit() -> None:
     limits = iter((5.0, 2.5))
     budget = CallBudget(lambda: next(limits))
     assert budget.seconds_per_call() * 2 == budget.seconds_per_call()
+
+
+@pytest.mark.parametrize(("limit", "lists", "pages"), [(5.0, 5, 120), (0.5, 5, 12), (0.1, 5, 10)])
+def test_new_sends_take_two_minutes_of_a_list(limit: float, lists: int, pages: int) -> None:
+    """Of its part of the budget, but a few pages in any case."""
+    budget = CallBudget(lambda: limit)
+    for list_id in range(lists):
+        budget.note(list_id, [], NOW)
+    assert budget.pages_at_once() == pages

@@ -66,7 +66,7 @@ def test_delays(old: float, factor: float) -> None:
     assert poll_delay(message_of(changed_at=now), now, 60) == 60 * factor
     if old < DAY:
         assert poll_delay(message_of("transactional", changed_at=now), now, 60) == 60 * 5
-        assert poll_delay(message_of("conversation", changed_at=now), now, 60) == 60 * 3
+        assert poll_delay(message_of("conversation", changed_at=now), now, 60) == 60 * 4
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,8 @@ def test_delays(old: float, factor: float) -> None:
         (2 * DAY, DAY, 20),
         (5 * DAY, 4 * HOUR, 4),
         (5 * DAY, 3 * DAY, 60),
-        (20 * DAY, 14 * HOUR, 12),
+        (20 * DAY, 14 * HOUR, 10),
+        (20 * DAY, 2 * DAY, 14.4),
         (20 * DAY, 19 * DAY, 60),
     ],
 )
