@@ -38,12 +38,16 @@ class Unsubscribes:
         return await self._db.one(query, list_id) is not None
 
     async def pending(self, list_id: int, noted_by: float, limit: int) -> list[PendingUnsubscribe]:
-        """Pending unsubscribes noted by then, with the properties of the message behind each."""
+        """Pending unsubscribes that can go, with the properties of the message behind each.
+
+        Those whose message is known, and all that were noted by then.
+        """
         rows = await self._db.all(
             "SELECT u.email, u.date, u.instant, u.method, m.properties FROM sound_unsubscribes u"
             " LEFT JOIN sound_causes c ON c.list_id = u.list_id AND c.email = lower_case(u.email)"
             " LEFT JOIN sound_messages m ON m.id = c.message"
-            " WHERE u.list_id = ? AND u.noted_at <= ? ORDER BY u.email, u.date LIMIT ?",
+            " WHERE u.list_id = ? AND (u.noted_at <= ? OR NOT c.old)"
+            " ORDER BY u.email, u.date LIMIT ?",
             list_id,
             noted_by,
             limit,

@@ -601,6 +601,20 @@ async def test_attributions(store: Store) -> None:
     assert (again.email, again.properties) == ("zoë@x.y", None)
 
 
+async def test_whose_message_is_known_waits_no_longer(store: Store) -> None:
+    """Unless that may be an unsubscribe of before the start horizon."""
+    (message,) = await tracked(store)
+    async with store.transaction():
+        await store.unsubscribes.add(5, [unsubscribe(f"{one}@x.y") for one in "abc"], NOW)
+    assert await store.unsubscribes.pending(5, NOW - 1, 10) == []
+    async with store.transaction():
+        await store.unsubscribes.attribute(5, message.id, ["a@x.y"], NOW, old=False)
+        await store.unsubscribes.attribute(5, message.id, ["b@x.y"], NOW, old=True)
+        await store.unsubscribes.attribute(6, message.id, ["c@x.y"], NOW, old=False)
+    ready = await store.unsubscribes.pending(5, NOW - 1, 10)
+    assert [row.email for row in ready] == ["a@x.y"]
+
+
 @pytest.mark.parametrize(
     ("first_old", "second_old", "winner"),
     [(False, False, 8), (True, False, 8), (True, True, 8), (False, True, 7)],

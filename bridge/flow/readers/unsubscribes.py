@@ -1,6 +1,6 @@
-"""Sends pending unsubscribes on, once it is known which message each came through.
+"""Sends pending unsubscribes on, as soon as it is known which message each came through.
 
-One may arrive up to an hour late: until when they are sent is decided by
+Where no message is found, each waits until none can be any more, an hour at most: that is decided by
 `schedule.attributable_until`.
 """
 
@@ -29,7 +29,8 @@ class UnsubscribeReader:
     async def release(self, source: SourceList, noted_by: float) -> None:
         """Sends a list's pending unsubscribes; returns when they are acknowledged.
 
-        noted_by: those noted by then, by the store's clock for what waits.
+        noted_by: those noted by then, by the store's clock for what waits; others once their
+            message is known.
         """
         store = self._ledger.store
         while rows := await store.unsubscribes.pending(source.list_id, noted_by, CHUNK):
