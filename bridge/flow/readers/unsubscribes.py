@@ -1,6 +1,6 @@
 """Sends pending unsubscribes on, as soon as it is known which message each came through.
 
-Where no message is found, each waits until none can be any more, an hour at most: that is decided by
+Where no message is found, each waits until none can be any more, an hour at most: see
 `schedule.attributable_until`.
 """
 
