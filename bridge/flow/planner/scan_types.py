@@ -29,7 +29,7 @@ LATELY_WAIT: Final = 15 * MINUTE
 LONGEST_LATELY_WAIT: Final = 1 * HOUR
 LATELY_LOOKBACK: Final = 1 * DAY
 
-UNSUBSCRIBE_WAIT: Final = 10 * MINUTE
+UNSUBSCRIBE_WAIT: Final = 5 * MINUTE
 LONGEST_UNSUBSCRIBE_WAIT: Final = 30 * MINUTE
 """Seconds; less than schedule.LONGEST_ATTRIBUTION_WAIT, so that it is known in time."""
 
