@@ -16,10 +16,12 @@ from bridge.flow.scheduling.schedule import (
     is_over,
     is_sweep_due,
     poll_delay,
+    priority,
     sent_at,
 )
 from bridge.listrak import times
-from bridge.state.records import ListState
+from bridge.state.records import Kind, ListState
+from bridge.transport.priority import Priority
 
 SENT = times.seconds("2026-05-10T12:00:00.000Z")
 MINUTE, HOUR = 60.0, 3600.0
@@ -93,6 +95,28 @@ def test_nothing_is_known_to_have_changed() -> None:
     """At a first start a message counts as quiet since it was sent, until something changes."""
     old = message_of(discovered_at=SENT + 20 * DAY, changed_at=None)
     assert poll_delay(old, SENT + 20 * DAY + MINUTE, 60) == 60 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("kind", "days", "expected"),
+    [
+        ("broadcast", 0, Priority.FRESH),
+        ("broadcast", 0.99, Priority.FRESH),
+        ("broadcast", 1, Priority.RECENT),
+        ("broadcast", 6.99, Priority.RECENT),
+        ("broadcast", 7, Priority.OLD),
+        ("conversation", 0, Priority.RECENT),
+        ("conversation", 2, Priority.OLD),
+        ("transactional", 0, Priority.RECENT),
+        ("transactional", 2, Priority.OLD),
+    ],
+)
+def test_what_is_polled_more_often_goes_first(kind: Kind, days: float, expected: Priority) -> None:
+    """Where calls are scarce, as intervals say; a message that goes on sending is as old as its
+    last change."""
+    changed = SENT if kind == "broadcast" else SENT + 100 * DAY
+    now = changed + days * DAY
+    assert priority(message_of(kind, changed_at=changed), now) is expected
 
 
 @pytest.mark.parametrize(("days", "over"), [(0, False), (29.99, False), (30, True), (400, True)])
