@@ -35,6 +35,9 @@ WIDER_AFTER: Final = 20 * MINUTE
 SHORTEST_PART: Final = 30.0
 """Seconds of sends that are read in one poll at least."""
 
+ROWS_WAIT: Final = 5 * MINUTE
+"""Seconds that a request of all tracked rows waits for as many rows as are free, each time."""
+
 COSTLY_AGE: Final = 2 * DAY
 """Age of a message from which on what a scan costs makes it wait longer, in proportion to it."""
 
@@ -78,7 +81,8 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
     2. Nothing counts, and one request reads all there is: the full message.
     3. It is the last poll, and something may still be missing: the full message.
     4. The full message is due for some event: the full message.
-    5. All tracked rows are due: these, and the clicks that are due, as other scans read no more.
+    5. All tracked rows are due, or nothing counts and one request reads them: these, and the clicks
+       that are due, as other scans read no more.
     6. Otherwise: each scan that is due for any event. There may be none.
     """
     message = snapshot.message
@@ -94,6 +98,7 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
         if _may_miss_events(snapshot):  # 3
             return _full_poll(snapshot)
         due |= {event: [0] for event in UNCOUNTED}
+    due[SENT] = due[SENT] + _tracked_at_once(snapshot)  # 5
     scans: dict[str, Scan] = {}
     rows = 0.0
     for event, number in [(event, number) for event, numbers in due.items() for number in numbers]:
@@ -105,6 +110,21 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
         scans[scan_type.name] = _wider(scan, scans.get(scan_type.name, scan))
     chosen = tuple(scan for scan in scans.values() if not _is_covered(scan.scan_type, scans))
     return PollPlan(scans=chosen, expected_rows=rows, watermarks=snapshot.watermarks)  # 6
+
+
+def _tracked_at_once(snapshot: MessageSnapshot) -> list[int]:
+    """The number of the scan of all tracked rows, where nothing counts and it is worth it.
+
+    It takes one request, as the scans that it stands for do, and finds what none of them may; it
+    waits in proportion to the rows that it reads again.
+    """
+    numbers: list[int] = []
+    for number, scan_type in () if snapshot.counted else snapshot.usable_scans(SENT):
+        attempt = snapshot.watermarks.of(SENT).attempt(number)
+        if scan_type.name == TRACKED and 0 < attempt.rows <= snapshot.page_rows:
+            wait = (attempt.rows / snapshot.free_rows - 1) * ROWS_WAIT
+            numbers += [number] if snapshot.now - attempt.started_at >= wait else []
+    return numbers
 
 
 def _is_covered(scan_type: ScanType, scans: Container[str]) -> bool:

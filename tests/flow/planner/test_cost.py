@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from planner_parts import BEGAN, message_of, polled_an_hour_ago
+from planner_parts import BEGAN, message_of, polled_an_hour_ago, snapshot_of
 
 from bridge.clock import DAY, HOUR, MINUTE
 from bridge.event_types import BOUNCED, CLICKED, CONVERTED, OPENED, SENT, SPAM
@@ -265,3 +265,38 @@ def test_a_part_that_shows_nothing() -> None:
     assert result.watermarks.of(SENT).complete_until < snapshot.now - 50 * MINUTE
     later = replace(snapshot, watermarks=result.watermarks, now=snapshot.now + 6 * MINUTE)
     assert [scan.until for scan in plan(later).scans] == [None]
+
+
+@pytest.mark.parametrize(
+    ("rows", "minutes"), [(1, 0), (100, 0), (200, 5), (1000, 45), (5000, 245), (5001, 20 * 60)]
+)
+def test_what_nothing_counts_is_read_as_a_whole(rows: int, minutes: float) -> None:
+    """One request shows clicks and orders as well, whatever the account makes of activityType."""
+    snapshot = counted_by_nothing(rows)
+    assert names(replace(snapshot, now=snapshot.now + minutes * MINUTE)) == ["tracked"]
+    if minutes:
+        sooner = names(replace(snapshot, now=snapshot.now + minutes * MINUTE - 1))
+        assert "tracked" not in sooner
+
+
+def test_the_whole_is_read_first_by_the_clock() -> None:
+    """Once a day, so that the number of its rows is known; once a week the full message."""
+    snapshot = counted_by_nothing(0)
+    assert "tracked" not in names(snapshot)
+    a_day_later = replace(snapshot, now=snapshot.now + DAY)
+    assert names(a_day_later) == ["tracked"]
+    assert plan(replace(counted_by_nothing(50), now=snapshot.now + 7 * DAY)).full
+
+
+def counted_by_nothing(rows: int) -> MessageSnapshot:
+    """A transactional message of long ago, of which so many rows are tracked, read just now."""
+    message = message_of("transactional", polled_at=1.0)
+    snapshot = snapshot_of(message, seen={SENT: 1e6, CLICKED: 1e4})
+    for event, scan_types in ESCALATION["transactional"].items():
+        watermark = snapshot.watermarks.of(event)
+        watermark.complete_until = snapshot.now
+        for number, scan_type in enumerate(scan_types):
+            attempt = watermark.attempt(number)
+            attempt.started_at = snapshot.now
+            attempt.rows = rows if scan_type.name == "tracked" else 10
+    return snapshot
