@@ -115,6 +115,7 @@ LAYERS = [
     ["bridge.flow.planner.scan_types"],
     ["bridge.flow.planner.watermarks", "bridge.flow.planner.filter_support"],
     ["bridge.flow.planner.snapshot", "bridge.flow.planner.filter_check"],
+    ["bridge.flow.planner.spans"],
     ["bridge.flow.planner.plan"],
     ["bridge.flow.planner.evaluation"],
     ["bridge.flow.mapping"],

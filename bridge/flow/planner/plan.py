@@ -13,27 +13,20 @@ from typing import Final
 
 from bridge.clock import DAY, MINUTE
 from bridge.event_types import CLICKED, CONVERTED, SENT, SPAM, UNCOUNTED
-from bridge.flow.buckets import start_of
 from bridge.flow.figures import TOLERANCE
 from bridge.flow.planner.scan_types import ACTIVE, ALL_CLICKS, ESCALATION, TRACKED, Scan, ScanType
 from bridge.flow.planner.snapshot import MessageSnapshot
+from bridge.flow.planner.spans import scan_of
 from bridge.flow.planner.watermarks import ROW_DELAY, ScanAttempt, Watermarks
-from bridge.flow.scheduling import schedule
 
 PAGE_SHARE_PER_EVENT: Final = 1 / 250
 """Fraction of a page that may be read again at once to find one missing event."""
-
-WATERMARK_OVERLAP: Final = 15.0
-"""Seconds by which a recent scan begins before the watermark: clocks differ."""
 
 RETRY_AFTER: Final = 5 * MINUTE
 """Seconds until a scan that didn't find all is done again: rows may come after counters."""
 
 WIDER_AFTER: Final = 20 * MINUTE
 """Seconds until a wider scan than the narrowest follows, which has been done again by then."""
-
-SHORTEST_PART: Final = 30.0
-"""Seconds of sends that are read in one poll at least."""
 
 ROWS_WAIT: Final = 5 * MINUTE
 """Seconds that a request of all tracked rows waits for as many rows as are free, each time."""
@@ -47,9 +40,6 @@ RARER_COMPLAINTS: Final = 4
 
 RECHECK_INTERVAL: Final = 7 * DAY
 """Seconds until all tracked rows of what goes on sending are read again, reconciled or not."""
-
-TRACKED_OVERLAP: Final = 2 * DAY
-"""Seconds by which a scan of all tracked sends begins before the oldest of them."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +96,7 @@ def plan(snapshot: MessageSnapshot, *, full: bool = False) -> PollPlan:
         if scan_type.is_full:  # 4
             return _full_poll(snapshot)
         rows += snapshot.expected_rows(event, number, scan_type)
-        scan = _scan(snapshot, event, scan_type)
+        scan = scan_of(snapshot, event, scan_type)
         scans[scan_type.name] = _wider(scan, scans.get(scan_type.name, scan))
     chosen = tuple(scan for scan in scans.values() if not _is_covered(scan.scan_type, scans))
     return PollPlan(scans=chosen, expected_rows=rows, watermarks=snapshot.watermarks)  # 6
@@ -312,51 +302,6 @@ def _may_miss_events(snapshot: MessageSnapshot) -> bool:
         or not all(filters.is_proven(kind, scan, now) for scan in scans)
         or snapshot.watermarks.unread > 0  # 4
     )
-
-
-def _scan(snapshot: MessageSnapshot, event: str, scan_type: ScanType) -> Scan:
-    """A scan of that type for an event, with its beginning."""
-    since: float | None = None
-    if scan_type.from_watermark:
-        complete_until = snapshot.watermarks.of(event).complete_until
-        since = complete_until - WATERMARK_OVERLAP if complete_until else None
-    elif scan_type.lookback:
-        since = snapshot.now - scan_type.lookback
-    elif scan_type.name == ACTIVE:
-        since = snapshot.oldest_tracked - TRACKED_OVERLAP
-    elif scan_type.tracked_only and snapshot.message.kind != "broadcast":
-        since = snapshot.oldest_tracked - TRACKED_OVERLAP
-        if scan_type.reads_all_tracked and snapshot.message.floor is not None:
-            # It is forgotten afterwards what lies below: after an absence that reaches further.
-            since = min(since, start_of(snapshot.message.floor))
-    asked = scan_type.activity_type
-    # Sends of a short lookback are few enough to be read without their filter.
-    is_accepted = asked is not None and snapshot.filters.accepts(asked, snapshot.now)
-    until = _end_of_sends(snapshot, since) if event == SENT and scan_type.from_watermark else None
-    return Scan(scan_type, since, asked if is_accepted else None, until)
-
-
-def _end_of_sends(snapshot: MessageSnapshot, since: float | None) -> float | None:
-    """The end of a scan of new sends that begins then, None for the present. Any of:
-
-    1. They are few enough: none.
-    2. It isn't known where they begin, or they have no date of their own: none.
-    3. A part of them was asked for, and none came: none, as the end may be read another way.
-    4. As much of the time since then as may bring so many; none if that is all.
-    """
-    missing = snapshot.missing(SENT)
-    if missing <= snapshot.most_sends:  # 1
-        return None
-    if since is None or snapshot.message.kind != "broadcast":  # 2
-        return None
-    if snapshot.watermarks.of(SENT).attempt(0).misses:  # 3
-        return None
-    per_second = missing / (snapshot.now - since)
-    if (begun := since - schedule.sent_at(snapshot.message)) > 0:
-        # Most go out soon: they come as fast as those before.
-        per_second = max(per_second, snapshot.seen.get(SENT, 0.0) / begun)
-    until = since + WATERMARK_OVERLAP + max(snapshot.most_sends / per_second, SHORTEST_PART)  # 4
-    return until if until < snapshot.now else None
 
 
 def _wider(scan: Scan, other: Scan) -> Scan:

@@ -6,8 +6,8 @@ from typing import Final
 from bridge.clock import DAY
 from bridge.event_types import OPENED
 from bridge.flow.message_poll import MessagePoll
-from bridge.flow.planner.plan import WATERMARK_OVERLAP
 from bridge.flow.planner.scan_types import ESCALATION, Scan
+from bridge.flow.planner.spans import WATERMARK_OVERLAP
 from bridge.flow.planner.watermarks import ROW_DELAY
 
 RECENT: Final = ESCALATION["broadcast"][OPENED][0]
