@@ -48,6 +48,7 @@ class Database:
     ) -> None:
         self._db = connection
         self._hold = hold
+        self._transactions = anyio.Lock()
         self.path = path
         self.copied = copied
         """Tells whether it looks like a copy of a file that was in use, without its -wal."""
@@ -69,24 +70,30 @@ class Database:
         where it isn't the file of its name any more.
         """
         with anyio.CancelScope(shield=True):
-            await self.require_present(content=True)
-            try:
-                await self._db.execute("BEGIN IMMEDIATE")
-                before, number = self._db.total_changes, 0
+            async with self._transactions:
+                await self.require_present(content=True)
                 try:
-                    yield
-                    if self._db.total_changes != before:
-                        number = await self._turn_mark()
-                    await self._db.execute("COMMIT")
-                except BaseException:
-                    # SQLite has rolled back by itself when the disk is full.
-                    if self._db.in_transaction:
-                        await self._db.execute("ROLLBACK")
-                    raise
-            except sqlite3.Error as error:
-                raise await self._told(error) from error
-            if self._hold is not None:
-                self._hold.trace.note(number)
+                    await self._db.execute("BEGIN IMMEDIATE")
+                    before, number = self._db.total_changes, 0
+                    try:
+                        yield
+                        if self._db.total_changes != before:
+                            number = await self._turn_mark()
+                        await self._db.execute("COMMIT")
+                    except BaseException:
+                        # SQLite has rolled back by itself when the disk is full.
+                        if self._db.in_transaction:
+                            await self._db.execute("ROLLBACK")
+                        raise
+                except sqlite3.Error as error:
+                    raise await self._told(error) from error
+                if self._hold is not None:
+                    self._hold.trace.note(number)
+
+    async def drained(self) -> None:
+        """Waits until no transaction is under way."""
+        async with self._transactions:
+            pass
 
     async def _turn_mark(self) -> int:
         """Makes the mark of a transaction; returns its number."""

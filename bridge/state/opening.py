@@ -64,7 +64,12 @@ async def open_database(path: Path, *, read_only: bool = False) -> AsyncIterator
             await database.all(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
             await _compared(database, hold.trace)
             async with _in_use(database, hold):
-                yield database
+                try:
+                    yield database
+                finally:
+                    # What is cancelled meanwhile may be in the middle of one, on a slow disk.
+                    with anyio.CancelScope(shield=True):
+                        await database.drained()
     finally:
         lock.release()
 

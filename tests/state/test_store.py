@@ -936,3 +936,23 @@ async def test_very_many_contacts(store: Store) -> None:
     assert len(known) == await store.contacts.count(5) + 1 == 1203
     assert {each.revision for each in known.values()} == {1, 2}
     assert [each.deleted_at for each in known.values() if each.revision == 1] == [7.0]
+
+
+async def test_a_file_is_closed_after_the_last_transaction(tmp_path: Path) -> None:
+    """On a slow disk one may still be under way at the end: it is saved, and nothing fails."""
+    path, begun = tmp_path / "bridge.db", anyio.Event()
+
+    async def work(store: Store) -> None:
+        async with store.transaction():
+            begun.set()
+            for _turn in range(100):
+                await anyio.lowlevel.checkpoint()
+            await store.counters.add({"fetched": 7})
+
+    async with anyio.create_task_group() as tasks:
+        async with open_store(path) as store:
+            tasks.start_soon(work, store)
+            await begun.wait()
+            tasks.cancel_scope.cancel()
+    async with open_store(path) as store:
+        assert (await store.counters.all())["fetched"] == 7
