@@ -15,6 +15,8 @@ believed where it fits; where it doesn't, either it is wrong or what was believe
    account's clock runs ahead for ever.
 6. Where this machine's other clock is wrong for good, Listrak's answers alone confirm it: for
    STEADY_FOR seconds each agreed with the clock that never jumps, and none contradicted.
+7. The first answer of all is believed, as somebody has to be; what it is ahead of a clock that was
+   ever set is unconfirmed.
 """
 
 from collections import deque
@@ -162,8 +164,10 @@ class SourceTime:
             return
         self.answers += 1
         line = said - at.boot
-        if self._line is None:
+        if self._line is None:  # 7
             self._believe(line, said, at)
+            if EARLIEST <= at.wall < said - DIFFERENCE:
+                self.unconfirmed = said - at.wall
         elif abs(line - self._line) <= DIFFERENCE:  # 1
             self._agree(line, said, at)
         elif self._is_confirmed(said, at):  # 2

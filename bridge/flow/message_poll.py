@@ -162,7 +162,8 @@ class MessagePoll:
         if self.result is None or not self.result.complete:
             return self.window.floor
         snapshot = self.planned.snapshot
-        return max(self.window.floor, floor_of(self.message, snapshot.oldest_tracked))
+        # By a time that is confirmed: what is sent below a floor is never looked at.
+        return max(self.window.floor, floor_of(self.message, snapshot.oldest_kept))
 
     @property
     def forgotten_below(self) -> int:

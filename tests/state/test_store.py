@@ -949,10 +949,9 @@ async def test_a_file_is_closed_after_the_last_transaction(tmp_path: Path) -> No
                 await anyio.lowlevel.checkpoint()
             await store.counters.add({"fetched": 7})
 
-    async with anyio.create_task_group() as tasks:
-        async with open_store(path) as store:
-            tasks.start_soon(work, store)
-            await begun.wait()
-            tasks.cancel_scope.cancel()
+    async with anyio.create_task_group() as tasks, open_store(path) as store:
+        tasks.start_soon(work, store)
+        await begun.wait()
+        tasks.cancel_scope.cancel()
     async with open_store(path) as store:
         assert (await store.counters.all())["fetched"] == 7
