@@ -127,10 +127,10 @@ async def test_a_disk_with_faults(disk: Disk, tmp_path: Path) -> None:
             await db.execute("INSERT INTO some VALUES (1)")
         assert list(await db.execute_fetchall("SELECT number FROM some")) == [(1,)]
         assert loop().time() - began == pytest.approx(5.0, abs=0.1)
-        disk.fault = lambda: fail("disk I/O error")
+        disk.fault = lambda _: fail("disk I/O error")
         with pytest.raises(sqlite3.OperationalError, match="I/O"):
             await db.execute("INSERT INTO some VALUES (2)")
-        disk.fault = lambda: None
+        disk.fault = lambda _: None
     assert await anyio.to_thread.run_sync(sorted, [2, 1]) == [1, 2]
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -18,14 +19,25 @@ class Disk:
     """How the disk behaves.
 
     latency: draws the seconds that a call to SQLite takes.
-    fault: called before each; what it raises is what the call raises.
+    fault: called before each with its statement ("" for none); what it raises is what the call
+        raises.
+    fault_after: likewise, once the call is done.
     is_instant: a call takes no turn of the loop either, so that nothing comes between two of them.
     """
 
     def __init__(self, *, is_instant: bool = False) -> None:
         self.is_instant = is_instant
         self.latency: Callable[[], float] = lambda: 0.0
-        self.fault: Callable[[], None] = lambda: None
+        self.fault: Callable[[str], None] = lambda _: None
+        self.fault_after: Callable[[str], None] = lambda _: None
+
+    def make(self, call: Callable[[], Result]) -> Result:
+        """Makes a call, as the disk allows; returns what it returns."""
+        statement = _statement_of(call)
+        self.fault(statement)
+        result = call()
+        self.fault_after(statement)
+        return result
 
 
 class _Worker:
@@ -52,14 +64,19 @@ class _Worker:
     def _make_next(self) -> None:
         future, function = self._calls.popleft()
         try:
-            self._disk.fault()
-            result = function()
+            result = self._disk.make(function)
         except BaseException as error:  # noqa: BLE001  (as the thread does)
             if future is not None and not future.done():
                 future.set_exception(error)
         else:
             if future is not None and not future.done():
                 future.set_result(result)
+
+
+def _statement_of(call: object) -> str:
+    """The statement of a call, "" for one without: of a connection's end, say."""
+    arguments = getattr(call, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], str) else ""
 
 
 async def _in_place(
@@ -85,8 +102,7 @@ def without_threads(disk: Disk) -> Iterator[None]:
     async def executed(connection: Any, call: Any, *arguments: Any, **named: Any) -> Any:
         if not disk.is_instant:
             return await execute(connection, call, *arguments, **named)
-        disk.fault()
-        return call(*arguments, **named)
+        return disk.make(partial(call, *arguments, **named))
 
     work: Callable[..., Awaitable[Any]] = _in_place
     with (
