@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BENCHES := bench-throughput bench-details bench-growth bench-conditions
-.PHONY: help setup demo test check fix bench $(BENCHES) simulation lock clean
+.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations lock clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
@@ -14,6 +14,9 @@ help:
 	@echo "make bench   what it can do, against a bare loop and what else there is (20 minutes);"
 	@echo "             or a part of it: bench-throughput, -details, -growth, -conditions"
 	@echo "make simulation  weeks of two retailers, on a virtual clock: calls, rows, freshness, judged"
+	@echo "make histories SEEDS=1000  lives of the service that seeds draw, with crashes and all kinds of"
+	@echo "             trouble, on a virtual clock; SEEDS=137:138 tells and lives one"
+	@echo "make mutations   plants bugs into the running service, to see that histories find each of them"
 	@echo "make lock    resolve requirements.lock again"
 
 setup: $(READY)
@@ -51,8 +54,15 @@ bench: $(READY) $(BENCH_READY)
 $(BENCHES): bench-%: $(READY) $(BENCH_READY)
 	@cd scripts && ../$(VENV)/bin/python -m bench $*
 
+mutations: $(READY)
+	@cd scripts && ../$(VENV)/bin/python -m histories.mutations
+
 simulation: $(READY) $(BENCH_READY)
 	@cd scripts && ../$(VENV)/bin/python -m simulation
+
+SEEDS ?= 200
+histories: $(READY)
+	@cd scripts && ../$(VENV)/bin/python -m histories --seeds $(SEEDS)
 
 lock: $(READY)
 	@scripts/lock

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from drawn_history import LISTS
+from histories.account import LISTS
 
 from bridge.sandbox.account import Message
 from bridge.sandbox.bad_values import VALUES, BadValues

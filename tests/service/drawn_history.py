@@ -8,10 +8,10 @@ import random
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from histories.account import DEEDS, MAIL
+
 HOUR, DAY = 60, 24 * 60
 """In minutes."""
-
-LISTS: Final = (12345, 13456, 14567)
 
 ABSENCES: Final = (
     (2, HOUR),
@@ -21,16 +21,6 @@ ABSENCES: Final = (
     (30 * DAY, 90 * DAY),
 )
 """Shortest and longest time between two looks, in minutes."""
-
-MAIL: Final = ("broadcast", "broadcast", "split_test", "conversation", "transactional")
-DEEDS: Final = (
-    *("open", "click", "click", "order", "open", "click", "order"),
-    *("complain", "bounce", "opt_out", "unsubscribe", "resubscribe", "resubscribe"),
-    *("subscribe", "delete", "profile", "respell"),
-    *("rename_list", "rename_campaign", "change_subject", "change_google_analytics"),
-    *("rename_field", "remove_list", "put_back_list", "put_back_list"),
-)
-"""The deeds of people, and of who edits the account; the more often, the likelier."""
 
 SETTINGS: Final = (
     "track_days",

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from drawn_account import START
-from drawn_history import LISTS
+from histories.account import LISTS, START
 
 from bridge.sandbox.history import Configuration
 from bridge.sandbox.inspection import EVENT_NAMES

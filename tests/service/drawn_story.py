@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import in_process
-from drawn_account import DrawnAccount
 from drawn_history import Deed
 from drawn_settings import DrawnSettings
+from histories.account import DrawnAccount
 from rig import Rig
 
 from bridge.sandbox.history import Backfill, Configuration, History, Look, Step, is_read

@@ -12,9 +12,8 @@ from typing import Any
 
 import in_process
 import pytest
-from drawn_account import DrawnAccount, drawn_account
 from drawn_faults import CLICK, Concern, drawn_fault_of_segment, drawn_faults
-from drawn_history import MAIL
+from histories.account import MAIL, DrawnAccount, drawn_account
 from rig import Rig, drawn_seeds, make_rig
 
 from bridge.errors import BridgeError, cause

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn_account import drawn_account
 from drawn_history import Deed, drawn_history
 from drawn_story import Story
+from histories.account import drawn_account
 from rig import drawn_seeds, make_rig
 
 from bridge.sandbox.verdict import Verdict

@@ -1,12 +1,25 @@
-"""The account of a drawn history: what its people do, and who edits it."""
+"""The account of a history: what its people do, and who edits it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from drawn_history import LISTS, MAIL
-
 from bridge.sandbox.account import Contact, MailingList, Profile
 from bridge.sandbox.world import World
+
+LISTS: Final = (12345, 13456, 14567)
+
+MAIL: Final = ("broadcast", "broadcast", "split_test", "conversation", "transactional")
+PEOPLE_DO: Final = (
+    *("open", "click", "click", "order", "open", "click", "order"),
+    *("complain", "bounce", "opt_out", "unsubscribe", "resubscribe", "resubscribe"),
+    *("subscribe", "delete", "profile"),
+)
+EDITS: Final = (
+    *("rename_list", "rename_campaign", "change_subject", "change_google_analytics"),
+    *("rename_field", "remove_list", "put_back_list", "put_back_list"),
+)
+DEEDS: Final = (*PEOPLE_DO, "respell", *EDITS)
+"""The deeds of people, and of who edits the account; the more often, the likelier."""
 
 START: Final = datetime(2024, 7, 1, 12, tzinfo=UTC)
 """The beginning of the world: long ago, so that no instant of a history is yet to come here."""

@@ -1,0 +1,1 @@
+"""Histories: the whole service through lives that a seed draws, with all that may befall it."""

@@ -1,0 +1,86 @@
+"""The command: goes through many histories, and tells of each that has a finding."""
+
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Final
+
+import click
+from rich.console import Console
+
+from histories.history import History, drawn
+from histories.life import Outcome, lived, lived_through
+from histories.report import reached, totals, troubles
+from histories.shrinking import shrunk
+
+ENOUGH: Final = 1000
+"""Histories of which each rare path is reached by one at least."""
+
+MOST_TOLD: Final = 5
+"""Histories with findings whose stories are told."""
+
+
+@click.command()
+@click.option("--seeds", default="200", help="how many, or from one to another, as in 137:138")
+@click.option("--processes", default=2, help="side by side")
+@click.option("--shrink", is_flag=True, help="makes each that has a finding small first (minutes)")
+@click.option("--story", is_flag=True, help="tells every story")
+def main(seeds: str, processes: int, *, shrink: bool, story: bool) -> None:
+    """Lives histories of the whole service on a virtual clock; ends with 1 where any is wrong."""
+    console, began = Console(soft_wrap=True), time.perf_counter()
+    first, _, last = seeds.rpartition(":")
+    numbers = range(int(first or 0), int(last))
+    outcomes: list[Outcome] = []
+    told = 0
+    for seed, outcome in zip(numbers, live_all(numbers, processes), strict=True):
+        outcomes.append(outcome)
+        if outcome.findings and told < MOST_TOLD:
+            told += 1
+            history = small(seed, outcome) if shrink else drawn(seed)
+            tell(console, seed, lived_through(history) if shrink else outcome, history)
+        elif story or len(numbers) == 1:
+            tell(console, seed, outcome, drawn(seed))
+        if (seed + 1) % 50 == 0:
+            console.print(f"{seed + 1 - numbers.start} of {len(numbers)}")
+    paths, never = reached(outcomes)
+    for made in (totals(outcomes), troubles(outcomes), paths):
+        console.print(made)
+    console.print(f"It took {time.perf_counter() - began:,.0f} s, in {processes} processes.")
+    found = any(outcome.findings for outcome in outcomes)
+    if len(outcomes) >= ENOUGH and never:
+        console.print(f"Never reached: {', '.join(never)}")
+        found = True
+    sys.exit(int(found))
+
+
+def live_all(seeds: range, processes: int) -> Iterator[Outcome]:
+    """Goes through the histories of all seeds; yields their outcomes in order."""
+    with ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), max_tasks_per_child=50
+    ) as pool:
+        yield from pool.map(lived, seeds)
+
+
+def small(seed: int, outcome: Outcome) -> History:
+    """A small history with the first finding of a seed's."""
+    kind = outcome.findings[0].partition(":")[0]
+    return shrunk(drawn(seed), lambda one: _has(lived_through(one), kind))
+
+
+def _has(outcome: Outcome, kind: str) -> bool:
+    return any(finding.startswith(kind) for finding in outcome.findings)
+
+
+def tell(console: Console, seed: int, outcome: Outcome, history: History) -> None:
+    """Tells the story of a history, and what was found."""
+    console.print(f"\nSeed {seed} (digest {outcome.digest}), switches {dict(history.switches)}")
+    for line in outcome.story:
+        console.print(line, markup=False, highlight=False)
+    for finding in outcome.findings:
+        console.print(f"  {finding}", markup=False, style="bold red")
+
+
+if __name__ == "__main__":
+    main()

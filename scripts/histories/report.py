@@ -1,0 +1,46 @@
+"""Tables of what was lived, what struck, and which rare paths were reached."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.tables import table
+from rich.table import Table
+
+from bridge.clock import HOUR
+from histories.life import Outcome
+from histories.paths import PATHS
+
+
+def totals(outcomes: Sequence[Outcome]) -> Table:
+    """What was lived, in numbers."""
+    made = table("Histories", "what", "number")
+    made.add_row("histories", f"{len(outcomes):,}")
+    made.add_row("with findings", f"{sum(bool(one.findings) for one in outcomes):,}")
+    made.add_row("virtual hours", f"{sum(one.virtual for one in outcomes) / HOUR:,.0f}")
+    for name, number in _sum(one.counts for one in outcomes).most_common():
+        made.add_row(name, f"{number:,}")
+    return made
+
+
+def troubles(outcomes: Sequence[Outcome]) -> Table:
+    """How often each kind of trouble struck."""
+    made = table("Troubles", "kind", "struck")
+    for kind, number in sorted(_sum(one.struck for one in outcomes).items()):
+        made.add_row(kind, f"{number:,}")
+    return made
+
+
+def reached(outcomes: Sequence[Outcome]) -> tuple[Table, list[str]]:
+    """How often each rare path was taken, and those that never were."""
+    logged = _sum(one.logged for one in outcomes)
+    made = table("Rare paths", "logged", "what happens", "times")
+    for name, what in PATHS.items():
+        made.add_row(name, what, f"{logged[name]:,}")
+    return made, [name for name in PATHS if not logged[name]]
+
+
+def _sum(counters: object) -> Counter[str]:
+    summed: Counter[str] = Counter()
+    for one in counters:  # type: ignore[attr-defined]
+        summed.update(one)
+    return summed

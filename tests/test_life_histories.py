@@ -1,0 +1,71 @@
+"""Drawn lives of the whole service: a seed tells all, and what is found is made small.
+
+`LIVES=500 pytest tests/test_life_histories.py` lives more of them, `LIVES=137:138` one;
+`make histories` many, with tables of what struck.
+"""
+
+import pytest
+from histories.history import Episode, History, drawn
+from histories.life import lived, lived_through
+from histories.shrinking import shrunk
+from histories.troubles import OF_CLOCK, OF_DISK, OF_NETWORK, Trouble
+from rig import drawn_seeds
+
+
+@pytest.mark.parametrize("seed", drawn_seeds("LIVES", 6))
+def test_drawn_lives(seed: int) -> None:
+    """Each ledger closes, every repeat is the same, all that was due is there in the end."""
+    outcome = lived(seed)
+    assert not outcome.findings, "\n".join(outcome.story)
+    assert outcome.counts["lives"] > 0
+    assert outcome.counts["events"] > 0
+
+
+def test_a_seed_tells_all() -> None:
+    """Twice the same calls, logs and events, at the same times."""
+    first, again = lived(7), lived(7)
+    assert (first.digest, first.story) == (again.digest, again.story)
+    assert (first.counts, first.struck) == (again.counts, again.struck)
+
+
+def test_a_crash_in_trouble() -> None:
+    """What is told of a life: its troubles, its end, and that all arrived afterwards."""
+    troubles = (Trouble("segment", "status:503", 0.0, 1.0, 0),)
+    plain = drawn(3)
+    life = Episode("serve", 3, plain.episodes[0].deeds[:4], troubles, ending="kill", turns=1500)
+    outcome = lived_through(History(1, (), (plain.episodes[0], life)))
+    assert not outcome.findings, "\n".join(outcome.story)
+    assert outcome.counts["kills"] == 1
+    assert outcome.struck["segment: status:503"] > 0
+    told = "\n".join(outcome.story)
+    assert "segment: status:503" in told
+    assert "killed, after 1500 turns" in told
+
+
+def test_what_is_found_is_made_small() -> None:
+    """Only what it takes is left."""
+    large = next(
+        one for one in map(drawn, range(100)) if sum(len(each.deeds) for each in one.episodes) > 40
+    )
+    deed = large.episodes[0].deeds[-1]
+
+    def finds(history: History) -> bool:
+        return any(deed in episode.deeds for episode in history.episodes)
+
+    small = shrunk(large, finds)
+    assert [episode.deeds for episode in small.episodes] == [(deed,)]
+    assert small.switches == ()
+    assert small.episodes[0].troubles == ()
+
+
+def test_all_kinds_are_drawn() -> None:
+    """Of episodes, endings and troubles, within some hundred seeds."""
+    episodes = [episode for seed in range(300) for episode in drawn(seed).episodes]
+    assert {episode.kind for episode in episodes} == {"serve", "once", "rest"}
+    assert {episode.ending for episode in episodes} == {"stop", "kill", "vanish"}
+    troubles = {(one.where, one.what) for episode in episodes for one in episode.troubles}
+    assert {what for where, what in troubles if where == "disk"} == set(OF_DISK)
+    assert {what for where, what in troubles if where == "network"} == set(OF_NETWORK)
+    assert {what for where, what in troubles if where == "clock"} == set(OF_CLOCK)
+    assert len({what for where, what in troubles if where == "listrak"}) > 40
+    assert len({what for where, what in troubles if where == "segment"}) > 40
