@@ -5,6 +5,7 @@
 """
 
 import pytest
+from histories.__main__ import ROUND, in_processes
 from histories.history import Episode, History, drawn
 from histories.life import lived, lived_through
 from histories.shrinking import shrunk
@@ -26,6 +27,12 @@ def test_a_seed_tells_all() -> None:
     first, again = lived(7), lived(7)
     assert (first.digest, first.story) == (again.digest, again.story)
     assert (first.counts, first.struck) == (again.counts, again.struck)
+
+
+def test_many_are_lived() -> None:
+    """Also more than a process goes through: another takes its place, and all come, in order."""
+    seeds = range(2 * ROUND + 1)
+    assert [*in_processes(abs, seeds, 1)] == [*seeds]
 
 
 def test_a_crash_in_trouble() -> None:

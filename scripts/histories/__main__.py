@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 from rich.console import Console
@@ -15,8 +15,13 @@ from histories.life import Outcome, lived, lived_through
 from histories.report import reached, totals, troubles
 from histories.shrinking import shrunk
 
+T = TypeVar("T")
+
 ENOUGH: Final = 1000
 """Histories of which each rare path is reached by one at least."""
+
+ROUND: Final = 50
+"""Histories that a process goes through before another takes its place, so that none grows."""
 
 MOST_TOLD: Final = 5
 """Histories with findings whose stories are told."""
@@ -34,7 +39,7 @@ def main(seeds: str, processes: int, *, shrink: bool, story: bool) -> None:
     numbers = range(int(first or 0), int(last))
     outcomes: list[Outcome] = []
     told = 0
-    for seed, outcome in zip(numbers, live_all(numbers, processes), strict=True):
+    for seed, outcome in zip(numbers, in_processes(lived, numbers, processes), strict=True):
         outcomes.append(outcome)
         if outcome.findings and told < MOST_TOLD:
             told += 1
@@ -55,12 +60,14 @@ def main(seeds: str, processes: int, *, shrink: bool, story: bool) -> None:
     sys.exit(int(found))
 
 
-def live_all(seeds: range, processes: int) -> Iterator[Outcome]:
-    """Goes through the histories of all seeds; yields their outcomes in order."""
-    with ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), max_tasks_per_child=50
-    ) as pool:
-        yield from pool.map(lived, seeds)
+def in_processes(do: Callable[[int], T], seeds: range, processes: int) -> Iterator[T]:
+    """Does something with each of all seeds, side by side; yields what comes of it in order."""
+    # A pool that replaces its processes by itself (`max_tasks_per_child`) stands still for ever
+    # in Python 3.11, once each has had its number.
+    each = ROUND * processes
+    for start in range(0, len(seeds), each):
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(do, seeds[start : start + each])
 
 
 def small(seed: int, outcome: Outcome) -> History:

@@ -32,7 +32,7 @@ OF_DISK: Final = (
 """`done, and not told`: a call that succeeds, and is answered with an error all the same."""
 
 OF_NETWORK: Final = ("slow", "down", "jittery")
-OF_CLOCK: Final = ("ahead", "behind", "hours ahead", "years behind", "asleep", "restarted")
+OF_CLOCK: Final = ("ahead", "behind", "hours ahead", "years behind", "asleep")
 
 WEIGHTS: Final[Mapping[Where, int]] = {
     "listrak": 5,
