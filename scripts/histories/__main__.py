@@ -18,6 +18,9 @@ from histories.shrinking import shrunk
 ENOUGH: Final = 1000
 """Histories of which each rare path is reached by one at least."""
 
+PER_POOL: Final = 60
+"""Histories that the same processes live."""
+
 MOST_TOLD: Final = 5
 """Histories with findings whose stories are told."""
 
@@ -57,10 +60,10 @@ def main(seeds: str, processes: int, *, shrink: bool, story: bool) -> None:
 
 def live_all(seeds: range, processes: int) -> Iterator[Outcome]:
     """Goes through the histories of all seeds; yields their outcomes in order."""
-    with ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), max_tasks_per_child=50
-    ) as pool:
-        yield from pool.map(lived, seeds)
+    for first in range(0, len(seeds), PER_POOL):
+        # New processes now and then: what a process remembers of its histories grows.
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(lived, seeds[first : first + PER_POOL])
 
 
 def small(seed: int, outcome: Outcome) -> History:
