@@ -5,7 +5,7 @@
 """
 
 import pytest
-from histories.__main__ import ROUND, in_processes
+from histories.__main__ import PER_POOL, in_processes
 from histories.history import Episode, History, drawn
 from histories.life import lived, lived_through
 from histories.shrinking import shrunk
@@ -30,8 +30,8 @@ def test_a_seed_tells_all() -> None:
 
 
 def test_many_are_lived() -> None:
-    """Also more than a process goes through: another takes its place, and all come, in order."""
-    seeds = range(2 * ROUND + 1)
+    """Also more than some processes live: others take their place, and all come, in order."""
+    seeds = range(2 * PER_POOL + 1)
     assert [*in_processes(abs, seeds, 1)] == [*seeds]
 
 

@@ -20,8 +20,8 @@ T = TypeVar("T")
 ENOUGH: Final = 1000
 """Histories of which each rare path is reached by one at least."""
 
-ROUND: Final = 50
-"""Histories that a process goes through before another takes its place, so that none grows."""
+PER_POOL: Final = 60
+"""Histories that the same processes live."""
 
 MOST_TOLD: Final = 5
 """Histories with findings whose stories are told."""
@@ -62,12 +62,10 @@ def main(seeds: str, processes: int, *, shrink: bool, story: bool) -> None:
 
 def in_processes(do: Callable[[int], T], seeds: range, processes: int) -> Iterator[T]:
     """Does something with each of all seeds, side by side; yields what comes of it in order."""
-    # A pool that replaces its processes by itself (`max_tasks_per_child`) stands still for ever
-    # in Python 3.11, once each has had its number.
-    each = ROUND * processes
-    for start in range(0, len(seeds), each):
+    for first in range(0, len(seeds), PER_POOL):
+        # New processes now and then: what a process remembers of its histories grows.
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(do, seeds[start : start + each])
+            yield from pool.map(do, seeds[first : first + PER_POOL])
 
 
 def small(seed: int, outcome: Outcome) -> History:

@@ -14,7 +14,8 @@ OF_LISTRAK: Final = (
     *("torn", "cut_short", "garbage", "no_http", "not_packed", "reset", "lost", "deep", "redirect"),
     *("blank:200", "blank:204", "charset:utf-16", "silent", "latency:seconds=7", "huge:20000000"),
     *("expire_token", "status:401", "denial:401", "wrong_date:40", "wrong_date:-40"),
-    *("empty,path=/v1/List$", "status:404,path=SplitTest", "status:404,path=Activity"),
+    *("empty,path=/v1/List$", "empty,path=/v1/List$", "empty,path=/v1/List$"),
+    *("status:404,path=SplitTest", "status:404,path=Activity"),
 )
 """Answers that nobody can do anything with; each passes."""
 
