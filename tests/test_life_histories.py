@@ -49,6 +49,18 @@ def test_a_crash_in_trouble() -> None:
     assert "killed, after 1500 turns" in told
 
 
+@pytest.mark.parametrize("what", ["full", "locked"])
+def test_a_commit_waits_for_the_disk(what: str) -> None:
+    """The errors are such as the service knows: it goes on, and doesn't end by itself."""
+    plain = drawn(3)
+    life = Episode("serve", 3, plain.episodes[0].deeds[:4], (Trouble("disk", what, 0.3, 0.7, 0),))
+    outcome = lived_through(History(1, (), (plain.episodes[0], life)))
+    assert not outcome.findings, "\n".join(outcome.story)
+    assert outcome.struck[f"disk: {what}"] > 0
+    assert outcome.logged["state.waiting"] > 0
+    assert outcome.counts["restarts"] == 0
+
+
 def test_what_is_found_is_made_small() -> None:
     """Only what it takes is left."""
     large = next(

@@ -21,11 +21,11 @@ IN_MEMORY: Final = "PRAGMA busy_timeout"
 """A statement that no disk has to do with."""
 
 ERRORS: Final = {
-    sqlite3.SQLITE_FULL: "database or disk is full",
-    sqlite3.SQLITE_IOERR: "disk I/O error",
-    sqlite3.SQLITE_BUSY: "database is locked",
+    "SQLITE_FULL": "database or disk is full",
+    "SQLITE_IOERR": "disk I/O error",
+    "SQLITE_BUSY": "database is locked",
 }
-"""What SQLite says, by its code."""
+"""What SQLite says, by the name of its code."""
 
 CLOCKS: Final = {
     "ahead": 90.0,
@@ -108,13 +108,13 @@ class Strikes:
     def _disk(self, trouble: Trouble) -> Callable[[], None]:
         disk, first = self._stage.disk, trouble.luck % 40
 
-        def fail(statement: str, code: int, *, writes: bool) -> None:
+        def fail(statement: str, name: str, *, writes: bool) -> None:
             self._calls += 1
             touched = statement.upper().startswith(WRITES) if writes else bool(statement)
             if self._calls < first or not touched or statement.startswith(IN_MEMORY):
                 return
             self._struck[trouble.kind] += 1
-            raise _error_of(code)
+            raise _error_of(name)
 
         def undo() -> None:
             disk.fault = disk.fault_after = lambda _: None
@@ -122,13 +122,13 @@ class Strikes:
 
         match trouble.what:
             case "full":
-                disk.fault = lambda one: fail(one, sqlite3.SQLITE_FULL, writes=True)
+                disk.fault = lambda one: fail(one, "SQLITE_FULL", writes=True)
             case "I/O error":
-                disk.fault = lambda one: fail(one, sqlite3.SQLITE_IOERR, writes=False)
+                disk.fault = lambda one: fail(one, "SQLITE_IOERR", writes=False)
             case "locked":
-                disk.fault = lambda one: fail(one, sqlite3.SQLITE_BUSY, writes=True)
+                disk.fault = lambda one: fail(one, "SQLITE_BUSY", writes=True)
             case "done, and not told":
-                disk.fault_after = lambda one: fail(one, sqlite3.SQLITE_IOERR, writes=True)
+                disk.fault_after = lambda one: fail(one, "SQLITE_IOERR", writes=True)
             case _:
                 rng = Random(trouble.luck)
                 disk.latency = lambda: rng.expovariate(1 / 0.3)
@@ -165,10 +165,11 @@ class Strikes:
         self._stage.machine.since -= seconds
 
 
-def _error_of(code: int) -> sqlite3.OperationalError:
+def _error_of(name: str) -> sqlite3.OperationalError:
     """The error that SQLite raises with a code."""
-    error = sqlite3.OperationalError(ERRORS[code])
-    error.sqlite_errorcode = code
+    error = sqlite3.OperationalError(ERRORS[name])
+    error.sqlite_errorname = name
+    error.sqlite_errorcode = getattr(sqlite3, name)
     return error
 
 
