@@ -13,6 +13,7 @@ PATHS: Final[Mapping[str, str]] = {
     "listrak.rate_changed": "Listrak is called less often for a while",
     "listrak.waiting": "a call to Listrak is retried",
     "message.missing": "Listrak doesn't have a message for now",
+    "pipeline.restarting": "the actors are started anew in the same process",
     "poll.postponed": "a task that failed makes room for others",
     "scan.refused": "a scan is refused, or its filter ignored",
     "scan.restarted": "a cursor is not accepted any more",
