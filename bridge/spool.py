@@ -8,13 +8,15 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from bridge import clock
 from bridge.errors import StateError, TemporaryError
+from bridge.output.texts import line_of
 
 MOST_BYTES: Final = 1 << 24
 """Bytes of the largest request; of a repair it is a number a message."""
@@ -26,13 +28,21 @@ LEFT: Final = (
 """The consequence where a command that has left a request can't do it by itself."""
 
 
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""An id that the state file can hold."""
+
+_INSTANT: Final = r"(19[7-9]|[2-9]\d\d)\d(-\d\d){2}T\d\d(:\d\d){2}\.\d{3}Z"
+_Since = Annotated[str, msgspec.Meta(pattern=rf"^({_INSTANT})?\Z")]
+"""The text of an instant since 1970, or none."""
+
+
 class Repair(msgspec.Struct, tag="repair", frozen=True):
     """A request for full polls.
 
     messages: ids of their rows in the state file.
     """
 
-    messages: list[int]
+    messages: list[_Id]
 
 
 class Backfill(msgspec.Struct, tag="backfill", frozen=True):
@@ -43,8 +53,8 @@ class Backfill(msgspec.Struct, tag="backfill", frozen=True):
     warehouse_only: its events are for warehouses alone.
     """
 
-    list_id: int
-    since: str
+    list_id: _Id
+    since: _Since
     events: bool = False
     warehouse_only: bool = False
 
@@ -52,7 +62,7 @@ class Backfill(msgspec.Struct, tag="backfill", frozen=True):
 class IdentifyAll(msgspec.Struct, tag="identify_all", frozen=True):
     """A request to tell all contacts of a list again."""
 
-    list_id: int
+    list_id: _Id
 
 
 class Erase(msgspec.Struct, tag="erase", frozen=True):
@@ -123,12 +133,12 @@ def waiting(state: Path) -> Iterator[tuple[Path, Request | Invalid]]:
             yield place, Invalid("it is no file")
             continue
         try:
-            yield place, msgspec.json.decode(_read(place), type=Request)
+            yield place, _request_in(_read(place))
         except FileNotFoundError:
             # Taken up meanwhile.
             continue
-        except (OSError, msgspec.DecodeError) as error:
-            yield place, Invalid(str(error))
+        except (OSError, ValueError, RecursionError) as error:
+            yield place, Invalid(line_of(str(error)))
 
 
 def done(place: Path) -> None:
@@ -145,6 +155,15 @@ def refuse(place: Path) -> Path:
         return place.rename(place.with_name(f"{place.name}.refused"))
     except OSError as error:
         raise StateError(f"BRIDGE_STATE: can't rename {str(place)!r}: {error.strerror}") from None
+
+
+def _request_in(data: bytes) -> Request:
+    """The request that a file holds. Raises ValueError or RecursionError for none."""
+    request: Request = msgspec.json.decode(data, type=Request)
+    if isinstance(request, Backfill) and request.since:
+        # A day that the calendar hasn't would be met again at each start.
+        datetime.fromisoformat(request.since)
+    return request
 
 
 def _read(place: Path) -> bytes:

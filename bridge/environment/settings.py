@@ -25,11 +25,11 @@ from bridge.environment.values import (
     number,
     secret_text,
     segment_address,
+    shown,
     since,
     state_path,
     texts,
     timezone,
-    without_credentials,
 )
 from bridge.errors import ConfigurationError
 from bridge.output.redaction import SECRETS
@@ -269,8 +269,8 @@ def _read(declared: Declaration, environment: Mapping[str, str]) -> Any:
     try:
         value = declared.parse(text)
     except ValueError as error:
-        shown = "its value" if declared.secret else repr(without_credentials(text))
-        raise ConfigurationError(source, f"{shown} is not allowed; it takes {error}") from None
+        what = "its value" if declared.secret else shown(text)
+        raise ConfigurationError(source, f"{what} is not allowed; it takes {error}") from None
     if declared.secret:
         if value.startswith(f"{declared.variable}="):
             problem = f"takes the secret alone, without {declared.variable}= before it"
@@ -295,10 +295,9 @@ def _secret_from_file(declared: Declaration, environment: Mapping[str, str]) -> 
         return source, read_secret(path)
     except ValueError as error:
         # Without a folder, it may be the secret itself that was set there.
-        shown = (
-            repr(str(path)) if "/" in str(path) or os.path.lexists(path) else "the file it names"
-        )
-        raise ConfigurationError(source, f"can't read {shown}: {error}") from None
+        is_path = "/" in str(path) or os.path.lexists(path)
+        what = shown(str(path)) if is_path else "the file it names"
+        raise ConfigurationError(source, f"can't read {what}: {error}") from None
 
 
 _LONG_AGO = timedelta(days=20 * 365)
@@ -306,10 +305,10 @@ _LONG_AGO = timedelta(days=20 * 365)
 
 def _zoned(value: Since, zone: ZoneInfo) -> Since:
     if value.ago > _LONG_AGO or (value.instant and value.instant.year < 1970):
-        raise ConfigurationError("BRIDGE_SINCE", f"{value.text!r} lies too far back")
+        raise ConfigurationError("BRIDGE_SINCE", f"{shown(value.text)} lies too far back")
     if value.instant is None:
         return value
     instant = value.instant if value.instant.tzinfo else value.instant.replace(tzinfo=zone)
     if instant > clock.utc_now() + timedelta(days=1):
-        raise ConfigurationError("BRIDGE_SINCE", f"{value.text!r} lies in the future")
+        raise ConfigurationError("BRIDGE_SINCE", f"{shown(value.text)} lies in the future")
     return value._replace(instant=instant.astimezone(UTC))

@@ -16,6 +16,15 @@ from bridge.clock import DAY, HOUR, MINUTE
 from bridge.errors import StateError
 from bridge.event_types import EXTRA_PROPERTIES, TRACKS
 
+_LONGEST_ZONE = 100
+"""Characters of a time zone's name at most; the longest one has 32."""
+
+_LONGEST_SECRET = 4000
+"""Characters of a secret at most: all parts of it are remembered, so that they can be hidden."""
+
+_SHOWN = 300
+"""Characters of a value that are shown."""
+
 
 class ListSetting(NamedTuple):
     """One configured list.
@@ -94,6 +103,8 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 def secret_text(text: str) -> str:
     """A secret: anything that fits into an HTTP header."""
+    if len(text) > _LONGEST_SECRET:
+        raise ValueError(f"at most {_LONGEST_SECRET:,} characters")
     if any(line_end in text for line_end in "\r\n"):
         raise ValueError("one line only, and this has a line break inside")
     if not text.isascii() or not text.isprintable():
@@ -168,10 +179,14 @@ def since(text: str) -> Since:
 
 def timezone(text: str) -> ZoneInfo:
     """The zone of a name of the IANA time zone database."""
+    allowed = "a time zone's name such as America/New_York"
+    # A long one is looked for in folder within folder, until Python gives up.
+    if len(text) > _LONGEST_ZONE:
+        raise ValueError(allowed)
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, KeyError):
-        raise ValueError("a time zone's name such as America/New_York") from None
+        raise ValueError(allowed) from None
 
 
 def is_loopback(host: str) -> bool:
@@ -182,11 +197,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def without_credentials(text: str) -> str:
-    """An address as it may be shown: without the user name and password before its host, and
-    without its query, where keys stand as well."""
-    shown = re.sub(r"(://).*@", r"\1[credentials]", text, flags=re.DOTALL)
-    return re.sub(r"(://[^?#]*[?#]).+", r"\1...", shown, flags=re.DOTALL)
+def shown(text: str) -> str:
+    """A value as it may be shown: in quotes, without credentials, and cut.
+
+    Without the user name and password before a host, and without a query, where keys stand as well.
+    """
+    head, separator, rest = text.partition("://")
+    if separator:
+        before, _, host = rest.rpartition("@")
+        rest = f"[credentials]{host}" if before else rest
+        rest = re.sub(r"([?#]).+", r"\1...", rest, count=1, flags=re.DOTALL)
+    told = f"{head}{separator}{rest}"
+    return repr(told if len(told) <= _SHOWN else f"{told[:_SHOWN]}...")
 
 
 def _address(text: str) -> SplitResult:

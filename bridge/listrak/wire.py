@@ -285,11 +285,12 @@ class Envelope(Outside, Generic[Data], kw_only=True):
 class TokenBody(msgspec.Struct):
     """The token endpoint's answer (FACTS.md: Access).
 
-    expires_in: seconds.
+    access_token: what a header takes.
+    expires_in: seconds; not a number it may not be, as no time would ever come after it.
     """
 
-    access_token: str
-    expires_in: float = 3599
+    access_token: Annotated[str, msgspec.Meta(pattern=r"^[!-~]+\Z", max_length=8000)]
+    expires_in: Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)] = 3599
 
 
 def pages_of(rows: float, page_rows: int) -> int:

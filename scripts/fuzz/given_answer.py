@@ -43,7 +43,7 @@ class Given(NamedTuple):
 
     @classmethod
     def of(cls, data: bytes) -> "Given":
-        """Reads an input, whatever the bytes are: `what status`, headers, an empty line, the body."""
+        """Reads any bytes as an input: `what status`, headers, an empty line, the body."""
         head, _, body = data.partition(b"\n\n")
         first, *lines = head.decode("utf-8", "replace").split("\n")
         what, _, status = first.partition(" ")
@@ -97,7 +97,8 @@ class GivenHttp:
     answer: to all else; None for all.
     """
 
-    TOKEN: Final = json.dumps({"access_token": "a-token-for-all", "expires_in": 3599}).encode()
+    # So short that it is no secret: to learn one takes longer than all else.
+    TOKEN: Final = json.dumps({"access_token": "t", "expires_in": 3599}).encode()
 
     def __init__(self, answer: Answer, token: Answer | None = None) -> None:
         self._answer = answer

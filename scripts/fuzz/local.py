@@ -175,7 +175,7 @@ class Requests(Target):
     async def _look_again(store: Store) -> None:
         (list_id, *_) = template().lists
         for kind in ("history", "events"):
-            backfill = await store.backfills.of(list_id, kind)  # type: ignore[arg-type]
+            backfill = await store.backfills.of(list_id, kind)
             if backfill is not None and backfill.since:
                 times.seconds(backfill.since)
 

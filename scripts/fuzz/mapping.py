@@ -119,7 +119,9 @@ def _judged(page: MappedPage) -> str:
         if unsubscribe.instant:
             times.seconds(unsubscribe.instant)
     events = sum(len(each.events) for each in sets)
-    return f"{min(events, 3)} events, {min(len(page.unread), 3)} letters, {min(page.known, 2)} known"
+    return (
+        f"{min(events, 3)} events, {min(len(page.unread), 3)} letters, {min(page.known, 2)} known"
+    )
 
 
 def _require_kept(letter: DeadLetter) -> None:

@@ -11,6 +11,7 @@ from fuzz.mutation import Mutator
 from fuzz.target import FlawError, Target
 
 MOST: Final = 5 * 2**20
+BOMB: Final = gzip.compress(bytes(2**24), 9, mtime=0)
 
 HEADS: Final = (
     *(b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK", b"HTTP/1.1 099 ", b"HTTP/1.1 1000 X", b"HTTP/2 200"),
@@ -71,10 +72,8 @@ class Connections(Target):
         head, _, body = sent.partition(b"\r\n\r\n")
         match random.randrange(8):
             case 0:
-                return b"%d %s\n" % (
-                    random.choice((1, 2, 7, 100, 0)),
-                    random.choice(ENDS).encode(),
-                ) + sent
+                size, end = random.choice((1, 2, 7, 100, 0)), random.choice(ENDS)
+                return f"{size} {end}\n".encode() + sent
             case 1 | 2 | 3:
                 lines = head.split(b"\r\n")
                 at = random.randrange(len(lines))
@@ -99,7 +98,7 @@ class Connections(Target):
                 (b"Content-Encoding: gzip", gzip.compress(body * size, 9, mtime=0)),
                 (b"Content-Encoding: deflate", zlib.compress(body * size)),
                 (b"Content-Encoding: deflate", raw.compress(body) + raw.flush()),
-                (b"Content-Encoding: gzip", gzip.compress(bytes(2**24), 9, mtime=0)),
+                (b"Content-Encoding: gzip", BOMB),
                 (b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)),
                 (b"Transfer-Encoding: chunked", b"%x;a=b\n%s\r\n" % (len(body) * 2, body)),
             )
@@ -137,5 +136,3 @@ class _Sender(asyncio.Protocol):
             "abort": transport.abort,
         }.get(self._end, lambda: None)
         end()
-
-

@@ -34,12 +34,13 @@ async def _outbox(store: Store) -> list[Any]:
 async def _of_list(store: Store, list_id: int) -> list[Any]:
     read: list[Any] = [await store.contacts.following(list_id, "", 10_000)]
     read += [await store.contacts.twins(list_id), await store.contact_polls.open_one(list_id)]
-    read += [await store.contact_polls.seen_in_sweep(list_id), await store.identify_runs.of(list_id)]
+    read += [await store.contact_polls.seen_in_sweep(list_id)]
+    read += [await store.identify_runs.of(list_id)]
     read += [await store.identify_runs.told(list_id), await store.lists.tracked_from(list_id)]
     read += [await store.unsubscribes.kept(list_id)]
     read += [await store.unsubscribes.has_old_attributions(list_id)]
     for kind in ("history", "events"):
-        backfill = await store.backfills.of(list_id, kind)  # type: ignore[arg-type]
+        backfill = await store.backfills.of(list_id, kind)
         read.append(backfill)
         if backfill is not None:
             read.append(await store.backfills.next(backfill))
@@ -47,7 +48,8 @@ async def _of_list(store: Store, list_id: int) -> list[Any]:
     for message in await store.messages.all_of(list_id):
         read += [message, await store.polls.open_one(message.id)]
         read += [await store.seen_events.runs(message.id)]
-        read += [await store.seen_events.totals(message.id), await store.event_counts.of(message.id)]
+        read += [await store.seen_events.totals(message.id)]
+        read += [await store.event_counts.of(message.id)]
         _require_instants(message.sent_at)
     return read
 

@@ -1,77 +1,44 @@
-"""Runs of the fuzzer: inputs are drawn, given to a target, and kept where they show anything new."""
+"""Runs of the fuzzer: inputs are drawn, given to targets, and kept where they show anything new.
 
-import hashlib
+No coverage is looked at: in Python that costs thirty times what the inputs do. An input is new by
+what comes of it, in words; others are made of it then.
+"""
+
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Final, NamedTuple, TypeVar
+from typing import Final
 
-import anyio
-import structlog
-from virtual.disk import Disk
-from virtual.loop import VirtualLoop
-from virtual.surroundings import Machine, surroundings
-
-from bridge.output.redaction import SECRETS
-from fuzz.answers import ListrakAnswers, SegmentAnswers, TokenAnswers
-from fuzz.local import Credentials, Environment, Requests
+from fuzz.corpus import Finding, inputs
 from fuzz.mutation import Mutator
-from fuzz.network import Connections
+from fuzz.quiet import on_virtual_clock
 from fuzz.shrinking import shrunk
-from fuzz.state_files import StateFiles, StateRows
-from fuzz.target import SECRET, Target, Verdict, judged
-
-T = TypeVar("T")
-
-CORPUS: Final = Path(__file__).parents[2] / "tests" / "fuzz" / "corpus"
-NOW: Final = 1_778_600_000.0
-"""The time of day in which all inputs are read, in seconds since 1970."""
+from fuzz.target import Target, Verdict, judged
 
 MOST_KEPT: Final = 400
-"""Inputs with something new that are gone on from."""
+"""Inputs with something new of which others are made."""
+
+LONGEST_KEPT: Final = 50_000
+"""Bytes of one of them at most."""
 
 ENOUGH: Final = 20
 """Findings of a target after which it isn't tried any more."""
 
-TARGETS: Final[dict[str, Target]] = {
-    target.name: target
-    for target in (
-        *(ListrakAnswers(), TokenAnswers(), SegmentAnswers(), Connections()),
-        *(Environment(), Credentials(), Requests(), StateFiles(), StateRows()),
-    )
-}
-
-
-class Finding(NamedTuple):
-    """A rule that is broken.
-
-    what: the rule.
-    data: the smallest input found that breaks it.
-    """
-
-    target: str
-    what: str
-    data: bytes
-
-    def save(self, corpus: Path) -> Path:
-        """Puts the input into the corpus; returns its path."""
-        name = f"found-{hashlib.sha256(self.data).hexdigest()[:12]}"
-        place = corpus / self.target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(self.data)
-        return place
+ROUND: Final = 20.0
+"""Seconds of a target in a row: each time it begins with the corpus alone."""
 
 
 @dataclass
 class Tally:
     """The numbers of a target's inputs.
 
+    outcomes: what came of them, told apart by words; in the round that had the most.
     seconds: of the processor.
+    findings: one of a kind.
     """
 
     tried: int = 0
@@ -81,11 +48,9 @@ class Tally:
     seconds: float = 0.0
     findings: list[Finding] = field(default_factory=list)
 
-
-def inputs(target: str, corpus: Path = CORPUS) -> dict[str, bytes]:
-    """The inputs of a target in the corpus, by name."""
-    places = sorted((corpus / target).iterdir()) if (corpus / target).is_dir() else []
-    return {place.name: place.read_bytes() for place in places}
+    def has(self, what: str) -> bool:
+        """Tells whether a rule is known to be broken."""
+        return any(finding.what == what for finding in self.findings)
 
 
 def replayed(target: Target, data: Sequence[bytes]) -> list[Verdict]:
@@ -94,90 +59,101 @@ def replayed(target: Target, data: Sequence[bytes]) -> list[Verdict]:
     async def each() -> list[Verdict]:
         return [await judged(target, one, traced=True) for one in data]
 
-    return _on_virtual_clock(each)
+    return on_virtual_clock(each)
+
+
+def campaign(
+    targets: Mapping[str, Target], corpus: Path, seed: int, seconds: float
+) -> Iterator[dict[str, Tally]]:
+    """Tries inputs of all targets in turns; yields the numbers after each turn.
+
+    seconds: for how long, of all together; each target has one turn at least.
+    """
+    tallies = {name: Tally() for name in targets}
+    ends = time.monotonic() + seconds
+    turn, is_first = min(ROUND, seconds / len(targets)), True
+    while is_first or time.monotonic() < ends:
+        for name, target in targets.items():
+            until = time.monotonic() + turn
+            seeds = [*inputs(name, corpus).values()]
+            fuzzed(target, seeds, seed, partial(_is_before, until), tallies[name])
+            yield tallies
+        seed, is_first = seed + 1000, False
+        if all(len(tally.findings) >= ENOUGH for tally in tallies.values()):
+            return
+
+
+def _is_before(until: float, _: Tally) -> bool:
+    return time.monotonic() < until
 
 
 def fuzzed(
-    target: Target, seeds: Sequence[bytes], seed: int, goes_on: Callable[[Tally], bool]
+    target: Target,
+    seeds: Sequence[bytes],
+    seed: int,
+    goes_on: Callable[[Tally], bool],
+    tally: Tally | None = None,
 ) -> Tally:
     """Tries inputs as long as `goes_on` says, which is asked before each.
 
     seeds: what they are made of.
     seed: what they are drawn by: the same gives the same inputs.
+    tally: the numbers so far.
     """
-    return _on_virtual_clock(partial(_fuzzed, target, seeds, seed, goes_on))
-
-
-async def _fuzzed(
-    target: Target, seeds: Sequence[bytes], seed: int, goes_on: Callable[[Tally], bool]
-) -> Tally:
-    tally, began = Tally(), time.process_time()
-    known: set[str] = set()
-    kept: list[bytes] = []
-    random = Random(f"{target.name} {seed}")
-    mutator = Mutator(random, seeds)
-    while goes_on(tally) and len(tally.findings) < ENOUGH:
-        start = random.choice(kept if kept and random.random() < 0.4 else seeds)
-        data = target.mutated(start, mutator)
-        verdict = await judged(target, data)
-        tally.tried += 1
-        tally.refused += verdict.refused
-        tally.accepted += not verdict.refused and not verdict.finding
-        if verdict.finding:
-            await _note(target, data, verdict.finding, tally)
-        elif (kind := _kind(verdict.what)) not in known:
-            known.add(kind)
-            if len(data) < 100_000 and len(kept) < MOST_KEPT:
-                kept.append(data)
-    tally.outcomes = len(known)
-    tally.seconds = time.process_time() - began
+    tally = tally or Tally()
+    on_virtual_clock(partial(_Run(target, seeds, seed, tally).go, goes_on))
     return tally
 
 
-async def _note(target: Target, data: bytes, what: str, tally: Tally) -> None:
-    """Notes a finding, made small; each once."""
-    if any(finding.what == what for finding in tally.findings):
-        return
+class _Run:
+    """Inputs of a target, one after the other."""
 
-    async def shows_it(one: bytes) -> bool:
-        return (await judged(target, one)).finding == what
+    def __init__(self, target: Target, seeds: Sequence[bytes], seed: int, tally: Tally) -> None:
+        self._target = target
+        self._seeds = seeds
+        self._random = Random(f"{target.name} {seed}")
+        self._mutator = Mutator(self._random, seeds)
+        self._tally = tally
+        self._known: set[str] = set()
+        self._kept: list[bytes] = []
 
-    small = data
-    if not what.startswith(("slow", "endless")):
-        small = await shrunk(data, target.smaller, shows_it)
-    tally.findings.append(Finding(target.name, what, small))
+    async def go(self, goes_on: Callable[[Tally], bool]) -> None:
+        tally, began = self._tally, time.process_time()
+        while goes_on(tally) and len(tally.findings) < ENOUGH:
+            data = self._target.mutated(self._start(), self._mutator)
+            verdict = await judged(self._target, data)
+            tally.tried += 1
+            tally.refused += verdict.refused
+            tally.accepted += not verdict.refused and not verdict.finding
+            if verdict.finding:
+                if not tally.has(verdict.finding):
+                    tally.findings.append(await self._small(data, verdict.finding))
+            else:
+                self._keep(data, verdict)
+        tally.outcomes = max(tally.outcomes, len(self._known))
+        tally.seconds += time.process_time() - began
 
+    def _start(self) -> bytes:
+        """What the next input is made of."""
+        return self._random.choice(
+            self._kept if self._kept and self._random.random() < 0.4 else self._seeds
+        )
 
-def _kind(what: str) -> str:
-    """An outcome without its numbers and quoted texts."""
-    return re.sub(r"'[^']*'|\d+", "#", what)[:200]
+    def _keep(self, data: bytes, verdict: Verdict) -> None:
+        """Keeps an input, if it shows anything new; of what is refused few others can be made."""
+        kind = re.sub(r"'[^']*'|\d+", "#", verdict.what)[:200]
+        if kind not in self._known:
+            self._known.add(kind)
+            wanted = not verdict.refused or self._random.random() < 0.1
+            if wanted and len(data) < LONGEST_KEPT and len(self._kept) < MOST_KEPT:
+                self._kept.append(data)
 
+    async def _small(self, data: bytes, what: str) -> Finding:
+        """A finding, made small; what takes long is left as it is."""
 
-def _on_virtual_clock(work: Callable[[], "anyio.abc.Awaitable[T]"]) -> T:  # type: ignore[name-defined]
-    """Does work on a loop whose waits pass at once, without threads."""
-    loop = VirtualLoop()
+        async def shows_it(one: bytes) -> bool:
+            return (await judged(self._target, one)).finding == what
 
-    async def within() -> T:
-        machine = Machine(loop, lambda: NOW + loop.time())
-        with surroundings(machine, Disk(is_instant=True)), _quiet():
-            result: T = await work()
-            return result
-
-    return anyio.run(within, backend_options={"loop_factory": lambda: loop})
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing is logged meanwhile, and what is secret of the inputs is forgotten afterwards."""
-    before = structlog.get_config()
-    structlog.configure(processors=[_dropped], cache_logger_on_first_use=False)
-    SECRETS.add(SECRET)
-    try:
-        yield
-    finally:
-        SECRETS.clear()
-        structlog.configure(**before)
-
-
-def _dropped(*_: object) -> object:
-    raise structlog.DropEvent
+        if not what.startswith(("slow", "endless")):
+            data = await shrunk(data, self._target.smaller, shows_it)
+        return Finding(self._target.name, what, data)

@@ -38,7 +38,7 @@ def smaller_bytes(data: bytes) -> Iterator[bytes]:
 
 
 def smaller_json(body: bytes) -> Iterator[bytes]:
-    """JSON without one of its values, and without parts of its texts; of what is none, its bytes."""
+    """JSON without one of its values, or with less of its texts; of what is none, its bytes."""
     try:
         whole = json.loads(body)
     except (ValueError, RecursionError):

@@ -85,14 +85,18 @@ async def opened(place: Path) -> tuple[str, bool]:
 
     Raises FlawError where a file is refused and isn't as it was.
     """
-    before, is_open = place.read_bytes(), False
+    before, is_open = _content(place), False
     try:
         async with open_store(place) as store:
             is_open = True
             return await readings(store, template().lists), store.copied
     finally:
-        if not is_open and place.read_bytes() != before:
+        if not is_open and _content(place) != before:
             raise FlawError("a file that was refused was changed")
+
+
+def _content(place: Path) -> bytes:
+    return place.read_bytes()
 
 
 @cache
