@@ -68,7 +68,8 @@ class IdentifyAll(msgspec.Struct, tag="identify_all", frozen=True):
 class Erase(msgspec.Struct, tag="erase", frozen=True):
     """A request to erase all that is kept of an address."""
 
-    address: str
+    # What is no address would be found in every text, or in many.
+    address: Annotated[str, msgspec.Meta(pattern=r"[^\s@]\s*@|@\s*[^\s@]")]
 
 
 Request = Repair | Backfill | IdentifyAll | Erase

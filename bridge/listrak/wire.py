@@ -269,7 +269,8 @@ class Outside(Struct):
     @property
     def refusal(self) -> int:
         """The status of an error, whatever the HTTP status says; 0 for none."""
-        return self.status if isinstance(self.status, int) and self.status >= 400 else 0
+        # A longer number is no status, and would stand in every line about it.
+        return self.status if isinstance(self.status, int) and 400 <= self.status < 1000 else 0
 
 
 class Envelope(Outside, Generic[Data], kw_only=True):

@@ -94,14 +94,15 @@ class Given(NamedTuple):
 class GivenHttp:
     """Stands in for the transport: answers at once, with the token to those who ask for one.
 
-    answer: to all else; None for all.
+    answer: to all else.
+    token: to them.
     """
 
     # So short that it is no secret: to learn one takes longer than all else.
     TOKEN: Final = json.dumps({"access_token": "t", "expires_in": 3599}).encode()
 
-    def __init__(self, answer: Answer, token: Answer | None = None) -> None:
-        self._answer = answer
+    def __init__(self, answer: Answer | None = None, token: Answer | None = None) -> None:
+        self.answer = answer or Answer(200, {}, b"")
         self._token = token or Answer(200, {}, self.TOKEN)
 
     async def request(
@@ -116,7 +117,7 @@ class GivenHttp:
         """The answer, as of Http."""
         assert method
         assert headers
-        answer = self._token if body and url.endswith("/Token") else self._answer
+        answer = self._token if body and url.endswith("/Token") else self.answer
         if len(answer.body) > most:
             raise OversizeError(f"an answer of more than {most:,} bytes")
         return answer

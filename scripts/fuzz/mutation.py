@@ -124,7 +124,9 @@ class Mutator:
             case bool():
                 return self.random.choice((not value, int(value), str(value)))
             case int() | float():
-                changes = (-value, value + 1, value * 2**40, value / 3, str(value), value * 1.0)
+                # Of what no float is, too.
+                part = value // 3 if abs(value) > 2**60 else value / 3
+                changes = (-value, value + 1, value * 2**40, part, str(value), f"{value}.0")
                 return self.random.choice(changes)
             case str():
                 return self.of_text(value)

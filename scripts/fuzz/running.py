@@ -53,11 +53,11 @@ class Tally:
         return any(finding.what == what for finding in self.findings)
 
 
-def replayed(target: Target, data: Sequence[bytes]) -> list[Verdict]:
-    """What comes of inputs, their memory measured as well."""
+def replayed(target: Target, data: Sequence[bytes], *, traced: bool = True) -> list[Verdict]:
+    """What comes of inputs; `traced`: their memory is measured as well."""
 
     async def each() -> list[Verdict]:
-        return [await judged(target, one, traced=True) for one in data]
+        return [await judged(target, one, traced=traced) for one in data]
 
     return on_virtual_clock(each)
 
