@@ -323,7 +323,7 @@ def test_each_status_of_segment() -> None:
 def test_each_row_is_tested() -> None:
     """No row of the documentation stands for itself."""
     assert set(rows("Listrak's API")) - set(LISTRAK) == {
-        "`200`: JSON whose `status` is 400 or more",
+        "`200`: JSON whose `status` is 400 to 999",
         "any status: more than 5 MiB (a message in full 10 MiB), packed or not; it isn't read any "
         "further",
         "pages: a cursor for the second time, or a hundred pages without rows on end",

@@ -5,8 +5,10 @@ code relies on besides, so that whoever reads a column need not doubt it. What i
 else's making may be anything and isn't here, like the body of a dead letter.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -16,7 +18,7 @@ from bridge.event_types import IDENTIFY, TRACKS
 from bridge.state.cursors import BEGUN, ContactCursor, PollCursor
 from bridge.state.keys import is_run
 
-_INSTANT: Final = "{0} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]*Z'"
+_INSTANT: Final = "is_instant({0})"
 _INSTANT_OR_NOTHING: Final = f"({{0}} = '' OR {_INSTANT})"
 _OBJECT: Final = "iif(json_valid({0}), json_type({0}) = 'object', 0)"
 _OBJECT_OR_NULL: Final = f"({{0}} IS NULL OR {_OBJECT})"
@@ -139,6 +141,7 @@ MEANINGS: Final[dict[str, dict[str, str]]] = {
 }
 """By table and column an SQL condition, true for every value that the column may have."""
 
+_INSTANT_TEXT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{3,6})?)?Z", re.ASCII)
 _EVENTS: Final = frozenset({IDENTIFY, *TRACKS})
 
 
@@ -150,8 +153,15 @@ def condition(table: str, column: str) -> str | None:
 
 def add_functions(db: sqlite3.Connection) -> None:
     """Gives a connection the functions of the conditions."""
-    for function in (is_run, is_page, is_poll_cursor, is_contact_cursor, is_event):
+    for function in (is_instant, is_run, is_page, is_poll_cursor, is_contact_cursor, is_event):
         db.create_function(function.__name__, function.__code__.co_argcount, function)
+
+
+def is_instant(text: str | None) -> bool:
+    """Tells whether a value is an instant, of a day and an hour that there are."""
+    if text is None or not _INSTANT_TEXT.fullmatch(text):
+        return False
+    return bool(_reads(lambda: datetime.fromisoformat(text)))
 
 
 def is_page(body: bytes, events: int) -> bool:

@@ -18,6 +18,7 @@ from bridge.compression import inflated
 from bridge.environment.values import is_loopback
 from bridge.errors import ConfigurationError, OversizeError, TemporaryError
 from bridge.output.redaction import SECRETS
+from bridge.transport.retry import LONGEST_WAIT
 
 CONNECT_WITHIN: Final = 10.0
 SILENT_FOR: Final = 30.0
@@ -42,17 +43,20 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds of Retry-After, from now on if it is a date; None without it."""
+        """Seconds of Retry-After, LONGEST_WAIT at most, from now on if it is a date; None without.
+
+        Cut here, so that nobody waits for longer: for a part that is set aside, years would pass.
+        """
         text = self.headers.get("Retry-After", "").strip()
         if text.isascii() and text.isdigit():
-            return float(text)
+            return min(float(text), LONGEST_WAIT)
         if (at := _moment(text)) is None:
             return None
         # The server's own clock is what its date goes by.
         now = _moment(self.headers.get("Date", "")) or datetime.fromtimestamp(
             clock.wall_time(), UTC
         )
-        return max(0.0, (at - now).total_seconds())
+        return min(max(0.0, (at - now).total_seconds()), LONGEST_WAIT)
 
 
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (

@@ -31,14 +31,13 @@ def main(
     console, told = Console(soft_wrap=True), 0
     chosen = {name: TARGETS[name] for name in targets or TARGETS}
     tallies: dict[str, Tally] = {}
-    for tallies in campaign(chosen, corpus, seed, 60 * minutes):
-        findings = [finding for tally in tallies.values() for finding in tally.findings]
-        for finding in findings:
-            place = finding.save(corpus)
-            if len(findings) > told:
-                text = f"{finding.target}: {finding.what}\n  the input is kept in {place}"
-                console.print(text, style="red", markup=False, highlight=False)
-        told = len(findings)
+    for tallies, new in campaign(chosen, corpus, seed, 60 * minutes):
+        for finding in new:
+            text = (
+                f"{finding.target}: {finding.what}\n  the input is kept in {finding.save(corpus)}"
+            )
+            console.print(text, style="red", markup=False, highlight=False)
+        told += len(new)
     for name, target in chosen.items():
         console.print(f"{name}: {target.what}", markup=False, highlight=False)
     console.print(shown(tallies))

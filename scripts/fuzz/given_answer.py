@@ -70,6 +70,8 @@ class Given(NamedTuple):
         """Another answer, made of this one."""
         random = mutator.random
         chance = random.random()
+        if chance < 0.003:
+            return self._replace(body=self._enlarged(mutator))
         if chance < 0.72:
             return self._replace(body=mutator.of_json(self.body))
         if chance < 0.82:
@@ -82,6 +84,14 @@ class Given(NamedTuple):
         name = random.choice([*HEADERS])
         headers[name] = random.choice(random.choice((HEADERS[name], _LATER)))
         return self._replace(headers=headers, status=random.choice((self.status, 429, 503)))
+
+    def _enlarged(self, mutator: Mutator) -> bytes:
+        """The body, of which a part stands there so often that it has some megabytes."""
+        random = mutator.random
+        at, size = random.randrange(len(self.body) + 1), random.choice((1, 3, 20, 200, 600))
+        part = self.body[at : at + size] or b" "
+        most = random.choice((50_000, 2**20, 5 * 2**20)) - len(self.body)
+        return self.body[:at] + part * (most // len(part)) + self.body[at:]
 
     def smaller(self) -> Iterator["Given"]:
         """Smaller answers, made of this one."""

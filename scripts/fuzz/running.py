@@ -64,8 +64,8 @@ def replayed(target: Target, data: Sequence[bytes], *, traced: bool = True) -> l
 
 def campaign(
     targets: Mapping[str, Target], corpus: Path, seed: int, seconds: float
-) -> Iterator[dict[str, Tally]]:
-    """Tries inputs of all targets in turns; yields the numbers after each turn.
+) -> Iterator[tuple[dict[str, Tally], list[Finding]]]:
+    """Tries inputs of all targets in turns; after each, yields the numbers and its new findings.
 
     seconds: for how long, of all together; each target has one turn at least.
     """
@@ -76,8 +76,9 @@ def campaign(
         for name, target in targets.items():
             until = time.monotonic() + turn
             seeds = [*inputs(name, corpus).values()]
+            known = len(tallies[name].findings)
             fuzzed(target, seeds, seed, partial(_is_before, until), tallies[name])
-            yield tallies
+            yield tallies, tallies[name].findings[known:]
         seed, is_first = seed + 1000, False
         if all(len(tally.findings) >= ENOUGH for tally in tallies.values()):
             return

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, TemporaryError
+from bridge.transport.retry import LONGEST_WAIT
 from fuzz.mutation import Mutator
 from fuzz.shrinking import smaller_bytes
 
@@ -145,6 +146,9 @@ def _finding(error: BridgeError, hidden: Iterable[str]) -> str:
         return f"told: by {type(error).__name__} {_place(error)}"
     if error.exit_code not in EXIT_CODES:
         return f"exit code: {error.exit_code}"
+    wait = error.retry_after if isinstance(error, TemporaryError) else None
+    if wait is not None and not 0 <= wait <= LONGEST_WAIT:
+        return f"wait: too long: {_place(error)}"
     if len(message) > LONGEST_MESSAGE or "\n" in message:
         return f"message: too long, or of several lines: {_place(error)}"
     return ""

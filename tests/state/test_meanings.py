@@ -119,6 +119,9 @@ async def test_a_part_of_an_unknown_kind(store: Store) -> None:
         "INSERT INTO outbox (events, body, set_aside) VALUES (0, x'', 2)",
         "INSERT INTO set_aside VALUES (5, 'links', '', -1, '', NULL)",
         "INSERT INTO meta VALUES ('clock', '{')",
+        "INSERT INTO meta VALUES ('since', '2026-02-30T00:00:00.000Z')",
+        "UPDATE messages SET sent_at = '2026-05-01T23:157.Z'",
+        "UPDATE lists SET horizon = '2026-05-01T25:00:00.000Z'",
     ],
 )
 async def test_values_that_mean_nothing(store: Store, statement: str) -> None:
