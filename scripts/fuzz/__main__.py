@@ -31,7 +31,8 @@ def main(
     console, told = Console(soft_wrap=True), 0
     chosen = {name: TARGETS[name] for name in targets or TARGETS}
     tallies: dict[str, Tally] = {}
-    for tallies, new in campaign(chosen, corpus, seed, 60 * minutes):
+    for now, new in campaign(chosen, corpus, seed, 60 * minutes):
+        tallies = now
         for finding in new:
             text = (
                 f"{finding.target}: {finding.what}\n  the input is kept in {finding.save(corpus)}"

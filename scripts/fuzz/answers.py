@@ -11,6 +11,7 @@ from bridge.listrak import wire
 from bridge.listrak.auth import Auth
 from bridge.listrak.client import Listrak, RowFilter
 from bridge.listrak.pages import PageOf
+from bridge.listrak.shapes import FIELD_GROUPS, FIELDS
 from bridge.metrics import Metrics
 from bridge.output.redaction import SECRETS
 from bridge.output.texts import escaped, line_of_answer
@@ -23,12 +24,15 @@ from fuzz.mutation import Mutator
 from fuzz.target import SECRET, FlawError, Target
 
 PATH: Final = "List/5/Message/7"
+FIELDS_PATH: Final = "List/5/SegmentationFieldGroup"
 LATER: Final = RowFilter("Open", "Activity", "2026-05-01T00:00:00", "2026-05-02T00:00:00")
 
 RESOURCES: Final[dict[str, Callable[[Listrak], Awaitable[Any]]]] = {
     "lists": lambda client: client.lists(),
     "campaigns": lambda client: client.campaigns(5),
-    "fields": lambda client: client.profile_fields(5),
+    # Apart: for each group its fields are asked for.
+    "field-groups": lambda client: client.listing(FIELDS_PATH, FIELD_GROUPS, "groups"),
+    "fields": lambda client: client.listing(f"{FIELDS_PATH}/1", FIELDS, "profile fields"),
     "messages": lambda client: client.messages(5),
     "split-tests": lambda client: client.split_tests(5),
     "split-test-messages": lambda client: client.split_test_messages(5, 1),
@@ -50,10 +54,13 @@ RESOURCES: Final[dict[str, Callable[[Listrak], Awaitable[Any]]]] = {
 LONGEST_REASON: Final = 200
 """Characters at most of why a field can't be read."""
 
-UNUSED: Final = {field.encode_name for field in msgspec.structs.fields(wire.DocumentedActivity)} - {
-    field.encode_name for field in msgspec.structs.fields(wire.Activity)
+UNUSED: Final = {
+    field.encode_name
+    for row in (wire.DocumentedActivity, wire.Link)
+    for field in msgspec.structs.fields(row)
+    if field.type is Any
 }
-"""Fields that are read as they come, as nothing is made of them."""
+"""Fields that are read as they come: nothing is made of what isn't text."""
 
 METRICS: Final = Metrics()
 
