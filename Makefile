@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BENCHES := bench-throughput bench-details bench-growth bench-conditions
-.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations lock clean
+.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations fuzz lock clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
@@ -17,6 +17,8 @@ help:
 	@echo "make histories SEEDS=1000  lives of the service that seeds draw, with crashes and all kinds of"
 	@echo "             trouble, on a virtual clock; SEEDS=137:138 tells and lives one"
 	@echo "make mutations   plants bugs into the running service, to see that histories find each of them"
+	@echo "make fuzz MINUTES=5   tries answers, files and settings that nobody expects; what it finds"
+	@echo "             is kept in tests/fuzz/corpus"
 	@echo "make lock    resolve requirements.lock again"
 
 setup: $(READY)
@@ -63,6 +65,11 @@ simulation: $(READY) $(BENCH_READY)
 SEEDS ?= 200
 histories: $(READY)
 	@cd scripts && ../$(VENV)/bin/python -m histories --seeds $(SEEDS)
+
+MINUTES ?= 5
+SEED ?= 1
+fuzz: $(READY)
+	@cd scripts && ../$(VENV)/bin/python -m fuzz --minutes $(MINUTES) --seed $(SEED)
 
 lock: $(READY)
 	@scripts/lock

@@ -48,7 +48,22 @@ def test_another_state_files_requests_are_not_ours(state: Path) -> None:
     assert list(spool.waiting(state)) == []
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b'{"type":"other"}', b'{"type":"repair"}', b"\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"{", b'{"type":"other"}', b'{"type":"repair"}', b"\xff", b'{"type":"\xe1"}'),
+        b'{"type":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        # What the state file can't hold, or what no start could go on from.
+        b'{"type":"repair","messages":[9223372036854775808]}',
+        b'{"type":"identify_all","list_id":-1}',
+        b'{"type":"backfill","list_id":5,"since":"yesterday"}',
+        b'{"type":"backfill","list_id":5,"since":"2026-02-30T00:00:00.000Z"}',
+        b'{"type":"backfill","list_id":5,"since":"0001-01-01T00:00:00.000Z"}',
+        # It would be found in every text.
+        b'{"type":"erase","address":""}',
+        b'{"type":"erase","address":" @ "}',
+    ],
+)
 def test_what_is_no_request_is_put_aside(state: Path, text: bytes) -> None:
     """It is kept, with the reason told, and isn't looked at again."""
     place = state.with_name("bridge.db.request-1")
@@ -57,6 +72,7 @@ def test_what_is_no_request_is_put_aside(state: Path, text: bytes) -> None:
     assert found == place
     assert isinstance(request, Invalid)
     assert request.reason
+    assert "\n" not in request.reason
     assert spool.refuse(place).read_bytes() == text
     assert list(spool.waiting(state)) == []
 

@@ -184,6 +184,7 @@ def test_good_values(variable: str, text: str, expected: object) -> None:
         ("SEGMENT_API_URL", "http://localhost.example.com", "loopback only"),
         ("LISTRAK_TIMEZONE", "Eastern", "America/New_York"),
         ("LISTRAK_TIMEZONE", "../etc/passwd", "America/New_York"),
+        ("LISTRAK_TIMEZONE", "a/" * 140, "America/New_York"),
         ("LISTRAK_REQUESTS_PER_SECOND", "-1", "from 0 to 1000"),
         ("LISTRAK_REQUESTS_PER_SECOND", "1001", "from 0 to 1000"),
         ("LISTRAK_REQUESTS_PER_SECOND", "many", "from 0 to 1000"),
@@ -230,6 +231,20 @@ def test_bad_values(variable: str, text: str, allowed: str) -> None:
     shown = re.split(r"[?#]", repr(text))[0]  # what follows may hold a key
     assert ("me:word" not in said) if "word" in text else (shown in said)
     assert allowed in said
+
+
+@pytest.mark.parametrize("text", ["9" * 100_000, "://" * 30_000, "a/" * 50_000])
+@pytest.mark.parametrize("variable", ["LISTRAK_API_URL", "LISTRAK_TIMEZONE", "BRIDGE_SINCE"])
+def test_a_long_value_is_cut(variable: str, text: str) -> None:
+    """What is said stays readable, and is said at once."""
+    assert len(refused(variable, {**REQUIRED, variable: text})) < 600
+
+
+def test_a_long_secret() -> None:
+    """It is another file's content, or another mistake: no server takes so much in a header."""
+    said = refused(SECRETS[0], {**REQUIRED, SECRETS[0]: "aB3" * 1400})
+    assert "at most 4,000 characters" in said
+    assert "aB3" not in said
 
 
 # Secrets

@@ -62,6 +62,24 @@ async def test_refused_tokens_are_forgotten() -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        *({"access_token": text} for text in ("", "two words", "a\nb", "\u00e9", "x" * 8001)),
+        *({"access_token": "x", "expires_in": value} for value in ("nan", "inf", 1e300, None)),
+    ],
+)
+async def test_what_is_no_token(body: dict[str, object]) -> None:
+    """What no header takes, or would never be renewed, is asked for again."""
+    stand_in = StandIn(ok([]))
+    stand_in.token_replies = [status(200, json.dumps(body))]
+    async with auth_of(stand_in) as auth:
+        with pytest.raises(TemporaryError, match="isn't what its API describes") as caught:
+            await auth.token()
+        assert caught.value.common
+        assert await auth.token() == "token-2"
+
+
+@pytest.mark.parametrize(
     ("code", "body", "says"),
     [
         (400, '{"error":"Invalid Credentials"}', "Invalid Credentials"),
