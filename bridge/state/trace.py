@@ -22,6 +22,8 @@ have been on disk when a trace of them was lost, so that no two files are ever e
 
 _LINE: Final = re.compile(rb"Transactions on disk: (\d{20}) \(([0-9a-f]{8})\)\n")
 _MOST_BYTES: Final = 4096
+_MOST: Final = 2**61
+"""The most transactions that can have been: further ones have to be counted in the state file."""
 
 
 @dataclass
@@ -87,8 +89,9 @@ def _line(number: int) -> bytes:
 
 
 def _number_in(content: bytes) -> int:
-    """The number in a lock file's content; 0 for none, or one that is damaged."""
+    """The number in a lock file's content; 0 for none, or one that is damaged or can't be."""
     found = _LINE.search(content)
     if found is None or int(found[2], 16) != zlib.crc32(found[1]):
         return 0
-    return int(found[1])
+    number = int(found[1])
+    return number if number <= _MOST else 0

@@ -4,6 +4,7 @@ import gzip
 import json
 import lzma
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
@@ -105,7 +106,8 @@ def _sound() -> list[str]:
 
 
 class StateFiles(Target):
-    """Damaged files: edits of a sound one, as JSON: `[[place, hex], ...]`, and its length."""
+    """Damaged files, as JSON: `[[[place, hex], ...], length, lock]`: edits of a sound one, its
+    length, and what stands in the lock file beside it, null for none."""
 
     name = "state"
     what = "damaged state files"
@@ -119,8 +121,11 @@ class StateFiles(Target):
                 _sound().append((await opened(whole))[0])
             place = here / "bridge.db"
             place.write_bytes(_edited(data))
+            if (lock := _lock(data)) is not None:
+                (here / "bridge.db.lock").write_bytes(lock.encode("utf-8", "replace"))
             read, _ = await opened(place)
-            if read != _sound()[0]:
+            # That it went back, as a lock file may say, is noted in it.
+            if read != _sound()[0] and lock is None:
                 raise FlawError("a damaged file is read as if it were sound")
         return "read"
 
@@ -140,11 +145,16 @@ class StateFiles(Target):
             new = random.choice((one, random.randbytes(size), bytes(size), b"\xff" * size))
             edits.append([place, new.hex()])
         length = random.choice((len(content),) * 9 + (random.randrange(len(content)),))
+        if random.random() < 0.1:
+            number = random.choice((0, 1, 2**31, 2**63 - 1, 2**63, 10**20 - 1))
+            return json.dumps([[], len(content), mutator.of_text(lock_text(number))]).encode()
         return json.dumps([edits, length]).encode()
 
     def smaller(self, data: bytes) -> Iterator[bytes]:
         """Less damage."""
         edits, length = _edits(data)
+        if _lock(data) is not None:
+            return
         for number in range(len(edits)):
             yield json.dumps([edits[:number] + edits[number + 1 :], length]).encode()
         for number, (place, new) in enumerate(edits):
@@ -154,8 +164,20 @@ class StateFiles(Target):
                 ).encode()
 
 
+def lock_text(number: int) -> str:
+    """The content of a lock file beside a file with so many transactions."""
+    digits = f"{number:020d}"
+    check = zlib.crc32(digits.encode())
+    return f"A state file was here.\nTransactions on disk: {digits} ({check:08x})\n"
+
+
+def _lock(data: bytes) -> str | None:
+    _, _, *lock = json.loads(data)
+    return lock[0] if lock else None
+
+
 def _edits(data: bytes) -> tuple[list[Any], int]:
-    edits, length = json.loads(data)
+    edits, length, *_ = json.loads(data)
     return edits, length
 
 
