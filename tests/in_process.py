@@ -1,12 +1,12 @@
 """The service in this process, between the servers of a rig: a tenth of a subprocess's time."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, redirect_stdout, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import StringIO
 from typing import Any
 
 import anyio
+import histories.reconciled as commands
 import printed
 from rig import Rig
 from virtual.death import until_killed
@@ -14,13 +14,10 @@ from virtual.surroundings import restored_process
 from virtual_machine import virtual_loop
 
 from bridge import service
-from bridge.commands.backfill import backfill, wish_of
-from bridge.commands.reconcile import reconcile
 from bridge.environment import settings
 from bridge.environment.settings import Settings
 from bridge.errors import BridgeError, ConfigurationError, cause
 from bridge.output.logs import configure_logging
-from bridge.sandbox.history import Backfill
 from bridge.supervision.health import Health
 
 
@@ -51,18 +48,6 @@ async def killed(rig: Rig, environment: dict[str, str | None], turns: int) -> bo
         return await until_killed(loop, work, rig.state, turns)
 
 
-async def backfilled(rig: Rig, environment: dict[str, str | None], step: Backfill) -> str:
-    """Makes a backfill to its end, as the command does; returns what it logged."""
-    wanted, since = _settings(rig, environment), step.since
-    wish = wish_of(
-        wanted,
-        None if since is None else since.isoformat(),
-        events=step.withheld,
-        warehouse_only=step.warehouse_only,
-    )
-    return await _done(rig, backfill(wanted, wish, only_list=step.list_id))
-
-
 @asynccontextmanager
 async def running(
     rig: Rig, environment: Mapping[str, str | None] | None = None
@@ -83,21 +68,8 @@ async def reconciled(
     rig: Rig, environment: dict[str, str | None], *, repair: bool = False
 ) -> dict[str, Any]:
     """What `reconcile` says, for programs."""
-    said = StringIO()
-    # Of lists that the account hasn't the others are compared.
-    with redirect_stdout(said), suppress(ConfigurationError):
-        await _done(
-            rig,
-            reconcile(
-                _settings(rig, environment),
-                only_list=None,
-                everything=True,
-                repair=repair,
-                as_json=True,
-            ),
-        )
-    told: dict[str, Any] = json.loads(said.getvalue())
-    return told
+    with undisturbed_process(rig):
+        return await commands.reconciled(_settings(rig, environment), repair=repair)
 
 
 def _settings(rig: Rig, environment: dict[str, str | None]) -> Settings:

@@ -10,8 +10,10 @@ from typing import Final, TypeVar
 import click
 from rich.console import Console
 
-from histories.history import History, drawn
-from histories.life import Outcome, lived, lived_through
+from histories.drawing import drawn
+from histories.history import History
+from histories.life import lived, lived_through
+from histories.outcome import Outcome
 from histories.report import reached, totals, troubles
 from histories.shrinking import shrunk
 

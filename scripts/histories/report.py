@@ -7,7 +7,7 @@ from bench.tables import table
 from rich.table import Table
 
 from bridge.clock import HOUR
-from histories.life import Outcome
+from histories.outcome import Outcome
 from histories.paths import PATHS
 
 

@@ -37,6 +37,7 @@ class Stage:
     """An account, both servers, a machine with its disk and clocks, and where the state file is.
 
     ahead: seconds by which the machine's clock of the day is.
+    refused: by messageId, when Segment refused an event for good.
     log: what the service has logged, in all lives.
     """
 
@@ -49,6 +50,7 @@ class Stage:
     state: Path
     environment: dict[str, str]
     ahead: float = 0.0
+    refused: dict[str, datetime] = field(default_factory=dict)
     log: StringIO = field(default_factory=StringIO)
     machine: Machine = field(init=False)
 

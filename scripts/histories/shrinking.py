@@ -32,6 +32,8 @@ def _candidates(history: History) -> Iterator[History]:
     for number in range(len(history.switches)):
         left = history.switches[:number] + history.switches[number + 1 :]
         yield history._replace(switches=left)
+    if history.stands:
+        yield history._replace(stands=False)
 
 
 def _less(episode: Episode) -> Iterator[Episode]:
@@ -44,8 +46,14 @@ def _less(episode: Episode) -> Iterator[Episode]:
             yield episode._replace(deeds=episode.deeds[:first] + episode.deeds[first + half :])
     if len(episode.deeds) == 1:
         yield episode._replace(deeds=())
-    if episode.kind != "rest" and (episode.ending, episode.turns) != ("stop", 0):
+    if episode.kind in ("serve", "once", "look") and (episode.ending, episode.turns) != ("stop", 0):
         yield episode._replace(ending="stop", turns=0)
     for number in range(len(episode.settings)):
         left_over = episode.settings[:number] + episode.settings[number + 1 :]
         yield episode._replace(settings=left_over)
+    for number in range(len(episode.changes)):
+        others = episode.changes[:number] + episode.changes[number + 1 :]
+        yield episode._replace(changes=others)
+    if episode.kind == "look" and episode.minutes:
+        # A quiet one.
+        yield episode._replace(minutes=0, troubles=(), ending="stop", turns=0)

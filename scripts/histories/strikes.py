@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from random import Random
 from typing import Final
+from zlib import crc32
 
 import anyio
 
@@ -13,7 +14,7 @@ from bridge.clock import DAY, HOUR, MINUTE
 from bridge.sandbox.fault import Fault
 from bridge.sandbox.faults import Faults
 from histories.service import Stage
-from histories.troubles import Trouble
+from histories.troubles import REFUSAL, Trouble
 
 WRITES: Final = ("INSERT", "UPDATE", "DELETE", "REPLACE", "COMMIT", "BEGIN")
 
@@ -67,6 +68,7 @@ class Strikes:
         stage = self._stage
         stage.listrak.faults.clear()
         stage.segment.faults.clear()
+        stage.segment.refuse = None
         stage.disk.fault = stage.disk.fault_after = lambda _: None
         stage.disk.latency = stage.loop.network.latency = lambda: 0.0
         stage.loop.network.is_down = False
@@ -84,6 +86,8 @@ class Strikes:
         match trouble.where:
             case "listrak":
                 return self._fault(self._stage.listrak.faults, trouble)
+            case "segment" if trouble.what == REFUSAL:
+                return self._refusal(trouble)
             case "segment":
                 return self._fault(self._stage.segment.faults, trouble)
             case "disk":
@@ -104,6 +108,24 @@ class Strikes:
 
         fault.strikes = counted  # type: ignore[method-assign]
         return lambda: _remove(faults, fault)
+
+    def _refusal(self, trouble: Trouble) -> Callable[[], None]:
+        """Segment refuses some events for good, each time they are sent meanwhile."""
+        stage = self._stage
+
+        def refuse(event: Mapping[str, object]) -> bool:
+            message_id = str(event["messageId"])
+            if crc32(message_id.encode()) % 8 != trouble.luck % 8:
+                return False
+            stage.refused.setdefault(message_id, stage.now)
+            self._struck[trouble.kind] += 1
+            return True
+
+        def undo() -> None:
+            stage.segment.refuse = None
+
+        stage.segment.refuse = refuse
+        return undo
 
     def _disk(self, trouble: Trouble) -> Callable[[], None]:
         disk, first = self._stage.disk, trouble.luck % 40

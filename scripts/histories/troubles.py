@@ -21,6 +21,9 @@ OF_LISTRAK: Final = (
 
 REFUSALS: Final = ("status:400", "status:403", "status:422")
 
+REFUSAL: Final = "some are refused"
+"""Of Segment: some events are, for good, and so is each batch with one of them."""
+
 OF_SEGMENT: Final = (
     *("status:401", "status:403", "status:408", "status:429", "status:500", "status:503"),
     *("torn", "cut_short", "garbage", "no_http", "reset", "lost", "silent", "blank:200"),
@@ -64,6 +67,11 @@ class Trouble(NamedTuple):
         """What it is, without its options."""
         return f"{self.where}: {self.what.partition(',')[0]}"
 
+    @property
+    def is_of_time(self) -> bool:
+        """Tells whether it has the service believe a wrong time."""
+        return self.where == "clock" or self.what.startswith("wrong_date")
+
 
 def drawn_troubles(rng: random.Random) -> tuple[Trouble, ...]:
     """One trouble, or some."""
@@ -84,6 +92,8 @@ def _what(rng: random.Random, where: Where) -> str:
             return f"{rng.choice(REFUSALS)},path={rng.choice(REFUSED_PATHS)}"
         case "listrak":
             return rng.choice(OF_LISTRAK) + _extent(rng)
+        case "segment" if rng.random() < 0.1:
+            return REFUSAL
         case "segment":
             return rng.choice(OF_SEGMENT) + _extent(rng)
         case "disk":

@@ -157,11 +157,13 @@ class _EventEvaluation:
         full = self.plan.full and not self._is_partial
         if full:
             missing = self._note_never_shown(result, missing, widest=done[-1])
+        now = self.snapshot.now
         if missing > 0:
-            now = self.snapshot.now
             watermark.note_pending(now, counted, self.seen, full=full)
-        else:
-            watermark.reconcile(self.snapshot.now)
+        elif not watermark.is_too_early(now):
+            watermark.reconcile(now)
+            if self._is_first and watermark.never_shown > 0:
+                watermark.await_late(now)
         if watermark.never_shown > 0:
             # Rows show now what they never showed before, or a part of it.
             watermark.never_shown = max(0.0, min(watermark.never_shown, counted - self.seen))

@@ -132,11 +132,15 @@ def _full_poll(snapshot: MessageSnapshot) -> PollPlan:
 
 
 def _reconciled(snapshot: MessageSnapshot) -> Watermarks:
-    """A copy of the watermarks, moved to the present where all that is counted was seen."""
+    """A copy of the watermarks, moved to the present where all that is counted was seen.
+
+    Not where rows of a first poll may still come: these are counted, and not known to be missing.
+    """
     watermarks = snapshot.watermarks.copy()
     for event in ESCALATION[snapshot.message.kind]:
         is_seen = event in snapshot.counted and snapshot.missing(event) == 0
-        if is_seen and not snapshot.has_moved(event):
+        is_late = watermarks.of(event).awaits_late
+        if is_seen and not is_late and not snapshot.has_moved(event):
             watermarks.of(event).reconcile(snapshot.now)
     return watermarks
 
@@ -150,15 +154,20 @@ def _due_scans(snapshot: MessageSnapshot, event: str) -> list[int]:
        has waited, if it reads all there ever was of the event.
     4. More was seen, and it didn't: as the clock says. The counter lags, or counts otherwise.
     5. Something is missing: the narrowest that is worth it, and what has waited beside it.
+    6. Rows of a first poll may still come: the narrowest, again and again until they must be there.
     """
     if event not in snapshot.counted:  # 1
         return _due_by_clock(snapshot, event)
     missing = snapshot.missing(event)
     if missing > 0:
         return _due_for_missing(snapshot, event, missing)  # 5
+    watermark = snapshot.watermarks.of(event)
+    if watermark.awaits_late:
+        is_due = snapshot.now - watermark.attempt(0).started_at >= RETRY_AFTER
+        return [number for number, _ in snapshot.usable_scans(event)[:1] if is_due]  # 6
     if snapshot.has_moved(event) and (narrowest := snapshot.usable_scans(event)[:1]):
         ((number, scan_type),) = narrowest
-        waited = snapshot.now - snapshot.watermarks.of(event).attempt(number).started_at
+        waited = snapshot.now - watermark.attempt(number).started_at
         if missing < 0 or scan_type.from_watermark or waited >= scan_type.max_wait:
             return [number]  # 3
     return _due_by_clock(snapshot, event) if missing < 0 else _due_for_recheck(snapshot, event)

@@ -11,6 +11,10 @@ ROW_DELAY: Final = 600.0
 """Seconds by which rows, or counters, may be behind what they tell of."""
 
 
+LATE: Final = -1.0
+"""A pending count that stands for rows of a first poll that were not there yet."""
+
+
 class ScanAttempt(msgspec.Struct, array_like=True):
     """The last attempt of one scan type for one event."""
 
@@ -34,7 +38,7 @@ class Watermark(msgspec.Struct, array_like=True):
     pending_at: float = 0.0
     """Time of a count that is not yet seen in full; 0 for none."""
     pending_count: float = 0.0
-    """The count read at `pending_at`."""
+    """The count read at `pending_at`; LATE for what a first poll may have come too early for."""
     unexplained: float = 0.0
     """Number counted and not seen, which only a wider scan can find."""
     never_shown: float = 0.0
@@ -62,6 +66,19 @@ class Watermark(msgspec.Struct, array_like=True):
         for attempt in self.attempts:
             attempt.missing, attempt.misses = 0.0, 0
 
+    def await_late(self, at: float) -> None:
+        """Notes that rows which a first poll didn't find may be late: else they are never shown."""
+        self.complete_until, self.pending_at, self.pending_count = at - ROW_DELAY, at, LATE
+
+    @property
+    def awaits_late(self) -> bool:
+        """Tells whether rows of a first poll may still come."""
+        return self.pending_at > 0 and self.pending_count == LATE
+
+    def is_too_early(self, at: float) -> bool:
+        """Tells whether a poll of that time may have come too early for them as well."""
+        return self.awaits_late and at - self.pending_at < ROW_DELAY
+
     def advance(self, until: float) -> None:
         """Notes that everything of an earlier time than `until` was read, and nothing later."""
         self.complete_until, self.pending_at = max(self.complete_until, until), 0.0
@@ -69,19 +86,22 @@ class Watermark(msgspec.Struct, array_like=True):
     def note_pending(self, at: float, counted: float, seen: float, *, full: bool = False) -> None:
         """Notes that the counter is ahead of the rows, after a poll that was perhaps `full`.
 
-        1. After a full poll rows can only be late: complete but for the last minutes.
+        1. After a full poll rows can only be late: complete but for the last minutes, and pending.
         2. No more is missing than recent scans can't explain anyway: complete until now.
         3. An earlier count is pending and may yet be reached: all stays as it is.
-        4. It is reached, or its rows are overdue and so unexplained: complete until then.
+        4. It is reached, or its rows are overdue and so unexplained: complete until then. What is
+           LATE stays as it is until it is overdue.
         5. After 4, or where none was pending, this count is the pending one.
         """
         missing = self.missing(counted, seen)
         if full:  # 1
             self.complete_until = max(self.complete_until, at - ROW_DELAY)
-            self.pending_at, self.unexplained = 0.0, missing
+            self.pending_at, self.pending_count, self.unexplained = at, counted, 0.0
             return
         if missing <= self.unexplained:  # 2
             self.complete_until, self.pending_at, self.unexplained = at, 0.0, missing
+            return
+        if self.is_too_early(at):
             return
         if self.pending_at:
             missing = self.missing(self.pending_count, seen)

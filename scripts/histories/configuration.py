@@ -1,13 +1,24 @@
-"""The settings of a drawn history, as the command takes them and as the judge does."""
+"""The settings that change what is due, as the command takes them and as the judge does."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from histories.account import LISTS, START
-
 from bridge.sandbox.history import Configuration
 from bridge.sandbox.inspection import EVENT_NAMES
+from histories.account import LISTS, START
+
+CHANGES: Final = (
+    "track_days",
+    "lists",
+    "lists",
+    "events",
+    "since",
+    "fields",
+    "extra_properties",
+    "timezone",
+)
+"""The settings that change; the more often, the likelier."""
 
 TRACK_DAYS: Final = (7, 14, 30, 45, 60)
 SINCES: Final = (None, None, 5, 30, "fixed")
@@ -41,7 +52,7 @@ class DrawnSettings:
     timezone: str | None = None
 
     def change(self, name: str, luck: int) -> None:
-        """Changes a setting of SETTINGS."""
+        """Changes a setting of CHANGES."""
         if name == "track_days":
             self.track_days = TRACK_DAYS[luck % len(TRACK_DAYS)]
         elif name == "lists":
@@ -64,17 +75,16 @@ class DrawnSettings:
         unwanted = {names[luck // 7**place % len(names)] for place in range(luck % 4)}
         self.events = set(EVENT_NAMES) - unwanted
 
-    def environment(self) -> dict[str, str | None]:
-        """The environment's variables."""
+    def environment(self) -> dict[str, str]:
+        """The environment's variables: "" is as good as none."""
         fields = {list_id: self._field(list_id) for list_id in sorted(self.lists)}
         since = f"{FIXED:%Y-%m-%dT%H:%M:%S}Z" if self.since == "fixed" else f"{self.since}d"
         return {
             "LISTRAK_LISTS": ",".join(f"{i}={f}" if f else f"{i}" for i, f in fields.items()),
             "BRIDGE_EVENTS": ",".join(sorted(self.events)),
             "BRIDGE_TRACK_DAYS": str(self.track_days),
-            "BRIDGE_SINCE": None if self.since is None else since,
-            "LISTRAK_TIMEZONE": self.timezone,
-            "BRIDGE_FLUSH_INTERVAL": "0",
+            "BRIDGE_SINCE": "" if self.since is None else since,
+            "LISTRAK_TIMEZONE": self.timezone or "",
             "BRIDGE_EXTRA_PROPERTIES": ",".join(sorted(self.extra_properties)) or "none",
         }
 
