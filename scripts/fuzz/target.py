@@ -1,6 +1,5 @@
 """Targets: what reads inputs, as the service does; and what no input may lead to."""
 
-import gc
 import resource
 import signal
 import time
@@ -111,7 +110,6 @@ def _peak() -> int:
 
 
 async def _traced(target: Target, data: bytes) -> Verdict:
-    gc.collect()
     tracemalloc.start()
     try:
         verdict = await _taken(target, data)

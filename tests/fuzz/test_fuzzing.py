@@ -23,7 +23,7 @@ INPUTS = {
     "listrak": 1200,
     "token": 400,
     "segment": 800,
-    "http": 250,
+    "http": 150,
     "environment": 250,
     "credentials": 250,
     "requests": 200,
