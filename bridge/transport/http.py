@@ -241,7 +241,8 @@ def _proxy(url: URL) -> str | None:
     if not found or proxy_bypass(host):
         return None
     try:
-        proxy = URL(found if "://" in found else f"http://{found}")
+        # As text it is handed on, and some that can be read aren't written so that they can be.
+        proxy = URL(str(URL(found if "://" in found else f"http://{found}")))
     except ValueError:
         proxy = URL()
     if proxy.scheme not in ("http", "https") or not proxy.host:

@@ -1,9 +1,12 @@
 """Targets that read what stands on this machine: the environment, credentials, and requests."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
+from urllib.parse import urlsplit
 
 from bridge import spool
 from bridge.environment import settings
@@ -13,6 +16,7 @@ from bridge.listrak import times
 from bridge.output.redaction import SECRETS
 from bridge.state.opening import verify
 from bridge.state.store import Store, open_store
+from bridge.transport.http import proxy_of
 from fuzz.mutation import Mutator
 from fuzz.shrinking import smaller_json
 from fuzz.state_files import folder, template
@@ -99,6 +103,31 @@ def _as_handed_over(value: str) -> str:
     """A text without what no variable can hold: NUL, halves of characters, more than fits."""
     data = value.replace("\0", "").encode("utf-8", "surrogatepass")[:LONGEST_VALUE]
     return data.decode("utf-8", "surrogateescape")
+
+
+class Proxies(Target):
+    """Proxies of the environment, as JSON objects of texts."""
+
+    name = "proxy"
+    what = "proxies that the environment names"
+
+    async def take(self, data: bytes) -> str:
+        """Looks for the proxy of an address, as each connection does."""
+        SECRETS.clear()
+        with mock.patch.dict(os.environ, _environment(data)):
+            found = proxy_of("https://api.listrak.com/email/v1")
+        return "none" if found is None else f"a proxy at {urlsplit(found).hostname}"
+
+    def mutated(self, data: bytes, mutator: Mutator) -> bytes:
+        """An environment in which one of them is another one."""
+        environment = dict(_environment(data))
+        name = mutator.random.choice([*environment, "NO_PROXY"])
+        environment[name] = mutator.of_text(environment.get(name, ".example.com"))
+        return json.dumps(environment).encode()
+
+    def smaller(self, data: bytes) -> Iterator[bytes]:
+        """Shorter ones."""
+        return smaller_json(data)
 
 
 class Credentials(Target):

@@ -1,5 +1,4 @@
-"""What was read of Listrak, as events: the rules of the service, on a poll of which nothing is
-known."""
+"""What was read of Listrak, as events: by the rules of the service, in a poll like its first."""
 
 import json
 from typing import Any, Final
@@ -22,7 +21,7 @@ from bridge.listrak.times import Zone
 from bridge.segment.events import LARGEST_EVENT
 from bridge.state.cursors import ContactCursor, PollCursor
 from bridge.state.keys import SeenKeys
-from bridge.state.records import DeadLetter, MessageRef
+from bridge.state.records import Contact, DeadLetter, MessageRef
 from bridge.state.store import Store
 from fuzz.target import ADDRESS, FlawError
 
@@ -99,7 +98,14 @@ def _of_clicks(read: PageOf[Any]) -> MappedPage:
 def _of_contacts(read: PageOf[Any]) -> MappedPage:
     poll = ContactPoll(SourceList(5, "News", 777, HORIZON), False, HORIZON)
     cursor = ContactCursor("Subscribed", "next")
-    return CONTACTS.map_contacts(ContactPage(poll, cursor, read.rows, NOW, unread=read.unread), {})
+    page = ContactPage(poll, cursor, read.rows, NOW, unread=read.unread)
+    # Every second one was told before, in another state.
+    known = {
+        email.lower(): Contact(email, number % 4 == 1, "before", 1, "2026-05-02T00:00:00")
+        for number, email in enumerate(page.emails)
+        if number % 2
+    }
+    return CONTACTS.map_contacts(page, known)
 
 
 def _judged(page: MappedPage) -> str:

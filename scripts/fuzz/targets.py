@@ -3,7 +3,7 @@
 from typing import Final
 
 from fuzz.answers import ListrakAnswers, SegmentAnswers, TokenAnswers
-from fuzz.local import Credentials, Environment, Requests
+from fuzz.local import Credentials, Environment, Proxies, Requests
 from fuzz.network import Connections
 from fuzz.state_files import StateFiles, StateRows
 from fuzz.target import Target
@@ -12,6 +12,6 @@ TARGETS: Final[dict[str, Target]] = {
     target.name: target
     for target in (
         *(ListrakAnswers(), TokenAnswers(), SegmentAnswers(), Connections()),
-        *(Environment(), Credentials(), Requests(), StateFiles(), StateRows()),
+        *(Environment(), Proxies(), Credentials(), Requests(), StateFiles(), StateRows()),
     )
 }

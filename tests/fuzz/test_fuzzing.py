@@ -25,6 +25,7 @@ INPUTS = {
     "segment": 800,
     "http": 150,
     "environment": 250,
+    "proxy": 250,
     "credentials": 250,
     "requests": 200,
     "state": 80,
