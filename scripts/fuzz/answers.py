@@ -54,13 +54,13 @@ RESOURCES: Final[dict[str, Callable[[Listrak], Awaitable[Any]]]] = {
 LONGEST_REASON: Final = 200
 """Characters at most of why a field can't be read."""
 
-UNUSED: Final = {
+UNBOUNDED: Final = {"value"} | {
     field.encode_name
     for row in (wire.DocumentedActivity, wire.Link)
     for field in msgspec.structs.fields(row)
     if field.type is Any
 }
-"""Fields that are read as they come: nothing is made of what isn't text."""
+"""Fields of which only text is made, or nothing at all."""
 
 METRICS: Final = Metrics()
 
@@ -187,7 +187,7 @@ def require_sound(read: Any) -> None:
 
 def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
-        value = [one for name, one in value.items() if name not in UNUSED]
+        value = [one for name, one in value.items() if name not in UNBOUNDED]
     if isinstance(value, list):
         for each in value:
             yield from _leaves(each)
