@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BENCHES := bench-throughput bench-details bench-growth bench-conditions
-.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations lock clean
+.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations lock build audit clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
@@ -17,10 +17,12 @@ help:
 	@echo "make histories SEEDS=1000  lives of the service that seeds draw, with crashes and all kinds of"
 	@echo "             trouble, on a virtual clock; SEEDS=137:138 tells and lives one"
 	@echo "make mutations   plants bugs into the running service, to see that histories find each of them"
-	@echo "make lock    resolve requirements.lock again"
+	@echo "make build   wheel and source archive into dist/, the same bytes each time"
+	@echo "make audit   look the locked packages up in advisories, and tell of what date these are"
+	@echo "make lock    resolve both lock files again, and list what runs in the bill of materials"
 
 setup: $(READY)
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml bridge/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 >= 3.11 is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
 	@echo "setting up $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV)
@@ -67,5 +69,11 @@ histories: $(READY)
 lock: $(READY)
 	@scripts/lock
 
+build: $(READY)
+	@scripts/build
+
+audit: $(READY)
+	@cd scripts && ../$(VENV)/bin/python -m supply.audit
+
 clean:
-	rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .audit dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
