@@ -113,7 +113,7 @@ def test_the_command_ends_by_what_it_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With 1 where a locked version is affected, else with 0; that it is skipped is said."""
-    affected = next(iter(read(ALL)))
+    affected = str(next(iter(read(ALL))))
     for versions, code, last in (
         ({affected: [">0"]}, 1, "Affected: 1.\n"),
         ({affected: ["<0.0.1"]}, 0, "Affected: none.\n"),
