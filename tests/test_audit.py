@@ -69,7 +69,7 @@ def test_it_says_what_it_looked_up_in_what(database: Database) -> None:
     pins = [pin("a-b", "1"), pin("c", "1.0"), pin("e", "1")]
     told = list(audit.report(database, pins, {"c"}, TODAY))
     assert told[0] == (
-        "3 locked packages looked up in 4 advisories of 2026-07-07, 25 days ago;"
+        "3 locked packages looked up in 2 advisories of 2026-07-07, 25 days ago;"
         " 2 of them had one in some version."
     )
     assert told[-3:] == [

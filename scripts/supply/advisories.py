@@ -60,8 +60,8 @@ class Database:
 
     @property
     def size(self) -> int:
-        """Number of advisories: one that several ranges of versions have counts as often."""
-        return sum(map(len, self.advisories.values()))
+        """Number of advisories; one counts once, for however many packages or ranges of versions."""
+        return len({each.id for some in self.advisories.values() for each in some})
 
     def named(self, pins: Iterable[Pin]) -> int:
         """Returns how many packages have an advisory for any version."""
