@@ -60,7 +60,7 @@ class Database:
 
     @property
     def size(self) -> int:
-        """Number of advisories; one counts once, for however many packages or ranges of versions."""
+        """Number of advisories: one counts once, for however many packages or ranges."""
         return len({each.id for some in self.advisories.values() for each in some})
 
     def named(self, pins: Iterable[Pin]) -> int:
