@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BENCHES := bench-throughput bench-details bench-growth bench-conditions
-.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations crash soak proofs lock clean
+.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations crash soak proofs lock build audit clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
@@ -20,10 +20,12 @@ help:
 	@echo "make crash   kills, stops and fails real processes, loses the power and damages state files"
 	@echo "make soak MINUTES=10  a real process in which nothing may grow"
 	@echo "make proofs  the last four, and then the page bridge/PROOFS.md of what they tried"
-	@echo "make lock    resolve requirements.lock again"
+	@echo "make build   wheel and source archive into dist/, the same bytes each time"
+	@echo "make audit   look the locked packages up in advisories, and tell of what date these are"
+	@echo "make lock    resolve both lock files again, and list what runs in the bill of materials"
 
 setup: $(READY)
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml bridge/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 >= 3.11 is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
 	@echo "setting up $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV)
@@ -89,5 +91,11 @@ proofs: histories mutations crash soak
 lock: $(READY)
 	@scripts/lock
 
+build: $(READY)
+	@scripts/build
+
+audit: $(READY)
+	@cd scripts && ../$(VENV)/bin/python -m supply.audit
+
 clean:
-	rm -rf $(VENV) .venv-bench .proofs .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .proofs .audit dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
