@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BENCHES := bench-throughput bench-details bench-growth bench-conditions
-.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations fuzz lock clean
+.PHONY: help setup demo test check fix bench $(BENCHES) simulation histories mutations fuzz crash soak proofs lock build audit clean
 help:
 	@echo "make demo    emulated Listrak and Segment, the real service between them, judged"
 	@echo "make test    the whole test suite"
@@ -17,12 +17,17 @@ help:
 	@echo "make histories SEEDS=1000  lives of the service that seeds draw, with crashes and all kinds of"
 	@echo "             trouble, on a virtual clock; SEEDS=137:138 tells and lives one"
 	@echo "make mutations   plants bugs into the running service, to see that histories find each of them"
-	@echo "make fuzz MINUTES=5   tries answers, files and settings that nobody expects; what it finds"
+	@echo "make fuzz MINUTES=5  tries answers, files and settings that nobody expects; what it finds"
 	@echo "             is kept in tests/fuzz/corpus"
-	@echo "make lock    resolve requirements.lock again"
+	@echo "make crash   kills, stops and fails real processes, loses the power and damages state files"
+	@echo "make soak MINUTES=10  a real process in which nothing may grow"
+	@echo "make proofs  the last five, and then the page bridge/PROOFS.md of what they tried"
+	@echo "make build   wheel and source archive into dist/, the same bytes each time"
+	@echo "make audit   look the locked packages up in advisories, and tell of what date these are"
+	@echo "make lock    resolve both lock files again, and list what runs in the bill of materials"
 
 setup: $(READY)
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml bridge/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 >= 3.11 is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12 ...")'
 	@echo "setting up $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV)
@@ -56,23 +61,47 @@ bench: $(READY) $(BENCH_READY)
 $(BENCHES): bench-%: $(READY) $(BENCH_READY)
 	@cd scripts && ../$(VENV)/bin/python -m bench $*
 
-mutations: $(READY)
-	@cd scripts && ../$(VENV)/bin/python -m histories.mutations
-
 simulation: $(READY) $(BENCH_READY)
 	@cd scripts && ../$(VENV)/bin/python -m simulation
 
 SEEDS ?= 200
+KILLS ?= 200
+STOPS ?= 50
+INJECTIONS ?= 48
+LOSSES ?= 60
+DAMAGED ?= 100
+MINUTES ?= 2
+# What each trial has counted, for the page; one arena, as what many lives leave in more only grows.
+TRIAL := @cd scripts && MALLOC_ARENA_MAX=1 ../$(VENV)/bin/python -m
+KEEP := --keep ../.proofs
 histories: $(READY)
-	@cd scripts && ../$(VENV)/bin/python -m histories --seeds $(SEEDS)
+	$(TRIAL) histories --seeds $(SEEDS) $(KEEP)
 
-MINUTES ?= 5
+mutations: $(READY)
+	$(TRIAL) histories.mutations $(KEEP)
+
 SEED ?= 1
 fuzz: $(READY)
-	@cd scripts && ../$(VENV)/bin/python -m fuzz --minutes $(MINUTES) --seed $(SEED)
+	$(TRIAL) fuzz --minutes $(MINUTES) --seed $(SEED) $(KEEP)
+
+crash: $(READY)
+	$(TRIAL) crash --kills $(KILLS) --stops $(STOPS) --injections $(INJECTIONS) --losses $(LOSSES) \
+	    --damaged $(DAMAGED) $(KEEP)
+
+soak: $(READY)
+	$(TRIAL) crash.soak --minutes $(MINUTES) $(KEEP)
+
+proofs: histories mutations fuzz crash soak
+	$(TRIAL) proofs ../.proofs ../bridge/PROOFS.md
 
 lock: $(READY)
 	@scripts/lock
 
+build: $(READY)
+	@scripts/build
+
+audit: $(READY)
+	@cd scripts && ../$(VENV)/bin/python -m supply.audit
+
 clean:
-	rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .proofs .audit dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -31,7 +31,7 @@ import anyio
 
 import bridge
 
-sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 import machine_clock
 
 sys.path.pop()

@@ -18,8 +18,7 @@ from bridge.event_types import IDENTIFY, TRACKS
 from bridge.state.cursors import BEGUN, ContactCursor, PollCursor
 from bridge.state.keys import is_run
 
-# The usual ones are known by SQLite, which would move a day that there isn't to another one.
-_INSTANT: Final = "({0} >= '0001' AND strftime('%Y-%m-%dT%H:%M:%fZ', {0}) = {0} OR is_instant({0}))"
+_INSTANT: Final = "is_instant({0})"
 _INSTANT_OR_NOTHING: Final = f"({{0}} = '' OR {_INSTANT})"
 _OBJECT: Final = "iif(json_valid({0}), json_type({0}) = 'object', 0)"
 _OBJECT_OR_NULL: Final = f"({{0}} IS NULL OR {_OBJECT})"

@@ -9,17 +9,20 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import Process
+from machine_clock import MachineClock
 
 from bridge.commands.sandbox import Plan, Sandbox, open_sandbox
+from bridge.sandbox.expectations import Expectations
+from bridge.sandbox.judge import judge
 
 SPEED: Final = 3600.0
 """Seconds of the world in a second."""
@@ -103,6 +106,18 @@ class Stand:
 
     async def judged(self) -> list[str]:
         """Stops the clock, catches up, and judges all that ever arrived; a sentence a finding."""
+        if findings := await self.caught_up():
+            return findings
+        segment = self.sandbox.segment
+        findings = self.verdict_on(segment.received())
+        findings += [f"repeated otherwise: {what}" for what in segment.complaints]
+        findings += [f"dropped by Segment: {what}" for what in segment.dropped]
+        if left := self.unsaved():
+            findings.append(f"the ledger doesn't close: {left} events more at Segment")
+        return findings
+
+    async def caught_up(self) -> list[str]:
+        """Catches up while all is well and the world stands still; a sentence if that fails."""
         self.sandbox.clock.freeze()
         self.sandbox.listrak.faults.clear()
         self.sandbox.segment.faults.clear()
@@ -111,17 +126,19 @@ class Stand:
             await process.wait()
         if process.returncode != 0:
             return [f"the catch-up ended with {process.returncode}: {self.last_words()}"]
-        verdict = self.sandbox.verdict()
-        findings = [
+        return []
+
+    def verdict_on(self, received: Iterable[Mapping[str, Any]]) -> list[str]:
+        """The judge's word on what arrived; a sentence a finding."""
+        sandbox = self.sandbox
+        days = int(self.environment.get("BRIDGE_TRACK_DAYS", "30"))
+        expectations = Expectations(lists=sandbox.lists, since=sandbox.since, track_days=days)
+        verdict = judge(sandbox.world, received, expectations)
+        return [
             f"{title}: {sentence}"
             for title in ("missing", "extra", "wrong")
             for sentence in getattr(verdict, title)
         ]
-        findings += [f"repeated otherwise: {what}" for what in self.sandbox.segment.complaints]
-        findings += [f"dropped by Segment: {what}" for what in self.sandbox.segment.dropped]
-        if left := self.unsaved():
-            findings.append(f"the ledger doesn't close: {left} events more at Segment")
-        return findings
 
     def last_words(self) -> str:
         """The end of what the last process has said."""
@@ -134,8 +151,13 @@ class Stand:
 
 
 @asynccontextmanager
-async def open_stand(seed: int, *, contacts: int = 120, **settings: str) -> AsyncIterator[Stand]:
-    """Serves a seeded world; ends at its end every process that it started."""
+async def open_stand(
+    seed: int, *, contacts: int = 120, trusted: bool = False, **settings: str
+) -> AsyncIterator[Stand]:
+    """Serves a seeded world; ends at its end every process that it started.
+
+    trusted: the service's machine has the world's time, so that it forgets by it.
+    """
     with tempfile.TemporaryDirectory(prefix="listrak-bridge-crash-") as name:
         folder = Path(name)
         plan = Plan(
@@ -163,6 +185,11 @@ async def open_stand(seed: int, *, contacts: int = 120, **settings: str) -> Asyn
                 "BRIDGE_LOG_FORMAT": "json",
                 **settings,
             }
+            if trusted:
+                machine, clock = MachineClock(folder / "machine-clock"), sandbox.clock
+                clock.on_set = lambda: machine.follow(clock.now.timestamp(), clock.rate)
+                clock.on_set()
+                environment |= machine.environment
             stand = Stand(sandbox, folder, environment)
             try:
                 yield stand

@@ -4,9 +4,11 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from bench.tables import table
+from proofs.proof import Proof, keep
 from rich.console import Console
 from rich.table import Table
 
@@ -19,11 +21,10 @@ from fuzz.targets import TARGETS
 @click.option("--minutes", default=5.0, help="minutes of all targets together")
 @click.option("--seed", default=1, help="what inputs are drawn by")
 @click.option("--json", "report", type=click.Path(path_type=Path), help="writes the numbers there")
+@click.option("--keep", "folder", type=click.Path(path_type=Path), help="where proofs are kept")
 @click.option("--corpus", default=CORPUS, type=click.Path(path_type=Path), help="another corpus")
 @click.argument("targets", nargs=-1, type=click.Choice([*TARGETS]))
-def main(
-    minutes: float, seed: int, report: Path | None, corpus: Path, targets: tuple[str, ...]
-) -> None:
+def main(minutes: float, seed: int, targets: tuple[str, ...], corpus: Path, **written: Any) -> None:
     """Tries inputs of TARGETS, or of all; ends with 1 where any breaks a rule.
 
     What breaks one is made small, and kept in the corpus, which the tests replay.
@@ -42,8 +43,9 @@ def main(
     for name, target in chosen.items():
         console.print(f"{name}: {target.what}", markup=False, highlight=False)
     console.print(shown(tallies))
-    if report is not None:
-        report.write_text(json.dumps(reported(tallies), indent=1) + "\n")
+    if written["report"] is not None:
+        written["report"].write_text(json.dumps(reported(tallies), indent=1) + "\n")
+    keep([proof_of(tallies, 60 * minutes)], written["folder"])
     sys.exit(int(told > 0))
 
 
@@ -58,17 +60,32 @@ def shown(tallies: Mapping[str, Tally]) -> Table:
     return made
 
 
+def findings_of(tallies: Mapping[str, Tally]) -> list[str]:
+    """All findings, each in a line."""
+    return [
+        f"{finding.target}: {finding.what}"
+        for tally in tallies.values()
+        for finding in tally.findings
+    ]
+
+
 def reported(tallies: Mapping[str, Tally]) -> dict[str, object]:
     """The numbers as JSON."""
     return {
         "what": "fuzzer",
         "tried": {name: tally.tried for name, tally in tallies.items()},
-        "findings": [
-            f"{finding.target}: {finding.what}"
-            for tally in tallies.values()
-            for finding in tally.findings
-        ],
+        "findings": findings_of(tallies),
     }
+
+
+def proof_of(tallies: Mapping[str, Tally], seconds: float) -> Proof:
+    """The numbers for the page of proofs."""
+    about = (
+        "Inputs that nobody expects, made of real ones. Each is read, or refused by an error of "
+        "ours, in little time and memory, and no message tells an address or a secret."
+    )
+    tried = {TARGETS[name].what: tally.tried for name, tally in tallies.items()}
+    return Proof("Fuzzer", about, tried, findings_of(tallies), seconds)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Final, TypeVar
 
 import click
+from proofs.proof import keep
 from rich.console import Console
 
 from histories.drawing import drawn
 from histories.history import History
 from histories.life import lived, lived_through
 from histories.outcome import Outcome
-from histories.report import reached, totals, troubles
+from histories.report import proofs_of, reached, totals, troubles
 from histories.shrinking import shrunk
 
 T = TypeVar("T")
@@ -34,7 +36,8 @@ MOST_TOLD: Final = 5
 @click.option("--processes", default=2, help="side by side")
 @click.option("--shrink", is_flag=True, help="makes each that has a finding small first (minutes)")
 @click.option("--story", is_flag=True, help="tells every story")
-def main(seeds: str, processes: int, *, shrink: bool, story: bool) -> None:
+@click.option("--keep", "folder", type=click.Path(path_type=Path), help="where proofs are kept")
+def main(seeds: str, processes: int, folder: Path | None, *, shrink: bool, story: bool) -> None:
     """Lives histories of the whole service on a virtual clock; ends with 1 where any is wrong."""
     console, began = Console(soft_wrap=True), time.perf_counter()
     first, _, last = seeds.rpartition(":")
@@ -51,6 +54,7 @@ def main(seeds: str, processes: int, *, shrink: bool, story: bool) -> None:
             tell(console, seed, outcome, drawn(seed))
         if (seed + 1) % 50 == 0:
             console.print(f"{seed + 1 - numbers.start} of {len(numbers)}")
+    keep(proofs_of(outcomes, time.perf_counter() - began), folder)
     paths, never = reached(outcomes)
     for made in (totals(outcomes), troubles(outcomes), paths):
         console.print(made)

@@ -99,6 +99,10 @@ def _settings(rng: random.Random) -> tuple[tuple[str, str], ...]:
 
 def _ended(rng: random.Random, episode: Episode, *, may_run_on: bool) -> Episode:
     ending: Ending = rng.choice(("stop", "stop", "kill", "kill", "vanish"))
+    if ending != "stop" and rng.random() < 0.5:
+        # While what was sent is acknowledged and saved.
+        turns = int(2 ** rng.uniform(0, 9))
+        return episode._replace(ending=ending, turns=turns, batches=rng.randint(1, 8))
     runs_on = may_run_on and ending == "stop" and rng.random() < 0.5
     # As likely early, where little happens at a turn, as late.
     turns = 0 if runs_on else int(2 ** rng.uniform(4, 17))

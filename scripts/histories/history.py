@@ -34,6 +34,7 @@ class Episode(NamedTuple):
     changes: members of `configuration.CHANGES` that are changed before, each with what says how.
     ending: of `serve` and `look`, how it ends: it is stopped, killed, or the machine dies with it.
     turns: of the loop, after which that happens; 0 for at the end of the time.
+    batches: that reach Segment before these turns are counted, of one that doesn't stop.
     luck: says which backfill it is.
     """
 
@@ -45,6 +46,7 @@ class Episode(NamedTuple):
     changes: tuple[tuple[str, int], ...] = ()
     ending: Ending = "stop"
     turns: int = 0
+    batches: int = 0
     luck: int = 0
 
 

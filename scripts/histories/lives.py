@@ -3,9 +3,10 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from itertools import chain, repeat
+from math import inf
 from typing import Final
 
 import anyio
@@ -146,10 +147,12 @@ class Lives:
             await self._run(episode, strikes, progress)
 
         if episode.ending != "stop" and episode.turns:
-            is_killed = await until_killed(loop, work, stage.state, episode.turns)
+            first = self._batches(episode.batches) if episode.batches else None
+            is_killed = await until_killed(loop, work, stage.state, episode.turns, first=first)
             self._outcome.counts["kills"] += is_killed
             if is_killed:
-                self._tell(f"killed, after {episode.turns} turns")
+                after = f"batch {episode.batches} and " if episode.batches else ""
+                self._tell(f"killed, after {after}{episode.turns} turns")
         else:
             await work()
         strikes.lift()
@@ -162,6 +165,16 @@ class Lives:
         for task in asyncio.all_tasks() - before:
             if not _is_of_server(task):
                 self.find(f"a task was left over: {task.get_coro()}")
+
+    def _batches(self, number: int) -> Callable[[], Awaitable[None]]:
+        """Waits for so many batches at Segment from now on."""
+        segment = self._stage.segment
+        goal = segment.requests.total() + number
+
+        async def come() -> None:
+            await segment.wait_for(lambda it: it.requests.total() >= goal, timeout=inf)
+
+        return come
 
     async def _run(self, episode: Episode, strikes: Strikes, progress: "_Progress") -> None:
         """The episode's time: the service beside what people do and what goes wrong."""

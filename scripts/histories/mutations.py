@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import click
 from bench.tables import table
+from proofs.proof import Proof, keep
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,6 +19,7 @@ from histories.bugs import BUGS, UNFOUND, planted
 from histories.life import lived
 
 ALL: Final = BUGS | UNFOUND
+ABOUT: Final = "Bugs that a careless change could bring, and the history that finds each first."
 LONGEST: Final = 110
 """Characters of a finding that are shown."""
 
@@ -62,11 +65,19 @@ def shown(searches: list[Search]) -> Table:
     return made
 
 
+def proof_of(searches: list[Search]) -> Proof:
+    """What is kept of them."""
+    at = {one.name: "not found" if one.seed is None else f"seed {one.seed}" for one in searches}
+    missed = [f"not found: {one.name}" for one in searches if one.seed is None]
+    return Proof("Planted bugs", ABOUT, at, missed, sum(one.seconds for one in searches))
+
+
 @click.command()
 @click.option("--seeds", default=200, help="how many at most for each bug")
 @click.option("--processes", default=2, help="side by side")
+@click.option("--keep", "folder", type=click.Path(path_type=Path), help="where proofs are kept")
 @click.argument("names", nargs=-1)
-def main(seeds: int, processes: int, names: tuple[str, ...]) -> None:
+def main(seeds: int, processes: int, folder: Path | None, names: tuple[str, ...]) -> None:
     """Plants bugs (NAMES, or all that are to be found); ends with 1 where one isn't found."""
     if unknown := set(names) - ALL.keys():
         raise click.UsageError(f"no such bug: {', '.join(sorted(unknown))}")
@@ -76,6 +87,7 @@ def main(seeds: int, processes: int, names: tuple[str, ...]) -> None:
         searches.append(one)
         console.print(f"{one.name}: " + ("not found" if one.seed is None else f"seed {one.seed}"))
     console.print(shown(searches))
+    keep([proof_of(searches)], folder)
     sys.exit(int(any(one.seed is None for one in searches)))
 
 

@@ -2,13 +2,42 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from bench.tables import table
+from proofs.proof import Proof
 from rich.table import Table
 
 from bridge.clock import HOUR
 from histories.outcome import Outcome
 from histories.paths import PATHS
+
+ABOUT: Final = (
+    "The whole service on a virtual clock, each history drawn from a seed "
+    "(`make histories SEEDS=...`): lives in trouble, and settings that change."
+)
+ABOUT_TROUBLES: Final = (
+    "How often each trouble struck in these histories: answers, statements, jumps."
+)
+ABOUT_PATHS: Final = "How often these histories came to what seldom happens."
+
+
+def proofs_of(outcomes: Sequence[Outcome], seconds: float) -> list[Proof]:
+    """What is kept of them all."""
+    findings = [one for outcome in outcomes for one in outcome.findings]
+    lived = {
+        "histories": len(outcomes),
+        "virtual hours": round(sum(one.virtual for one in outcomes) / HOUR),
+        **dict(_sum(one.counts for one in outcomes).most_common()),
+    }
+    struck, logged = (_sum(getattr(one, name) for one in outcomes) for name in ("struck", "logged"))
+    return [
+        Proof("Histories", ABOUT, lived, findings, seconds),
+        Proof("Troubles in histories", ABOUT_TROUBLES, dict(sorted(struck.items()))),
+        Proof(
+            "Rare paths in histories", ABOUT_PATHS, {PATHS[name]: logged[name] for name in PATHS}
+        ),
+    ]
 
 
 def totals(outcomes: Sequence[Outcome]) -> Table:

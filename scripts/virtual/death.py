@@ -7,14 +7,18 @@ import anyio
 
 from virtual.loop import VirtualLoop
 
+Work = Callable[[], Awaitable[object]]
+
 
 async def until_killed(
-    loop: VirtualLoop, work: Callable[[], Awaitable[object]], state: Path, turns: int
+    loop: VirtualLoop, work: Work, state: Path, turns: int, *, first: Work | None = None
 ) -> bool:
     """Does some work until the loop has made so many turns; tells whether it was killed there.
 
     Files of the state file are left as they were at that moment: what the work does at its end, as
     a process that is killed can't, reaches neither them nor a server.
+
+    first: what is waited for before they are counted.
     """
     left: dict[Path, bytes] | None = None
 
@@ -24,13 +28,22 @@ async def until_killed(
         loop.network.cut()
         tasks.cancel_scope.cancel()
 
-    async with anyio.create_task_group() as tasks:
+    async def count() -> None:
+        if first is not None:
+            await first()
         loop.virtual.at_step(loop.virtual.steps + turns, kill)
+
+    async with anyio.create_task_group() as tasks:
+        if first is None:
+            await count()
+        else:
+            tasks.start_soon(count)
         try:
             await work()
         finally:
             loop.virtual.forget(kill)
             loop.network.is_down = False
+            tasks.cancel_scope.cancel()
     if left is None:
         return False
     for path in _files(state):

@@ -9,6 +9,7 @@ from unittest import mock
 
 import aiohappyeyeballs
 import structlog
+from aiohttp import web_app
 
 from bridge import clock
 from bridge.ending.hard_end import HardEnd
@@ -78,4 +79,6 @@ def restored_process() -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         gc.unfreeze()
+        # It would keep what these servers were, with all that they served.
+        web_app._cached_build_middleware.cache_clear()
         structlog.reset_defaults()

@@ -16,6 +16,7 @@ from fuzz.target import ADDRESS, FlawError, Target
 from fuzz.targets import TARGETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from proofs.proof import kept
 
 from bridge.errors import StoppedError, TemporaryError
 
@@ -157,7 +158,8 @@ def test_the_same_seed() -> None:
 def test_the_command(tmp_path: Path) -> None:
     """It tells the numbers, as JSON as well."""
     report = tmp_path / "report.json"
-    asked = ["--minutes", "0.001", "--json", str(report), "credentials", "segment"]
+    asked = ["--minutes", "0.001", "--json", str(report), "--keep", str(tmp_path)]
+    asked += ["credentials", "segment"]
     answer = CliRunner().invoke(main, asked)
     assert answer.exit_code == 0, answer.output
     assert "findings" in answer.output
@@ -165,6 +167,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert (told["what"], told["findings"]) == ("fuzzer", [])
     assert told["tried"].keys() == {"credentials", "segment"}
     assert all(told["tried"].values())
+    (proof,) = kept(tmp_path)
+    assert [*proof.tried.values()] == [*told["tried"].values()]
 
 
 def test_any_bytes_are_an_answer() -> None:

@@ -1,7 +1,7 @@
-"""Another clock of this machine, for the commands that tests start: they ask a file of ours.
+"""Another clock of this machine, for the commands that are started here: they ask a file of ours.
 
-The tests set it (`MachineClock`); a command with TEST_MACHINE_CLOCK in its environment goes by it
-(`install`), be it started anew (sitecustomize.py) or forked (fork_server.py).
+Tests and trials set it (`MachineClock`); a command with TEST_MACHINE_CLOCK in its environment goes
+by it (`install`), be it started anew (sitecustomize.py) or forked (tests/fork_server.py).
 """
 
 import mmap
