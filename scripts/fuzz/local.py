@@ -20,7 +20,7 @@ from bridge.transport.http import proxy_of
 from fuzz.mutation import Mutator
 from fuzz.shrinking import smaller_json
 from fuzz.state_files import folder, template
-from fuzz.target import SECRET, FlawError, Target
+from fuzz.target import REFUSED, SECRET, FlawError, Target
 
 LONGEST_VALUE: Final = 131_000
 """Bytes of a variable at most: Linux takes no longer ones."""
@@ -175,7 +175,7 @@ class Requests(Target):
             if isinstance(request, spool.Invalid):
                 if SECRET in request.reason or "\n" in request.reason:
                     raise FlawError("the reason of a refusal is no harmless line")
-                return "refused"
+                return REFUSED
             state.write_bytes(template().content)
             async with open_store(state) as store:
                 async with store.transaction():

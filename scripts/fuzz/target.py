@@ -23,6 +23,9 @@ EXIT_CODES: Final = frozenset([64, 65, 73, 75, 78])
 LONGEST_MESSAGE: Final = 3000
 """Characters of an error's message at most; a path of a file can be long."""
 
+REFUSED: Final = "refused"
+"""What became of an input that is refused without an error."""
+
 MOST_SECONDS: Final = 2.0
 """Seconds of the processor at most for an input."""
 
@@ -74,7 +77,7 @@ class Verdict(NamedTuple):
     """What came of an input.
 
     what: in few words, so that inputs with new ones are worth going on from.
-    refused: by an error of ours.
+    refused: by an error of ours, or put aside.
     finding: the rule that is broken, "" for none.
     """
 
@@ -135,7 +138,7 @@ async def _taken(target: Target, data: bytes) -> Verdict:
     except Exception as error:  # noqa: BLE001  (whatever comes is what is looked for)
         return Verdict(f"{type(error).__name__}", False, f"untyped: {_place(error)}")
     is_told = any(text in what for text in target.hidden(data))
-    return Verdict(what, False, "told: by what was read" if is_told else "")
+    return Verdict(what, what == REFUSED, "told: by what was read" if is_told else "")
 
 
 def _finding(error: BridgeError, hidden: Iterable[str]) -> str:
