@@ -27,7 +27,7 @@ RESTARTS_AFTER: Final = (5.0, 7.0, 10.0, 20.0, 45.0, 90.0, 180.0, 300.0)
 """Seconds until a service that has ended by itself is started again, longer each time: what the
 many starts of one trouble would show is seen in fewer."""
 
-SERVED: Final = (("BRIDGE_POLL_INTERVAL", "1800"), ("LISTRAK_REQUESTS_PER_SECOND", "0"))
+SERVED: Final = (("BRIDGE_POLL_INTERVAL", "600"), ("LISTRAK_REQUESTS_PER_SECOND", "0"))
 """Settings of a service that runs in health: half a day of it is some polls."""
 
 HALF_A_DAY: Final = 13.5 * 60.0
