@@ -39,6 +39,9 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Settings that change how it is done, and nothing of what is due."""
 
+ARRIVALS: Final = ("", "", "identify", "Email Sent", "Email Converted", "Unsubscribed")
+"""The events that reach Segment before a service is killed, "" for any."""
+
 CHANGES_SETTINGS: Final = 0.3
 """Episodes before which some settings change, as a share of all."""
 
@@ -102,7 +105,9 @@ def _ended(rng: random.Random, episode: Episode, *, may_run_on: bool) -> Episode
     if ending != "stop" and rng.random() < 0.5:
         # While what was sent is acknowledged and saved.
         turns = int(2 ** rng.uniform(0, 9))
-        return episode._replace(ending=ending, turns=turns, batches=rng.randint(1, 8))
+        name = rng.choice(ARRIVALS)
+        number = rng.randint(1, 4) if name else int(2 ** rng.uniform(0, 7))
+        return episode._replace(ending=ending, turns=turns, arrivals=(name, number))
     runs_on = may_run_on and ending == "stop" and rng.random() < 0.5
     # As likely early, where little happens at a turn, as late.
     turns = 0 if runs_on else int(2 ** rng.uniform(4, 17))

@@ -34,7 +34,8 @@ class Episode(NamedTuple):
     changes: members of `configuration.CHANGES` that are changed before, each with what says how.
     ending: of `serve` and `look`, how it ends: it is stopped, killed, or the machine dies with it.
     turns: of the loop, after which that happens; 0 for at the end of the time.
-    batches: that reach Segment before these turns are counted, of one that doesn't stop.
+    arrivals: events at Segment before these turns are counted, of one that is killed: their name,
+        "" for any, and how many.
     luck: says which backfill it is.
     """
 
@@ -46,7 +47,7 @@ class Episode(NamedTuple):
     changes: tuple[tuple[str, int], ...] = ()
     ending: Ending = "stop"
     turns: int = 0
-    batches: int = 0
+    arrivals: tuple[str, int] = ("", 0)
     luck: int = 0
 
 

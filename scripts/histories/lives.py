@@ -27,7 +27,7 @@ RESTARTS_AFTER: Final = (5.0, 7.0, 10.0, 20.0, 45.0, 90.0, 180.0, 300.0)
 """Seconds until a service that has ended by itself is started again, longer each time: what the
 many starts of one trouble would show is seen in fewer."""
 
-SERVED: Final = (("BRIDGE_POLL_INTERVAL", "1800"), ("LISTRAK_REQUESTS_PER_SECOND", "0"))
+SERVED: Final = (("BRIDGE_POLL_INTERVAL", "600"), ("LISTRAK_REQUESTS_PER_SECOND", "0"))
 """Settings of a service that runs in health: half a day of it is some polls."""
 
 HALF_A_DAY: Final = 13.5 * 60.0
@@ -147,11 +147,12 @@ class Lives:
             await self._run(episode, strikes, progress)
 
         if episode.ending != "stop" and episode.turns:
-            first = self._batches(episode.batches) if episode.batches else None
+            first = self._arrivals(*episode.arrivals) if episode.arrivals[1] else None
             is_killed = await until_killed(loop, work, stage.state, episode.turns, first=first)
             self._outcome.counts["kills"] += is_killed
             if is_killed:
-                after = f"batch {episode.batches} and " if episode.batches else ""
+                name, number = episode.arrivals
+                after = f"{number} of {name or 'any'} and " if number else ""
                 self._tell(f"killed, after {after}{episode.turns} turns")
         else:
             await work()
@@ -166,13 +167,13 @@ class Lives:
             if not _is_of_server(task):
                 self.find(f"a task was left over: {task.get_coro()}")
 
-    def _batches(self, number: int) -> Callable[[], Awaitable[None]]:
-        """Waits for so many batches at Segment from now on."""
-        segment = self._stage.segment
-        goal = segment.requests.total() + number
+    def _arrivals(self, name: str, number: int) -> Callable[[], Awaitable[None]]:
+        """Waits for so many events of a name at Segment from now on."""
+        segment, arrived = self._stage.segment, self._stage.arrived
+        goal = arrived[name] + number
 
         async def come() -> None:
-            await segment.wait_for(lambda it: it.requests.total() >= goal, timeout=inf)
+            await segment.wait_for(lambda _: arrived[name] >= goal, timeout=inf)
 
         return come
 

@@ -3,7 +3,8 @@
 import logging
 import os
 import random
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +38,9 @@ class Stage:
     """An account, both servers, a machine with its disk and clocks, and where the state file is.
 
     ahead: seconds by which the machine's clock of the day is.
+    arrived: how many events of each name came to Segment so far, and as "" of any.
     refused: by messageId, when Segment refused an event for good.
+    refuses: tells whether Segment refuses an event of that messageId.
     log: what the service has logged, in all lives.
     """
 
@@ -50,12 +53,22 @@ class Stage:
     state: Path
     environment: dict[str, str]
     ahead: float = 0.0
+    arrived: Counter[str] = field(default_factory=Counter)
     refused: dict[str, datetime] = field(default_factory=dict)
+    refuses: Callable[[str], bool] = lambda _: False
     log: StringIO = field(default_factory=StringIO)
     machine: Machine = field(init=False)
 
     def __post_init__(self) -> None:
         self.machine = Machine(self.loop, lambda: self.clock.now.timestamp() + self.ahead)
+
+    def refuse(self, event: Mapping[str, Any]) -> bool:
+        """Takes note of an event that comes to Segment; tells whether that refuses it."""
+        self.arrived.update((event.get("event", event["type"]), ""))
+        if not self.refuses(event["messageId"]):
+            return False
+        self.refused.setdefault(event["messageId"], self.now)
+        return True
 
     @property
     def now(self) -> datetime:
@@ -111,6 +124,7 @@ async def stage_of(
                 folder / "bridge.db",
                 _environment(source, sink, folder / "bridge.db"),
             )
+            segment.refuse = stage.refuse
             stack.enter_context(surroundings(stage.machine, stage.disk))
             stack.enter_context(restored_process())
             configure_logging(level="info", style="json", stream=stage.log)

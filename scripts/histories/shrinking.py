@@ -47,7 +47,7 @@ def _less(episode: Episode) -> Iterator[Episode]:
     if len(episode.deeds) == 1:
         yield episode._replace(deeds=())
     if episode.kind in ("serve", "once", "look") and (episode.ending, episode.turns) != ("stop", 0):
-        yield episode._replace(ending="stop", turns=0, batches=0)
+        yield episode._replace(ending="stop", turns=0, arrivals=("", 0))
     for number in range(len(episode.settings)):
         left_over = episode.settings[:number] + episode.settings[number + 1 :]
         yield episode._replace(settings=left_over)
@@ -56,4 +56,4 @@ def _less(episode: Episode) -> Iterator[Episode]:
         yield episode._replace(changes=others)
     if episode.kind == "look" and episode.minutes:
         # A quiet one.
-        yield episode._replace(minutes=0, troubles=(), ending="stop", turns=0, batches=0)
+        yield episode._replace(minutes=0, troubles=(), ending="stop", turns=0, arrivals=("", 0))

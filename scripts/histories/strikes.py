@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -68,7 +68,7 @@ class Strikes:
         stage = self._stage
         stage.listrak.faults.clear()
         stage.segment.faults.clear()
-        stage.segment.refuse = None
+        stage.refuses = lambda _: False
         stage.disk.fault = stage.disk.fault_after = lambda _: None
         stage.disk.latency = stage.loop.network.latency = lambda: 0.0
         stage.loop.network.is_down = False
@@ -113,18 +113,15 @@ class Strikes:
         """Segment refuses some events for good, each time they are sent meanwhile."""
         stage = self._stage
 
-        def refuse(event: Mapping[str, object]) -> bool:
-            message_id = str(event["messageId"])
-            if crc32(message_id.encode()) % 8 != trouble.luck % 8:
-                return False
-            stage.refused.setdefault(message_id, stage.now)
-            self._struck[trouble.kind] += 1
-            return True
+        def refuses(message_id: str) -> bool:
+            is_refused = crc32(message_id.encode()) % 8 == trouble.luck % 8
+            self._struck[trouble.kind] += is_refused
+            return is_refused
 
         def undo() -> None:
-            stage.segment.refuse = None
+            stage.refuses = lambda _: False
 
-        stage.segment.refuse = refuse
+        stage.refuses = refuses
         return undo
 
     def _disk(self, trouble: Trouble) -> Callable[[], None]:
