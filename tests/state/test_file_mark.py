@@ -230,9 +230,10 @@ def live_until(inject: str, path: Path, seed: int, already: int = 0) -> int:
     """Lives under a tracer that kills at a system call; returns how many changes were saved."""
     command = [sys.executable, "-c", LIVE, str(path), str(seed), str(already)]
     here = Path(__file__).parent
+    folders = (here, here.parent, here.parent.parent / "scripts")
     done = subprocess.run(
         traced(command, inject),
-        env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
         capture_output=True,
         text=True,
         timeout=60,
