@@ -138,6 +138,9 @@ class Listrak:
             return _error(404, "ERROR_UNABLE_TO_LOCATE_RESOURCE", message)
         except web.HTTPMethodNotAllowed as error:
             return _error(405, "ERROR_METHOD_NOT_ALLOWED", error.reason)
+        except ConnectionResetError:
+            # Who asked has ended: nobody's fault, and nobody hears an answer.
+            raise
         except Exception:
             log.exception("the emulator failed at %s", request.path)
             return _error(500, "ERROR_UNHANDLED_EXCEPTION", "An unhandled exception occurred.")

@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from jsonschema import Draft7Validator
 
 from bridge.sandbox.account import Origin, Profile
@@ -201,6 +203,20 @@ async def test_tokens_expire(start: Any, world: World) -> None:
     await client.get("List")
     client.listrak.expire_tokens()
     await client.get("List", status=401)
+
+
+async def test_who_is_gone_is_no_failure(
+    start: Any, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request that breaks off, as of a service that is killed, is not told as one."""
+    client = await start(world)
+
+    async def broken_off(_: web.Request) -> web.StreamResponse:
+        raise ConnectionResetError("Connection lost")
+
+    with pytest.raises(ConnectionResetError):
+        await client.listrak._translate(make_mocked_request("GET", "/"), broken_off)
+    assert "failed" not in caplog.text
 
 
 async def test_paused(start: Any, world: World) -> None:
