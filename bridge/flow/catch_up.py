@@ -220,7 +220,11 @@ class CatchUp:
     def _is_left(self, message: Message) -> bool:
         """Tells whether a message could not be read to its end: it stays until it is."""
         part = Part(message.list_id, "message", message.path)
-        return part in self._failed or self._set_aside.is_unread(message.list_id, message.path)
+        return (
+            part in self._failed
+            or self._set_aside.may_return(part)
+            or self._set_aside.is_unread(message.list_id, message.path)
+        )
 
     async def _message(
         self, message: Message, source: SourceList, polls: list["_OpenPoll"]
@@ -234,6 +238,7 @@ class CatchUp:
                 poll = await self._readers.messages.read(planned, source)
         except MissingError as error:
             log.warning("message.missing", message=message.path, reason=str(error))
+            self._set_aside.lack(part)
         except Exception as error:  # noqa: BLE001  (what ends the run is raised again)
             self._note(part, error)
         else:

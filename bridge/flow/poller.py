@@ -276,7 +276,9 @@ class Poller:
                     return None
         except MissingError as error:
             log.info("message.missing", message=message.path, reason=str(error))
-            if over:
+            part = Part(message.list_id, "message", message.path)
+            self._set_aside.lack(part)
+            if over and not self._set_aside.may_return(part):
                 await reader.untrack(message)
                 return None
             delay = schedule.POSTPONED_INTERVALS * self._poll_interval

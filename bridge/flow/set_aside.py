@@ -167,6 +167,18 @@ class SetAside:
             self._entries[part] = _Entry(record)
             self._ledger.enqueue(partial(_put, record))
 
+    def lack(self, part: Part) -> None:
+        """Notes that Listrak says it doesn't have a part, whatever it has failed with before."""
+        if part in self:
+            self.recovered(part)
+        self.miss(part, None)
+
+    def may_return(self, part: Part) -> bool:
+        """Tells whether Listrak has said of a part that it doesn't have it, and not for long."""
+        entry = self._entries.get(part)
+        is_missed = entry is not None and not entry.record.reason
+        return is_missed and self.seconds(part) < schedule.GONE_AFTER
+
     def recovered(self, part: Part) -> None:
         """Notes that a part was read: it is no longer set aside."""
         if part in self:

@@ -45,6 +45,10 @@ CONTACT_OVERLAP: Final = 2 * HOUR
 """Seconds by which a query for recent contacts reaches back further than needed: clocks differ, and
 an hour of naive times repeats every autumn."""
 
+GONE_AFTER: Final = DAY
+"""Seconds for which Listrak has to say that it doesn't have a message that is over, until it is
+given up: one answer may be a server's mistake."""
+
 POSTPONED_INTERVALS: Final = 15
 """Poll intervals until what Listrak refused, or doesn't have, is requested again."""
 
